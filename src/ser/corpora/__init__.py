@@ -1,0 +1,93 @@
+"""Corpora: one module a corpus, each with
+
+``CARD``
+    what the corpus is, under which licence, how it is got, and how many utterances a complete copy has;
+``Config``
+    frozen dataclass of the reader's options (often empty);
+``download(root)``
+    fetches the original archives into `root` (checksums, resume, progress), or raises `SerError` with the exact steps
+    for a corpus behind a licence;
+``utterances(root, config)``
+    yields one `Utterance` a labelled piece of audio, sorted by id, reading the corpus's original on-disk layout;
+``words(root, utterances)`` (only where the corpus has word alignments)
+    yields ``(utterance id, [Word, ...])``.
+
+The look-alikes in `ser.corpora.synthetic` write the same layouts, so both go through the same readers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to download; `checksum` is ``algorithm:hexdigest`` as pooch takes it, None where none is published."""
+
+    url: str
+    checksum: str | None = None
+    bytes: int | None = None
+
+    @property
+    def filename(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a corpus is. Counts are those of a complete original copy and are asserted on it (papers.md, section 1)."""
+
+    name: str
+    title: str
+    licence: str
+    homepage: str
+    citation: str
+    language: str
+    task: Literal["classification", "continuous", "speech"]
+    access: Literal["download", "licence", "own"]
+    classes: tuple[str, ...] = ()  # class names in report order
+    dimensions: tuple[str, ...] = ()  # continuous targets, in file order
+    utterances: int | None = None
+    speakers: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)  # utterances a class
+    counts_by_speaker: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+    steps: str = ""  # what a user does to get the corpus, one paragraph
+    shareable: bool = False  # may audio of it appear in a report that leaves the machine?
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One labelled piece of audio. Times are seconds in the file; `file` is POSIX, relative to the corpus root."""
+
+    id: str
+    file: str
+    speaker: str
+    emotion: str = ""  # a class of the card, empty for continuous or unlabelled speech
+    start: float | None = None  # None: from the start of the file
+    end: float | None = None  # None: to its end
+    session: str = ""
+    dialogue: str = ""
+    sex: str = ""  # "f", "m" or ""
+    text: str = ""
+    text_id: str = ""  # equal for equal prompts
+    partition: str = ""  # train, dev, test where the corpus defines it
+    labels: str = ""  # file of continuous labels, relative to the root
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of an alignment; times in seconds from the start of its utterance."""
+
+    start: float
+    end: float
+    text: str
+
+
+def raw_folder() -> Path:
+    """Where original corpora lie: the environment variable SER_RAW, else data/raw. Never a DVC output, never in git."""
+    return Path(os.environ.get("SER_RAW") or Path("data") / "raw")

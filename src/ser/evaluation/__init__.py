@@ -1,0 +1,1 @@
+"""Evaluation: everything computed from prediction files alone; nothing here imports torch."""

@@ -1,0 +1,142 @@
+"""Plugins are modules found by name: corpora, features, protocols, models. There is no registry to edit.
+
+Every plugin module has one frozen dataclass that holds its parameters: `Feature` in a feature, `Config` elsewhere. Its
+fields are the keys allowed in the plugin's block of params.yaml, its defaults what the paper prints (or, marked as ours, what we chose).
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import importlib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ser.errors import SerError
+
+PACKAGE = Path(__file__).parent
+KINDS = {
+    "corpora": "Config",
+    "corpora.synthetic": "Config",
+    "features": "Feature",
+    "protocols": "Config",
+    "models": "Config",
+}
+
+T = TypeVar("T")
+
+
+def names(kind: str) -> list[str]:
+    """Sorted names of the plugins of a kind; modules that start with an underscore are shared parts, not plugins."""
+    return sorted(p.stem for p in path(kind).glob("*.py") if not p.stem.startswith("_"))
+
+
+def path(kind: str) -> Path:
+    return PACKAGE.joinpath(*kind.split("."))
+
+
+def load(kind: str, name: str, where: object = None) -> types.ModuleType:
+    """Imports one plugin; raises `SerError` naming the nearest plugin when there is none of that name."""
+    check_name(name, names(kind), f"{kind.split('.')[-1]} plugin", where)
+    return importlib.import_module(f"ser.{kind}.{name}")
+
+
+def check_name(name: str, known: Iterable[str], what: str, where: object = None) -> None:
+    known = [str(k) for k in known]
+    if name not in known:
+        raise SerError(f"unknown {what} {name!r}", where, nearest(name, known))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The mend for a misspelt name: the nearest known one, or the list."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, 1, 0.5)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return "Known: " + ", ".join(known) if known else "None is known"
+
+
+def keys(kind: str, name: str) -> list[str]:
+    """Field names of a plugin's parameters, read from its source, so that checking params.yaml does not import torch."""
+    check_name(name, names(kind), f"{kind.split('.')[-1]} plugin")
+    tree = ast.parse((path(kind) / f"{name}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == KINDS[kind]:
+            return [
+                s.target.id
+                for s in node.body
+                if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name) and "ClassVar" not in ast.dump(s.annotation)
+            ]
+    return []
+
+
+def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
+    """A frozen dataclass from a block of params.yaml.
+
+    Unknown keys, missing keys and values of the wrong type raise `SerError` that names the key and the nearest known one.
+    Lists become tuples, ints become floats where a float is asked for, nested dataclasses are built from nested mappings.
+    """
+    values = {} if values is None else values
+    if not isinstance(values, Mapping):
+        raise SerError(f"expected a mapping, got {values!r}", where)
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    for key in values:
+        check_name(str(key), fields, "key", f"{where}.{key}")
+    missing = [
+        n
+        for n, f in fields.items()
+        if n not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise SerError(f"missing key {missing[0]!r}", where, f"Keys: {', '.join(fields)}")
+    try:
+        return cls(**{k: _convert(v, hints[k], f"{where}.{k}") for k, v in values.items()})
+    except ValueError as error:
+        raise SerError(str(error), where) from error
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        failures = []
+        for option in args:
+            if option is type(None):
+                continue
+            try:
+                return _convert(value, option, where)
+            except SerError as error:
+                failures.append(error)
+        raise failures[0]
+    if origin is typing.Literal:
+        if value not in args:
+            raise SerError(f"{value!r} is not one of the allowed values", where, nearest(str(value), map(str, args)))
+        return value
+    if origin is tuple:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise SerError(f"expected a list, got {value!r}", where)
+        items = list(value)
+        if len(args) == 2 and args[1] is Ellipsis:
+            return tuple(_convert(v, args[0], f"{where}[{i}]") for i, v in enumerate(items))
+        if len(items) != len(args):
+            raise SerError(f"expected {len(args)} values, got {len(items)}", where)
+        return tuple(_convert(v, a, f"{where}[{i}]") for i, (v, a) in enumerate(zip(items, args, strict=True)))
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where)  # type: ignore[arg-type]
+    if origin in (dict, Mapping) or hint is dict:
+        if not isinstance(value, Mapping):
+            raise SerError(f"expected a mapping, got {value!r}", where)
+        return dict(value)
+    if hint is Any:
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise SerError(f"expected {hint.__name__}, got {value!r}", where)
+    return value
