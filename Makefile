@@ -6,7 +6,7 @@ PYTHON ?= python3
 ACTIVATE = . .venv/bin/activate
 READY = .venv/.ready
 
-.PHONY: repro test environment lint clean
+.PHONY: repro test environment lint lock clean
 .DELETE_ON_ERROR:
 
 repro: $(READY)
@@ -31,3 +31,7 @@ $(READY): requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv checkpoints dvc_plots .pytest_cache .mypy_cache .ruff_cache
+
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras \
+		--python-version 3.11 pyproject.toml -o requirements.lock

@@ -1,8 +1,8 @@
 """Plugins are modules found by name: corpora, features, protocols, models. There is no registry to edit.
 
 Every plugin module has one frozen dataclass that holds its parameters: `Feature` in a feature, `Config` elsewhere. Its
-fields are the keys allowed in the plugin's block of params.yaml, its defaults what the paper prints (or, marked as ours, what we chose).
-"""
+fields are the keys allowed in the plugin's block of params.yaml, its defaults what the paper prints (or, marked as
+ours, what we chose)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def keys(kind: str, name: str) -> list[str]:
             return [
                 s.target.id
                 for s in node.body
-                if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name) and "ClassVar" not in ast.dump(s.annotation)
+                if isinstance(s, ast.AnnAssign)
+                and isinstance(s.target, ast.Name)
+                and "ClassVar" not in ast.dump(s.annotation)
             ]
     return []
 
@@ -77,9 +79,9 @@ def keys(kind: str, name: str) -> list[str]:
 def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
     """A frozen dataclass from a block of params.yaml.
 
-    Unknown keys, missing keys and values of the wrong type raise `SerError` that names the key and the nearest known one.
-    Lists become tuples, ints become floats where a float is asked for, nested dataclasses are built from nested mappings.
-    """
+    Unknown keys, missing keys and values of the wrong type raise `SerError` that names the key and the nearest known
+    one. Lists become tuples, ints become floats where a float is asked for, nested dataclasses are built from nested
+    mappings."""
     values = {} if values is None else values
     if not isinstance(values, Mapping):
         raise SerError(f"expected a mapping, got {values!r}", where)

@@ -3,8 +3,11 @@
 ``CARD``
     what the corpus is, under which licence, how it is got, and how many utterances a complete copy has;
 ``Config``
-    frozen dataclass of the reader's options (often empty);
-``download(root)``
+    frozen dataclass of the reader's options; every one has ``rates`` (rates in Hz its files may have, empty: any) and
+    ``assume_rate`` (Hz, instead of what the headers say);
+``expected(config)`` (only where options change the counts)
+    the card with the counts that a complete copy has under these options;
+``download(root, config)``
     fetches the original archives into `root` (checksums, resume, progress), or raises `SerError` with the exact steps
     for a corpus behind a licence;
 ``utterances(root, config)``
@@ -53,7 +56,9 @@ class Card:
     dimensions: tuple[str, ...] = ()  # continuous targets, in file order
     utterances: int | None = None
     speakers: int | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)  # utterances a class
+    counts: Mapping[str, int] = field(
+        default_factory=dict
+    )  # utterances a class; a partition where labels are continuous
     counts_by_speaker: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     steps: str = ""  # what a user does to get the corpus, one paragraph

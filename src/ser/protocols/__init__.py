@@ -7,19 +7,29 @@
 ``TESTS_EACH_ONCE``
     True when every utterance is tested exactly once (cross-validation), False for a hold-out;
 ``folds(manifest, config, seed) -> list[Fold]``
-    pure: the same manifest, parameters and seed give the same folds. Splitting precedes cropping, segmenting, augmenting.
+    pure: the same manifest, parameters and seed give the same folds. Splitting precedes cropping, segmenting and
+    augmenting.
+
+`ser.folds` keeps folds in files, `ser.audit` proves what a protocol claims.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from types import ModuleType
 
 
-@dataclass(frozen=True)
-class Fold:
-    """One train/dev/test division; each part is a tuple of utterance ids in manifest order. `dev` may be empty."""
+def claims(protocol: ModuleType, config: object) -> dict[str, bool]:
+    """What `ser.audit.audit` holds the folds of a configured protocol to, as its keyword arguments.
 
-    name: str
-    train: tuple[str, ...]
-    dev: tuple[str, ...]
-    test: tuple[str, ...]
+    ``speaker_independent``
+        the protocol's constant, unless its parameters have a field of that name (a corpus's own partitions);
+    ``tests_each_once``
+        the protocol's constant;
+    ``carved_dev``
+        dev is a share of the training utterances, so train and dev share speakers; test stays apart.
+    """
+    return {
+        "speaker_independent": bool(getattr(config, "speaker_independent", protocol.SPEAKER_INDEPENDENT)),
+        "tests_each_once": bool(protocol.TESTS_EACH_ONCE),
+        "carved_dev": getattr(config, "dev_share", 0.0) > 0,
+    }

@@ -1,0 +1,91 @@
+"""The command line: `ser corpora`, `ser link`, `ser study new`, `ser study status`. Running a study is DVC's: `dvc
+repro`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ser import __version__
+from ser.errors import door
+
+EPILOG = """
+a study in four steps:
+  ser corpora                                   which corpora are here, and how to get the others
+  ser link iemocap /data/IEMOCAP_full_release   use the copy you have
+  ser study new mine --corpora emodb,iemocap    a folder studies/mine with its own params.yaml
+  dvc repro studies/mine/dvc.yaml               run it; `dvc metrics show` prints its numbers
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="ser", description="Speech emotion recognition, reproduced.", epilog=EPILOG, formatter_class=raw
+    )
+    top.add_argument("--version", action="version", version=f"ser {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    corpora = commands.add_parser("corpora", help="table of corpora: licence, what is here, how to get the rest")
+    corpora.add_argument("name", nargs="?", help="one corpus: its whole card")
+    corpora.set_defaults(run=lambda a: _corpora(a.name))
+
+    link = commands.add_parser("link", help="use a corpus you already have, where it lies")
+    link.add_argument("corpus", help="name of the corpus, as `ser corpora` lists it")
+    link.add_argument("path", type=Path, help="its folder, as unpacked from the original archive")
+    link.set_defaults(run=lambda a: _link(a.corpus, a.path))
+
+    study = commands.add_parser("study", help="make a study, or ask what a study would rerun")
+    studies = study.add_subparsers(dest="study_command", metavar="COMMAND", required=True)
+    new = studies.add_parser("new", help="a study with only the corpora you have, so that `dvc repro` of it is green")
+    new.add_argument("name", help="name of the study: letters, digits, - and _")
+    new.add_argument("--corpora", required=True, help="comma-separated, such as emodb,ravdess")
+    new.add_argument(
+        "--experiments",
+        default="*",
+        help="comma-separated names or patterns, such as 'svm-*' (default: all on these corpora)",
+    )
+    new.add_argument("--base", default="demo", help="study to copy settings from (default: demo)")
+    new.add_argument(
+        "--source", choices=("real", "synthetic"), help="default: real where the corpus is here, else as in the base"
+    )
+    new.set_defaults(run=_study_new)
+    status = studies.add_parser("status", help="what `dvc repro` would rerun, and why, in words")
+    status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
+    status.set_defaults(run=_study_status)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    door(lambda: options.run(options))
+
+
+def _corpora(name: str | None) -> None:
+    from ser.corpora import _overview
+
+    print(_overview.card(name) if name else _overview.table())
+
+
+def _link(corpus: str, path: Path) -> None:
+    from ser.corpora import _overview
+
+    print(_overview.link(corpus, path))
+
+
+def _study_new(options: argparse.Namespace) -> None:
+    from ser import study
+
+    print(
+        study.new(
+            options.name, options.corpora.split(","), options.experiments.split(","), options.base, options.source
+        )
+    )
+
+
+def _study_status(options: argparse.Namespace) -> None:
+    from ser import study
+
+    print(study.status(options.name))

@@ -1,0 +1,142 @@
+"""SEWA as packaged for AVEC 2017 and for the cross-cultural challenges of 2018 and 2019 (papers.md 1.5).
+
+Layout: ``audio/<id>.wav``, ``labels/<id>.csv``, ``turns/<id>.csv``, ``transcriptions/<id>.csv`` and, made by forced
+alignment, ``segmentation/<id>.csv``; separator ``;``, a header in 2019 only. Ids are Train_01, Devel_01, Test_01 or,
+with the culture, Train_DE_01. One utterance is one recording of one person; the pair's other voice is audible in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ser.corpora import Card, Utterance, Word, _alignment, _read
+from ser.corpora._download import refuse
+from ser.errors import SerError
+
+PARTITIONS = {"Train": "train", "Devel": "dev", "Test": "test"}
+CARD = Card(
+    name="sewa",
+    title="SEWA, German part (AVEC 2017 packaging)",
+    licence="academic end-user licence of the SEWA project",
+    homepage="https://db.sewaproject.eu/",
+    citation="J. Kossaifi et al.: SEWA DB: A Rich Database for Audio-Visual Emotion and Sentiment Research in the "
+    "Wild. IEEE TPAMI 43(3), 2021, pp. 1022-1040; F. Ringeval et al.: AVEC 2017. Proc. AVEC 2017, pp. 3-9.",
+    language="de",
+    task="continuous",
+    access="licence",
+    dimensions=("arousal", "valence", "liking"),
+    utterances=64,
+    speakers=64,
+    counts={"train": 34, "dev": 14, "test": 16},
+    steps="Sign the academic end-user licence at https://db.sewaproject.eu/, ask the AVEC organisers for the challenge "
+    "package (audio, labels, turns, transcriptions), then run: ser link sewa PATH (PATH holds the folder audio)",
+)
+_ID = re.compile(r"(Train|Devel|Test)(?:_([A-Z]{2}))?_\d+")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the reader: `cultures` to read (ids without one are German) and `partitions` your package holds."""
+
+    cultures: tuple[str, ...] = ("DE",)
+    partitions: tuple[str, ...] = ("train", "dev", "test")
+    rates: tuple[int, ...] = ()  # papers.md states none
+    assume_rate: int | None = None
+
+
+def expected(config: Config) -> Card:
+    """The card with the counts of these partitions; no counts are known for other cultures."""
+    counts = {p: n for p, n in CARD.counts.items() if p in config.partitions} if config.cultures == ("DE",) else {}
+    total = sum(counts.values()) or None
+    return dataclasses.replace(CARD, counts=counts, utterances=total, speakers=total)
+
+
+def download(root: Path, config: Config = Config()) -> None:
+    refuse(CARD)
+
+
+def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
+    """One utterance a recording; `labels` is empty for a test recording whose labels were not given out.
+
+    Raises `SerError` for a missing corpus, names that are not SEWA's, and train or dev recordings without labels.
+    """
+    root = _read.folder(root, CARD)
+    paths = _read.visible((root / "audio").glob("*.wav"))
+    if not paths:
+        raise SerError("no recordings of SEWA: no audio/*.wav", root, CARD.steps)
+    for path in paths:
+        match = _ID.fullmatch(path.stem)
+        if not match:
+            raise SerError("not a file name of SEWA (like Train_01.wav or Train_DE_01.wav)", path, "Take the file out")
+        partition, culture = PARTITIONS[match[1]], match[2] or "DE"
+        if culture not in config.cultures or partition not in config.partitions:
+            continue
+        labels = f"labels/{path.stem}.csv"
+        if not (root / labels).exists():
+            if partition != "test":
+                raise SerError(f"recording {path.stem} has no labels", root / labels, CARD.steps)
+            labels = ""
+        yield Utterance(id=path.stem, file=f"audio/{path.name}", speaker=path.stem, partition=partition, labels=labels)
+
+
+def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, list[Word]]]:
+    """Words of every recording that has a segmentation; the others are left out (see `alignment_coverage`)."""
+    for utterance in utterances:
+        path = Path(root) / "segmentation" / f"{utterance.id}.csv"
+        if path.exists():
+            yield utterance.id, _alignment.segmentation(path)
+
+
+def read_labels(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Times (T,) in seconds and gold standard (T, 3) arousal, valence, liking in [-1, 1] of `labels/<id>.csv`.
+
+    Rows are ``'name';time;arousal;valence;liking``, also without the name; a header and ``,`` between fields are found.
+    There may be fewer rows than the audio lasts: the caller compares. Raises `SerError` naming the line.
+    """
+    rows = [numbers for numbers, _ in _rows(Path(path), 4, 1)]
+    if not rows:
+        raise SerError("no labels in the file", path)
+    table = np.asarray(rows, dtype=np.float64)
+    if (steps := np.flatnonzero(np.diff(table[:, 0]) <= 0)).size:
+        raise SerError(f"times do not grow after {table[steps[0], 0]} s", path)
+    return table[:, 0], table[:, 1:]
+
+
+def read_turns(path: str | Path) -> list[tuple[float, float]]:
+    """Start and end in seconds of the subject's own turns, from `turns/<id>.csv`."""
+    return [(start, end) for (start, end), _ in _rows(Path(path), 2)]
+
+
+def read_transcription(path: str | Path) -> list[tuple[float, float, str]]:
+    """Start and end in seconds and text of each sentence, with its tags such as ``<laughter>``."""
+    return [(start, end, text.strip().strip("'\"")) for (start, end), text in _rows(Path(path), 2)]
+
+
+def _rows(path: Path, count: int, names: int = 0) -> Iterator[tuple[list[float], str]]:
+    """`count` numbers, and the text after them, of every row; up to `names` leading fields are skipped."""
+    if not path.exists():
+        raise SerError("missing file of SEWA", path)
+    for row, (number, line) in enumerate(_read.lines(path)):
+        separator = ";" if ";" in line else ","
+        fields = line.split(separator)
+        if row == 0 and not any(_is_number(f) for f in fields):
+            continue  # a header
+        if names and len(fields) == count + names:
+            fields = fields[names:]
+        if len(fields) < count or (names and len(fields) != count):
+            raise SerError(f"expected {count} numbers, got {len(fields)} fields", f"{path}:{number}")
+        yield [_read.seconds(f, path, number) for f in fields[:count]], separator.join(fields[count:])
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field.strip().strip("'\""))
+    except ValueError:
+        return False
+    return True

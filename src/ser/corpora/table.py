@@ -1,0 +1,177 @@
+"""Your own corpus from a CSV beside the audio: one row an utterance.
+
+Columns: file and speaker, and emotion or labels (a file of continuous labels); optional utterance, start, end (seconds
+or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id, sex. audformat's names do as well.
+Files count from the corpus's root. Without a column utterance the id is the file's path, joined by ``-``, and the start.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ser.corpora import Card, Utterance, _read
+from ser.corpora._download import refuse
+from ser.errors import SerError
+from ser.plugins import nearest
+
+_ALIASES = {  # names in audformat tables and other common ones -> ours
+    "id": "utterance",
+    "path": "file",
+    "speaker_id": "speaker",
+    "gender": "sex",
+    "transcription": "text",
+    "transcript": "text",
+    "split": "partition",
+}
+_REST = ("emotion", "session", "dialogue", "text", "text_id")  # taken as they are
+_COLUMNS = ("file", "speaker", "utterance", "start", "end", "partition", "sex", "labels", *_REST)
+_PARTITIONS = {
+    "train": "train",
+    "dev": "dev",
+    "devel": "dev",
+    "validation": "dev",
+    "val": "dev",
+    "test": "test",
+    "": "",
+}
+_SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else is left open
+CARD = Card(
+    name="table",
+    title="a corpus of your own",
+    licence="your own",
+    homepage="",
+    citation="",
+    language="",
+    task="classification",
+    access="own",
+    steps="Write a table.csv with columns file, speaker, emotion into the folder of the audio, and run: "
+    "ser link table PATH (PATH holds table.csv)",
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """`csv` is the table below the corpus's root; `classes` the emotions to keep, in report order (empty: all)."""
+
+    csv: str = "table.csv"
+    classes: tuple[str, ...] = ()
+    rates: tuple[int, ...] = ()
+    assume_rate: int | None = None
+
+
+def download(root: Path, config: Config = Config()) -> None:
+    refuse(CARD)
+
+
+def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
+    """One utterance a row, sorted by id. Raises `SerError` that names the line of the CSV."""
+    root = _read.folder(root, CARD)
+    path = root / config.csv
+    if not path.is_file():
+        raise SerError("no table of the corpus", path, CARD.steps)
+    found: dict[str, tuple[int, Utterance]] = {}
+    for number, row in _rows(path):
+        utterance = _utterance(row, root, f"{path}:{number}")
+        if utterance.id in found:
+            raise SerError(
+                f"utterance {utterance.id!r} stands in line {found[utterance.id][0]} too",
+                f"{path}:{number}",
+                "Add a column utterance with ids of your own",
+            )
+        found[utterance.id] = number, utterance
+    kept = [u for _, u in found.values() if not config.classes or u.emotion in config.classes]
+    if absent := sorted(set(config.classes) - {u.emotion for u in kept}):
+        known = {u.emotion for _, u in found.values()}
+        raise SerError(f"no row has the emotion {absent[0]!r}", path, nearest(absent[0], known))
+    yield from sorted(kept, key=lambda u: u.id)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    text = _read.text(path)
+    head = text.split("\n", 1)[0]
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=";" if ";" in head and "," not in head else ",", strict=True
+    )
+    try:
+        columns = [_ALIASES.get(c.strip().lower(), c.strip().lower()) for c in next(reader, [])]
+        _check_columns(columns, path)
+        for fields in reader:
+            if not any(f.strip() for f in fields):
+                continue
+            if len(fields) != len(columns):
+                raise SerError(f"{len(fields)} fields under {len(columns)} columns", f"{path}:{reader.line_num}")
+            yield reader.line_num, {c: f.strip() for c, f in zip(columns, fields, strict=True)}
+    except csv.Error as error:
+        raise SerError(f"not a CSV: {error}", f"{path}:{reader.line_num}") from error
+
+
+def _check_columns(columns: list[str], path: Path) -> None:
+    known = [c for c in columns if c in _COLUMNS]
+    if doubled := sorted({c for c in known if known.count(c) > 1}):
+        raise SerError(
+            f"two columns {doubled[0]!r}", f"{path}:1", "Keep one of them"
+        )
+    for needed in ("file", "speaker"):
+        if needed not in known:
+            raise SerError(f"no column {needed!r}", f"{path}:1", f"Columns there: {', '.join(columns) or 'none'}")
+    if "emotion" not in known and "labels" not in known:
+        raise SerError(
+            "no column 'emotion' and no column 'labels'", f"{path}:1", f"Columns there: {', '.join(columns)}"
+        )
+
+
+def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
+    for needed in ("file", "speaker"):
+        if not row[needed]:
+            raise SerError(f"empty {needed}", where)
+    if not (row.get("emotion") or row.get("labels")):
+        raise SerError("neither an emotion nor a file of labels", where)
+    file = _inside(row["file"], where)
+    labels = _inside(row["labels"], where) if row.get("labels") else ""
+    if labels and not (root / labels).is_file():
+        raise SerError(f"no file of labels {labels!r}", where)
+    partition = row.get("partition", "").lower()
+    if partition not in _PARTITIONS:
+        raise SerError(f"partition {partition!r} is none of train, dev, test", where, nearest(partition, _PARTITIONS))
+    start, end = (_time(row.get(c, ""), c, where) for c in ("start", "end"))
+    segment = f"-{round(start * 1000):07d}" if start is not None else ""
+    return Utterance(
+        id=row.get("utterance") or str(PurePosixPath(file).with_suffix("")).replace("/", "-") + segment,
+        file=file,
+        speaker=row["speaker"],
+        start=start,
+        end=end,
+        sex=_SEXES.get(row.get("sex", "").lower(), ""),
+        partition=_PARTITIONS[partition],
+        labels=labels,
+        **{c: row.get(c, "") for c in _REST},
+    )
+
+
+def _inside(file: str, where: str) -> str:
+    posix = PurePosixPath(file.replace("\\", "/"))
+    if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", file):
+        raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
+    return str(posix)
+
+
+def _time(value: str, column: str, where: str) -> float | None:
+    """Seconds; accepts numbers and time spans such as `0 days 00:00:01.5`; empty and NaT: None."""
+    if value in ("", "NaT"):
+        return None
+    match = re.fullmatch(r"(?:(\d+) days? )?(\d+):(\d+):(\d+(?:\.\d+)?)", value)
+    if match:
+        days, hours, minutes = (int(g or 0) for g in match.groups()[:3])
+        return (days * 24 + hours) * 3600.0 + minutes * 60 + float(match[4])
+    try:
+        time = float(value)
+    except ValueError:
+        time = -1.0
+    if not 0 <= time < float("inf"):
+        raise SerError(f"{column} {value!r} is no time in seconds", where)
+    return time

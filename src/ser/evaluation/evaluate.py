@@ -1,0 +1,275 @@
+"""From a predictions file to the metrics file of an experiment: a few headline numbers and, beside them, what they are.
+
+Everything is computed from the predictions alone, on any machine, in about a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ser.evaluation import intervals, metrics, notes
+from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions, read
+from ser.files import replacing, write_json
+
+DEFINITIONS = {
+    "wa": "weighted accuracy: correct utterances / utterances",
+    "ua": "unweighted accuracy: mean recall of the classes that have true items",
+    "f1": "macro F1: mean F1 of the classes that have true items; 0 for a class never predicted",
+    "weighted_f1": "F1 of the classes weighted by their true items",
+    "ccc": "concordance correlation coefficient with population moments, mean of the dimensions",
+}
+DETAILS = (
+    "study",
+    "experiment",
+    "model",
+    "size",
+    "corpus",
+    "protocol",
+    "speaker_independent",
+    "selection",
+    "transductive",
+    "control",
+    "paper",
+)
+DIGITS = 4  # of every number in a metrics file (dvc.md, section 5)
+
+
+def run(
+    predictions_path: str | Path,
+    details: Mapping[str, Any],
+    draws: int,
+    metrics_path: str | Path,
+    plot_path: str | Path,
+    confidence: float = 0.95,
+) -> dict[str, Any]:
+    """Evaluates an experiment and writes its metrics (JSON) and its plot data (CSV); returns the metrics."""
+    predictions = read(predictions_path)
+    result = score(predictions, {"experiment": Path(predictions_path).stem, **details}, draws, confidence)
+    with replacing(plot_path) as temporary:
+        plot_rows(predictions).to_csv(temporary, index=False, lineterminator="\n")
+    write_json(metrics_path, result)
+    return result
+
+
+def evaluate(
+    predictions_path: str | Path, details: Mapping[str, Any], draws: int, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Metrics of the experiment whose predictions lie in a file: see `score`. Raises `SerError` for a faulty file."""
+    return score(read(predictions_path), {"experiment": Path(predictions_path).stem, **details}, draws, confidence)
+
+
+def score(
+    everything: Predictions, details: Mapping[str, Any], draws: int, confidence: float = 0.95, few_units: int = 20
+) -> dict[str, Any]:
+    """Metrics of one experiment.
+
+    Args:
+        details: the experiment's settings, of which `DETAILS` and ``synthetic`` are used; missing ones stay None.
+        draws: bootstrap resamples; 0 for no intervals.
+        confidence: nominal coverage of the intervals.
+        few_units: below this number of speakers or recordings a note says that the interval is too narrow (ours: 20,
+            where the simulated coverage of a nominal 95 % comes to about 93 %).
+
+    Returns:
+        ``wa, ua, f1`` or ``ccc, ccc_<dimension>``, each with ``_low`` and ``_high``, and ``n``, the number of
+        utterances (recordings) scored; under ``about`` a list with one mapping that says what the numbers are. A list, because
+        ``dvc metrics show`` makes a column of every number it finds outside lists. Undefined numbers are None, and all
+        are where no recording has labels (the test part of a challenge).
+    """
+    details = {key: details.get(key) for key in (*DETAILS, "synthetic")}
+    labelled, unlabelled = _labelled(everything)
+    if labelled.table.empty:
+        return _unavailable(everything, details, unlabelled)
+    predictions, partitions = _headline_part(labelled, details)
+    summaries, statistics = _toolbox(predictions)
+    unit = _unit(predictions)
+    units = summaries(predictions, unit)
+    by_seed = {name: statistic(units.sum(axis=1)) for name, statistic in statistics.items()}
+    limits = intervals.bootstrap(units, statistics, draws, str(details["experiment"]), confidence)
+    about = {
+        **_settings(details),
+        "definitions": {k: v for k, v in DEFINITIONS.items() if (k == "ccc") == (predictions.kind == "continuous")},
+        **_counts(predictions),
+        **_extras(predictions, units),
+        "by_fold": _by_fold(predictions, summaries, statistics),
+        "seed_sd": {name: _sd(values) for name, values in by_seed.items()},
+        "interval": {
+            "method": f"percentile bootstrap over {unit}s, models held fixed, the same resamples for all seeds",
+            "confidence": confidence,
+            "draws": draws,
+            "unit": unit,
+            "units": int(units.shape[1]),
+        },
+    }
+    if partitions:
+        about["partitions"] = {name: _pooled(part) for name, part in partitions.items()}
+    # dev predicted beside test comes from the models that dev selected
+    beside = everything.table["fold"].nunique() > predictions.table["fold"].nunique()
+    on_dev = beside and _is_development(predictions.table["fold"].iloc[0])
+    about["notes"] = [
+        *notes.of_settings(details, on_dev),
+        *notes.of_data(predictions, about, few_units),
+        *notes.of_unlabelled(unlabelled),
+    ]
+    return {**_headline(by_seed, limits), "n": about["utterances"], "about": [about]}
+
+
+def _headline(
+    by_seed: Mapping[str, NDArray], limits: Mapping[str, intervals.Interval | None]
+) -> dict[str, float | None]:
+    out = {}
+    for name, values in by_seed.items():
+        low, high = limits[name] or (np.nan, np.nan)
+        for key, value in ((name, metrics.mean(values, axis=0)), (f"{name}_low", low), (f"{name}_high", high)):
+            out[key] = _round(value)
+    return out
+
+
+def _settings(details: Mapping[str, Any]) -> dict[str, Any]:
+    data = {True: "synthetic", False: "real", None: "unknown"}[details["synthetic"]]
+    return {**{key: details[key] for key in DETAILS}, "data": data}
+
+
+def _unavailable(predictions: Predictions, details: Mapping[str, Any], unlabelled: list[str]) -> dict[str, Any]:
+    """The metrics of predictions without any label: names without numbers, so that the study runs to its end."""
+    names = [name + end for name in _toolbox(predictions)[1] for end in ("", "_low", "_high")]
+    remarks = [*notes.of_settings(details), *notes.of_unlabelled(unlabelled)]
+    about = {**_settings(details), **_counts(predictions), "notes": remarks}
+    return {**dict.fromkeys(names), "n": 0, "about": [about]}
+
+
+def _pooled(predictions: Predictions) -> dict[str, float | None]:
+    """The metrics of a part, pooled over its rows, mean over seeds."""
+    summaries, statistics = _toolbox(predictions)
+    sums = summaries(predictions, "corpus").sum(axis=1)
+    return {name: _round(metrics.mean(statistic(sums), axis=0)) for name, statistic in statistics.items()}
+
+
+def plot_rows(predictions: Predictions, rows: int = 2000) -> pd.DataFrame:
+    """Data of the DVC plots: columns truth, prediction; one row an utterance and seed.
+
+    Continuous labels: one row a labelled frame and dimension, with a column ``dimension``, evenly thinned to at most
+    about `rows` (ours: 2000, what a browser still draws at once).
+    """
+    table = predictions.table
+    if predictions.kind == "classification":
+        return table[["truth", "prediction"]].reset_index(drop=True)
+    step = max(1, -(-len(table) * len(predictions.dimensions) // rows))
+    thin = table.iloc[::step]
+    parts = [
+        pd.DataFrame({"truth": thin[TRUTH + name], "prediction": thin[PREDICTION + name], "dimension": name})
+        for name in predictions.dimensions
+    ]
+    return pd.concat(parts, ignore_index=True).dropna().reset_index(drop=True)
+
+
+def _toolbox(predictions: Predictions) -> tuple[Callable[[Predictions, str], NDArray], dict[str, intervals.Statistic]]:
+    """The additive summary of the kind of labels, and the metrics computed from sums of it."""
+    if predictions.kind == "classification":
+        return intervals.confusions, {"wa": metrics.wa, "ua": metrics.ua, "f1": metrics.macro_f1}
+
+    def of(dimension: int) -> intervals.Statistic:
+        return lambda sums: metrics.ccc_from_moments(sums[..., dimension, :])
+
+    mean: intervals.Statistic = lambda sums: metrics.ccc_from_moments(sums).mean(axis=-1)  # noqa: E731
+    return intervals.moments, {"ccc": mean, **{f"ccc_{name}": of(d) for d, name in enumerate(predictions.dimensions)}}
+
+
+def _labelled(predictions: Predictions) -> tuple[Predictions, list[str]]:
+    """Drops the recordings without any label (the test part of a challenge) and names them."""
+    if predictions.kind == "classification":
+        return predictions, []
+    table = predictions.table
+    labels = table[[TRUTH + name for name in predictions.dimensions]].notna().any(axis=1)
+    known = labels.groupby([table["seed"], table["fold"], table["utterance"]]).transform("any")
+    return replace(predictions, table=table[known].reset_index(drop=True)), sorted(set(table["utterance"][~known]))
+
+
+def _headline_part(predictions: Predictions, details: Mapping[str, Any]) -> tuple[Predictions, dict[str, Predictions]]:
+    """The part the headline is computed on, and each part of a fixed division into partitions.
+
+    The folds of a cross-validation are one test set and are pooled; partitions are different test sets and are not
+    (papers.md 2, CCC aggregation): there the development partition is the headline, as in P4's tables, else the first.
+    """
+    folds = sorted(set(predictions.table["fold"]))
+    if details["protocol"] != "partitions" or len(folds) < 2:
+        return predictions, {}
+    table = predictions.table
+    parts = {f: replace(predictions, table=table[table["fold"] == f].reset_index(drop=True)) for f in folds}
+    return parts[next((f for f in folds if _is_development(f)), folds[0])], parts
+
+
+def _is_development(fold: str) -> bool:
+    return "dev" in fold.lower()
+
+
+def _unit(predictions: Predictions) -> str:
+    """What is resampled: speakers; for continuous labels recordings (papers.md 8), unless a speaker has several."""
+    pairs = predictions.table[["corpus", "speaker", "utterance"]].drop_duplicates()
+    speakers = len(pairs[["corpus", "speaker"]].drop_duplicates())
+    if predictions.kind == "classification" or 2 <= speakers < len(pairs):
+        return "speaker"
+    return "utterance"
+
+
+def _counts(predictions: Predictions) -> dict[str, Any]:
+    table = predictions.table
+    return {
+        "classes" if predictions.classes else "dimensions": list(predictions.classes or predictions.dimensions),
+        "pooling": "all test folds of a seed pooled, then the mean over seeds",
+        "utterances": int(table["utterance"].nunique()),
+        "utterances_by_seed": int(table.groupby("seed")["utterance"].nunique().mean()),
+        "speakers": len(table[["corpus", "speaker"]].drop_duplicates()),
+        "folds": int(table["fold"].nunique()),
+        "seeds": [int(s) for s in sorted(set(table["seed"]))],
+    }
+
+
+def _extras(predictions: Predictions, units: NDArray) -> dict[str, Any]:
+    """Secondary numbers of the kind of labels, from summaries (R, U, ...) of the units."""
+    if predictions.kind == "classification":
+        pooled = units.sum(axis=1)
+        recall = metrics.mean(metrics.recalls(pooled), axis=0)
+        return {
+            "weighted_f1": _round(metrics.mean(metrics.weighted_f1(pooled), axis=0)),
+            "recall": dict(zip(predictions.classes, map(_round, recall), strict=True)),
+        }
+    recordings = metrics.ccc_from_moments(intervals.moments(predictions, "utterance"))  # (R, U, D)
+    mean = metrics.mean(metrics.mean(recordings, axis=1), axis=0)
+    return {
+        "frames": int(len(predictions.table) / predictions.table["seed"].nunique()),
+        "mean_of_recordings": {n: _round(v) for n, v in zip(predictions.dimensions, mean, strict=True)},
+    }
+
+
+def _by_fold(
+    predictions: Predictions, summaries: Callable, statistics: Mapping[str, intervals.Statistic]
+) -> dict[str, Any]:
+    """Mean and standard deviation over folds and seeds: secondary, because classes may be absent from a fold."""
+    folds = summaries(predictions, "fold")  # (R, F, ...)
+    out: dict[str, Any] = {}
+    for name, statistic in statistics.items():
+        values = statistic(folds).ravel()
+        out[name] = {"mean": _round(metrics.mean(values, axis=0)), "sd": _sd(values)}
+    if predictions.kind == "classification":
+        averaged = metrics.classes_averaged(folds)
+        least = np.where(averaged > 0, averaged, len(predictions.classes)).min(axis=0)
+        names = sorted(set(predictions.table["fold"]))
+        out["classes_averaged"] = dict(zip(names, map(int, least), strict=True))
+    return out
+
+
+def _sd(values: NDArray) -> float | None:
+    values = values[~np.isnan(values)]
+    return _round(values.std(ddof=1)) if values.size > 1 else None
+
+
+def _round(value: Any) -> float | None:
+    return None if np.isnan(value) else round(float(value), DIGITS) + 0.0

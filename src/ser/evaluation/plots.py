@@ -1,0 +1,114 @@
+"""Pictures of a study as PNG: confusion matrices, and the headline metric of all experiments with its intervals.
+
+Equal inputs give equal bytes: the files carry neither date nor software.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ser.evaluation import intervals, metrics
+from ser.evaluation.predictions import Predictions, read
+from ser.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, SOFT = "#1f4e79", "#8a8a8a"
+
+
+def draw(
+    study: str, experiments: Mapping[str, Mapping[str, Any]], predictions: Mapping[str, str | Path], folder: str | Path
+) -> list[Path]:
+    """All plots of a study below `folder`: ``ua.png``, ``ccc.png``, and ``confusion-<experiment>.png``; returns their paths.
+
+    `experiments`: name -> metrics file; `predictions`: name -> path of the predictions file.
+    """
+    paths = []
+    for metric in ("ua", "ccc"):
+        shown = {n: m for n, m in experiments.items() if m.get(metric) is not None}
+        if shown:
+            paths.append(interval_plot(study, shown, Path(folder) / f"{metric}.png", metric))
+    for name, path in predictions.items():
+        found = read(path)
+        if found.kind == "classification":
+            synthetic = experiments[name]["about"][0]["data"] == "synthetic"
+            paths.append(confusion_plot(found, Path(folder) / f"confusion-{name}.png", name, synthetic))
+    return paths
+
+
+def confusion_plot(predictions: Predictions, path: str | Path, title: str, synthetic: bool) -> Path:
+    """Confusion matrix pooled over folds and seeds: colour and upper number are shares of the true class, below the counts."""
+    matrix = intervals.confusions(predictions, "corpus").sum(axis=(0, 1))
+    seeds, K = predictions.table["seed"].nunique(), len(predictions.classes)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = _figure(1.9 + 0.75 * K, 1.9 + 0.7 * K)
+    axes = figure.add_subplot()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.ndindex(K, K):
+        color = "white" if share[i, j] > 0.5 else "black"
+        axes.text(j, i, f"{share[i, j]:.0%}\n{matrix[i, j]}", ha="center", va="center", color=color, fontsize=8)
+    axes.set_xticks(range(K), predictions.classes, rotation=40, ha="right")
+    axes.set_yticks(range(K), predictions.classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    pooled = f"WA {metrics.wa(matrix):.2f}, UA {metrics.ua(matrix):.2f}" + (
+        f", sum of {seeds} seeds" if seeds > 1 else ""
+    )
+    axes.set_title(f"{title}{_mark(synthetic)}\n{pooled}", fontsize=10)
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
+    return _save(figure, path)
+
+
+def interval_plot(
+    study: str, experiments: Mapping[str, Mapping[str, Any]], path: str | Path, metric: str = "ua"
+) -> Path:
+    """One metric of all experiments with its interval; hollow: speaker-dependent; tick: chance (1 / number of classes)."""
+    figure = _figure(8.5, 1.5 + 0.34 * len(experiments))
+    axes = figure.add_subplot()
+    labels, synthetic, confidence = [], False, None
+    for y, (name, numbers) in enumerate(experiments.items()):
+        (about,) = numbers["about"]
+        value, low, high = (numbers.get(metric + end) for end in ("", "_low", "_high"))
+        if low is not None and high is not None:
+            axes.plot([low, high], [y, y], color=INK, linewidth=2)
+        fill = "white" if about.get("speaker_independent") is False else INK
+        axes.plot(value, y, "o", color=INK, markerfacecolor=fill, markersize=7)
+        if metric == "ua" and about.get("classes"):
+            axes.plot(1 / len(about["classes"]), y, "|", color=SOFT, markersize=10)
+        labels.append(name + (" [SYNTHETIC]" if about["data"] == "synthetic" else ""))
+        synthetic |= about["data"] == "synthetic"
+        confidence = confidence or (about.get("interval") or {}).get("confidence")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlim((0, 1) if metric == "ua" else (None, 1))
+    axes.grid(axis="x", color="#dddddd")
+    axes.set_axisbelow(True)
+    bars = f"{metric.upper()}, {confidence:.0%} interval over test speakers" if confidence else metric.upper()
+    extra = "; hollow: speaker-dependent" + ("; grey tick: chance" if metric == "ua" else "")
+    axes.set_xlabel(bars + extra)
+    axes.set_title(f"Study {study}{_mark(synthetic)}", fontsize=10)
+    return _save(figure, path)
+
+
+def _mark(synthetic: bool) -> str:
+    return " (SYNTHETIC data)" if synthetic else ""
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # no display, and no global state of pyplot
+    return figure
+
+
+def _save(figure: Figure, path: str | Path, dpi: int = 120) -> Path:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
+    return Path(path)

@@ -1,0 +1,213 @@
+"""The report of a study: one table of results in Markdown, from metrics files, audits and published numbers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ser.errors import SerError
+from ser.plugins import check_name
+
+RESULTS = Path(__file__).with_name("paper_results.yaml")
+SCALARS = ("wa", "ua", "f1")
+BANNER = """\
+> **SYNTHETIC data.** Rows marked SYNTHETIC were computed on synthesized look-alikes of the corpora. They show that the
+> pipeline works; they say nothing about emotion in speech and are not comparable with published numbers."""
+LEGEND = """\
+**Reading the table.** WA: accuracy. UA: mean recall of the classes. F1: macro F1. CCC: concordance correlation
+coefficient. Each is computed on all test folds of a seed pooled, and averaged over seeds. `[low, high]`:
+{confidence:.0%} percentile bootstrap interval over test speakers (continuous labels: recordings), models held fixed,
+{draws} draws; with few speakers it is too narrow. n: utterances (recordings) scored. Selection: what chose the epoch or
+the hyper-parameters. Speaker-dependent results have heard the test speakers in training: compare them with nothing
+speaker-independent. Published: what the paper prints for the row the experiment answers to, as fractions and in the
+order of the columns; `(flagged)` where the paper contradicts itself."""
+MARKS = {
+    "transductive": "† transductive: statistics of the test speakers' audio were used, without labels.",
+    "control": "‡ control: the training labels were shuffled; a score above chance means a leak.",
+}
+
+
+@functools.cache
+def _papers() -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe").load(RESULTS.read_text(encoding="utf-8"))
+
+
+def published(key: str | None) -> dict[str, Any] | None:
+    """What a paper prints for one cell of `paper_results.yaml`.
+
+    Args:
+        key: dotted name of the cell, ``fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent``.
+
+    Returns:
+        wa, ua, f1 as fractions, or ccc and ccc_<dimension>, None where the paper prints nothing; beside them
+        ``source``, ``kind`` (own or cited), ``protocol`` in words, and ``flags``. None for an empty key.
+
+    Raises:
+        SerError: there is no such cell; names the nearest.
+    """
+    if not key:
+        return None
+    parts = key.removeprefix("papers.").split(".")
+    node: Any = _papers()["papers"]
+    context: dict[str, Any] = {"units": {}, "kind": "own", "flags": []}
+    for part in parts:
+        if not isinstance(node, Mapping):
+            raise SerError(f"{part!r} is below a number of the published results", f"paper: {key}", "Shorten the key")
+        check_name(part, node, "part of a published result", f"paper: {key}")
+        node = node[part]
+        if isinstance(node, Mapping):
+            context |= {name: node[name] for name in context if name in node}
+    if not isinstance(node, Mapping) or not all(v is None or isinstance(v, int | float) for v in node.values()):
+        raise SerError("not a cell of the published results", f"paper: {key}", "Name paper, table, row and protocol")
+    values = dict(_unified(name, value, context["units"].get(name)) for name, value in node.items())
+    source = ", ".join(p.replace("_", " ") for p in parts if p not in ("tables", "rows"))
+    protocol = _papers()["protocols"].get(parts[-1], parts[-1])
+    return {**values, "source": source, "kind": context["kind"], "protocol": protocol, "flags": list(context["flags"])}
+
+
+def _unified(name: str, value: float | None, unit: str | None) -> tuple[str, float | None]:
+    """Our name and unit of a published number; shares above 1 without a unit are percent."""
+    if unit == "ccc":
+        return ("ccc" if name == "avg" else f"ccc_{name}"), value
+    if value is not None and (unit == "percent" or (unit is None and value > 1)):
+        value = round(value / 100, 6)
+    return name, value
+
+
+def report(
+    study: str,
+    experiments: Mapping[str, Mapping[str, Any]],
+    audits: Mapping[str, Mapping[str, Any]],
+    folder: str | Path | None = None,
+) -> str:
+    """The report of a study in Markdown.
+
+    Args:
+        experiments: experiment name -> its metrics file, in the order of the report.
+        audits: name of the folds -> the leak audit's JSON (`ser.audit`).
+        folder: where the report will lie; plots that lie there already are shown.
+
+    Raises:
+        SerError: an experiment names a published result that does not exist.
+    """
+    synthetic = any(_about(m)["data"] == "synthetic" for m in experiments.values())
+    parts = [f"# Study {study}" + (" (SYNTHETIC data)" if synthetic else "")]
+    parts += [BANNER] if synthetic else []
+    classified = {n: m for n, m in experiments.items() if "wa" in m}
+    continuous = {n: m for n, m in experiments.items() if "wa" not in m}
+    for title, rows in (("Categorical emotion", classified), ("Continuous affect", continuous)):
+        if rows:
+            parts += [f"## {title}", _table(rows, synthetic)]
+    parts += [_legend(experiments), *_notes(experiments), *_plots(folder, synthetic), *_audits(audits)]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _about(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What a metrics file says about its numbers; keys that an older file lacks are None."""
+    (about,) = metrics["about"]
+    keys = ("model", "size", "corpus", "data", "protocol", "speaker_independent", "selection")
+    return {**dict.fromkeys((*keys, "transductive", "control", "paper", "interval", "notes")), **about}
+
+
+def _table(rows: Mapping[str, Mapping[str, Any]], synthetic: bool) -> str:
+    """One row an experiment; the columns are the metrics that occur."""
+    names = list(dict.fromkeys(k for m in rows.values() for k in m if f"{k}_low" in m))
+    titles = [n.upper() if n in (*SCALARS, "ccc") else f"CCC {n.removeprefix('ccc_')}" for n in names]
+    data = ["data"] if synthetic else []
+    header = ["experiment", "model", "corpus", *data, "protocol", *titles, "n", "selection", "published"]
+    lines = [header, ["---"] * len(header)]
+    for name, metrics in rows.items():
+        about = _about(metrics)
+        size = f" ({about['size']})" if about["size"] else ""
+        lines.append(
+            [
+                name + _marks(about),
+                f"{about['model'] or ''}{size}",
+                about["corpus"] or "",
+                *([_data(about)] if synthetic else []),
+                _protocol(about),
+                *(_cell(metrics, n) for n in names),
+                str(metrics["n"]),
+                _selection(about),
+                _published(about, names),
+            ]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _data(about: Mapping[str, Any]) -> str:
+    return "SYNTHETIC" if about["data"] == "synthetic" else about["data"]
+
+
+def _marks(about: Mapping[str, Any]) -> str:
+    return ("†" if about["transductive"] else "") + ("‡" if about["control"] not in (None, "none") else "")
+
+
+def _protocol(about: Mapping[str, Any]) -> str:
+    tag = {True: " (speaker-independent)", False: " (**speaker-dependent**)", None: ""}[about["speaker_independent"]]
+    return f"{about['protocol'] or ''}{tag}"
+
+
+def _selection(about: Mapping[str, Any]) -> str:
+    return "**test_oracle** (biased)" if about["selection"] == "test_oracle" else about["selection"] or ""
+
+
+def _cell(metrics: Mapping[str, Any], name: str) -> str:
+    """``0.77 [0.70, 0.84]``."""
+    value, low, high = (metrics.get(name + end) for end in ("", "_low", "_high"))
+    if value is None:
+        return "not available"
+    return f"{value:.2f}" + (f" [{low:.2f}, {high:.2f}]" if low is not None and high is not None else "")
+
+
+def _published(about: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Published numbers in the order of the table's columns, `-` where the paper has none."""
+    paper = published(about["paper"])
+    if paper is None:
+        return ""
+    values = " / ".join("-" if paper.get(n) is None else f"{paper[n]:.3f}" for n in names)
+    return f"{values} ({paper['source']})" + (" (flagged)" if paper["flags"] else "")
+
+
+def _legend(experiments: Mapping[str, Mapping[str, Any]]) -> str:
+    abouts = [_about(m) for m in experiments.values()]
+    interval = next((a["interval"] for a in abouts if a["interval"]), None)
+    if interval is None:
+        return ""
+    marks = [text for mark, text in MARKS.items() if any(a[mark] not in (None, False, "none") for a in abouts)]
+    return "\n\n".join([LEGEND.format(**interval), *marks])
+
+
+def _notes(experiments: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Each note once, with the experiments it holds for."""
+    holders: dict[str, list[str]] = {}
+    for name, metrics in experiments.items():
+        for note in _about(metrics)["notes"] or []:
+            holders.setdefault(note, []).append(name)
+    if not holders:
+        return []
+    lines = [
+        f"- {note}" + (" (all experiments)" if len(names) == len(experiments) else f" ({', '.join(names)})")
+        for note, names in holders.items()
+    ]
+    return ["## Notes", "\n".join(lines)]
+
+
+def _plots(folder: str | Path | None, synthetic: bool) -> list[str]:
+    images = sorted(Path(folder).glob("*.png")) if folder else []
+    mark = " (SYNTHETIC data)" if synthetic else ""
+    return ["## Plots", *(f"![{p.stem}{mark}]({p.name})" for p in images)] if images else []
+
+
+def _audits(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    from ser.audit import Report
+
+    lines = []
+    for data in audits.values():
+        first, *rest = Report(dict(data)).summary()
+        lines += [f"- {first}", *(f"  - {line.strip()}" for line in rest)]
+    return ["## Leak audit", "\n".join(lines)] if lines else []

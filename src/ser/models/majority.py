@@ -1,0 +1,40 @@
+"""Majority: the class seen most often in training, whatever the input; for continuous targets, the training mean.
+
+The floor every other row of a table stands on: UA is 1/K and CCC is 0 by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ser.training.data import Examples, Inputs, Task
+
+
+@dataclass(frozen=True)
+class Config:
+    """No parameters."""
+
+
+class Model:
+    def __init__(self, config: Config, task: Task, seed: int) -> None:
+        self.task = task
+        self.value = np.zeros(0)
+        self.notes: dict[str, object] = {}
+
+    def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
+        """Counts classes, or averages labels, of the training part; one row of curve for the plots."""
+        if self.task.kind == "continuous":
+            self.value = np.concatenate(list(train.labels)).mean(0)
+            return [{"train_loss": float(np.concatenate(list(train.labels)).var(0).mean()), "dev_score": 0.0}]
+        counts = np.bincount(np.asarray(train.labels), minlength=len(self.task.outputs))
+        self.value = counts / counts.sum()
+        present = self.value[self.value > 0]
+        return [{"train_loss": float(-(present * np.log(present)).sum()), "dev_score": 1 / len(self.task.outputs)}]
+
+    def scores(self, inputs: Inputs) -> np.ndarray | list[np.ndarray]:
+        """(n, K) training class shares, or one constant array (rows, D) an utterance."""
+        if self.task.kind == "continuous":
+            return [np.tile(self.value, (rows, 1)) for rows in inputs.rows]
+        return np.tile(self.value, (len(inputs), 1))

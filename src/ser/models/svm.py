@@ -1,0 +1,108 @@
+"""Linear SVM on utterance-level functionals, the classic baseline (P2 Table 4: IS10 + SVM, kernel and C not given).
+
+C is chosen by macro recall on the dev part; where a protocol has none, by cross-validation over the speakers of the
+training part (papers.md 3 asks never to select on test). Scaling `train` uses the training part's mean and deviation.
+`per_speaker` standardises each speaker by that speaker's own unlabelled utterances, test speakers included:
+transductive, and marked so wherever it is reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ser.errors import SerError
+from ser.training.data import Examples, Inputs, Task, macro_recall
+
+
+@dataclass(frozen=True)
+class Config:
+    scaling: Literal["train", "per_speaker"] = "train"
+    C: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)  # ours: spans under- to over-fitting for 1582 columns
+    inner_folds: int = 3  # ours: speaker folds inside the training part when there is no dev part
+
+    def __post_init__(self) -> None:
+        if not self.C or min(self.C) <= 0:
+            raise ValueError(f"C needs at least one positive value, not {self.C}")
+
+
+class Model:
+    """One-against-one linear `sklearn.svm.SVC`; scores are the softmax of its pairwise votes and margins."""
+
+    def __init__(self, config: Config, task: Task, seed: int) -> None:
+        if task.kind != "classification":
+            raise SerError("svm predicts classes; this corpus has continuous labels", "model svm")
+        frames = [f for f, level in task.levels.items() if level != "utterance"]
+        if frames:
+            raise SerError(f"svm needs utterance-level features, {frames[0]!r} has one row a frame", "model svm")
+        self.config, self.task = config, task
+        self.notes: dict[str, object] = {"transductive": config.scaling == "per_speaker"}
+
+    def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
+        """Chooses C, then fits on the training part; returns one row a value of C: training error and score."""
+        x, y = self._scaled(train, train), np.asarray(train.labels)
+        rows = []
+        for C in self.config.C:
+            model = self._svc(C).fit(x, y)
+            row = {"train_loss": float((model.predict(x) != y).mean()), "C": C}
+            if dev is not None:
+                row["dev_score"] = self._ua(np.asarray(dev.labels), model.predict(self._scaled(dev, train)))
+            elif len(self.config.C) > 1:
+                row["dev_score"] = self._inner(C, x, y, np.asarray(train.speakers))
+            rows.append(row)
+        best = max(rows, key=lambda r: (r.get("dev_score", 0.0), -r["C"]))
+        self.notes["C"] = best["C"]
+        self.train, self.model = train, self._svc(best["C"]).fit(x, y)
+        return rows
+
+    def scores(self, inputs: Inputs) -> np.ndarray:
+        """(n, K): softmax of the one-against-rest decision values; 0 for classes the training part lacks."""
+        values = self.model.decision_function(self._scaled(inputs, self.train))
+        if values.ndim == 1:  # two classes give one column
+            values = np.stack([-values, values], 1)
+        scores = np.zeros((len(inputs), len(self.task.outputs)))
+        values = np.exp(values - values.max(1, keepdims=True))
+        scores[:, self.model.classes_] = values / values.sum(1, keepdims=True)
+        return scores
+
+    @staticmethod
+    def _svc(C: float):
+        from sklearn.svm import SVC
+
+        return SVC(kernel="linear", C=C, break_ties=True, cache_size=500)  # predict = argmax of the scores
+
+    def _ua(self, truth: np.ndarray, prediction: np.ndarray) -> float:
+        return macro_recall(truth, prediction, len(self.task.outputs))
+
+    def _inner(self, C: float, x: np.ndarray, y: np.ndarray, speakers: np.ndarray) -> float:
+        from sklearn.model_selection import GroupKFold
+
+        folds = min(self.config.inner_folds, len(set(speakers)))
+        if folds < 2:
+            raise SerError(
+                "no dev part and one training speaker: C cannot be chosen", "model svm", "Give one value: C: [0.01]"
+            )
+        prediction = np.empty_like(y)
+        for train, test in GroupKFold(folds).split(x, y, speakers):
+            prediction[test] = self._svc(C).fit(x[train], y[train]).predict(x[test])
+        return self._ua(y, prediction)
+
+    def _scaled(self, inputs: Inputs, train: Inputs) -> np.ndarray:
+        x = np.concatenate([inputs.vectors(f) for f in self.task.inputs], 1).astype(np.float64)
+        if self.config.scaling == "train":
+            reference = np.concatenate([train.vectors(f) for f in self.task.inputs], 1).astype(np.float64)
+            return standardise(x, reference)
+        out = np.empty_like(x)
+        speakers = np.asarray(inputs.speakers)
+        for speaker in np.unique(speakers):
+            own = speakers == speaker
+            out[own] = standardise(x[own], x[own])
+        return out
+
+
+def standardise(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """z-scores of `x` by the mean and deviation of `reference`; columns constant in the reference become 0."""
+    mean, deviation = reference.mean(0), reference.std(0)
+    varies = deviation > 1e-9 * np.maximum(1.0, np.abs(mean))
+    return np.where(varies, (x - mean) / np.where(varies, deviation, 1.0), 0.0)

@@ -1,0 +1,41 @@
+"""Leave one session out: both speakers of a session are tested; IEMOCAP's usual five folds (not in papers.md).
+
+A dialogue never spans two parts, unlike in the folds by speaker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from ser.folds import Fold
+from ser.protocols._split import fold, nobody, values
+
+SPEAKER_INDEPENDENT = True
+TESTS_EACH_ONCE = True
+
+
+@dataclass(frozen=True)
+class Config:
+    """`dev`: ``none``, or ``next`` = the next session of the sorted list, cyclically (ours: the same rule as
+    `speaker_independent` one level up)."""
+
+    dev: Literal["none", "next"] = "none"
+
+
+def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
+    """One fold a session, named ``session-<id>``; nothing is random, `seed` is not used.
+
+    Raises `SerError` when an utterance has no session or there are fewer than 2 sessions (3 with dev).
+    """
+    mend = "Use speaker_independent or leave_one_speaker_out for a corpus without sessions"
+    names = values(manifest, "session", 2 if config.dev == "none" else 3, "leave_one_session_out", mend)
+    session = manifest["session"].to_numpy()
+    made = []
+    for name, following in zip(names, names[1:] + names[:1], strict=True):
+        test = session == name
+        dev = session == following if config.dev == "next" else nobody(manifest)
+        made.append(fold(f"session-{name}", manifest, ~(test | dev), dev, test))
+    return made

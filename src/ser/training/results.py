@@ -1,0 +1,118 @@
+"""What a training leaves behind: one result a fold and seed, then predictions, mean curves and a card an experiment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser import manifest
+from ser.files import replacing
+from ser.training.data import Task
+
+FRAME_SECONDS = 0.1  # spacing of continuous labels and predictions (SEWA: 10 Hz, papers.md 1.5)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One trained fold. `scores`: (n, K) class probabilities, or one array (rows, D) an utterance."""
+
+    scores: np.ndarray | Sequence[np.ndarray]
+    history: list[dict[str, float]]
+    notes: dict[str, Any]
+
+    def write(self, path: Path) -> None:
+        """Atomically, as an .npz without pickle."""
+        continuous = not isinstance(self.scores, np.ndarray)
+        lengths = np.array([len(s) for s in self.scores], dtype=np.int64) if continuous else np.zeros(0, np.int64)
+        scores = np.concatenate(list(self.scores)) if continuous else self.scores
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file, scores=scores, lengths=lengths, history=json.dumps(self.history), notes=json.dumps(self.notes)
+            )
+
+    @classmethod
+    def read(cls, path: Path) -> Result:
+        with np.load(path) as data:
+            scores, lengths = data["scores"], data["lengths"]
+            parts = np.split(scores, np.cumsum(lengths)[:-1]) if len(lengths) else scores
+            return cls(parts, json.loads(str(data["history"])), json.loads(str(data["notes"])))
+
+
+def classification_rows(test: pd.DataFrame, fold: str, seed: int, scores: np.ndarray, task: Task) -> pd.DataFrame:
+    """Prediction rows of one fold; `test` has utterance, corpus, speaker, emotion in the order of `scores` (n, K)."""
+    scores = np.round(scores, 5)  # what is written is what is judged: ties after rounding go to the lowest class
+    rows = pd.DataFrame(
+        {
+            "utterance": test["utterance"].to_numpy(),
+            "corpus": test["corpus"].to_numpy(),
+            "fold": fold,
+            "seed": seed,
+            "speaker": test["speaker"].to_numpy(),
+            "truth": test["emotion"].to_numpy(),
+            "prediction": [task.outputs[k] for k in scores.argmax(1)],
+        }
+    )
+    return pd.concat([rows, pd.DataFrame(scores, columns=[f"score_{c}" for c in task.outputs])], axis=1)
+
+
+def continuous_rows(
+    test: pd.DataFrame, fold: str, seed: int, predicted: Sequence[np.ndarray], truth: Sequence[np.ndarray], task: Task
+) -> pd.DataFrame:
+    """Prediction rows of one fold, one row a frame; truth is NaN where the corpus gives no test labels."""
+    parts = []
+    for row, p, t in zip(test.itertuples(), predicted, truth, strict=True):
+        frame = pd.DataFrame(
+            {
+                "utterance": row.utterance,
+                "corpus": row.corpus,
+                "fold": fold,
+                "seed": seed,
+                "speaker": row.speaker,
+                "time": np.round(np.arange(len(p)) * FRAME_SECONDS, 3),
+            }
+        )
+        for d, name in enumerate(task.outputs):
+            frame[f"truth_{name}"] = np.round(t[:, d], 6)
+        for d, name in enumerate(task.outputs):
+            frame[f"prediction_{name}"] = np.round(p[:, d], 5)
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_curves(results: Sequence[Result], path: Path) -> None:
+    """The mean over folds and seeds at each evaluation, one row each; folds that stopped early leave the mean."""
+    rows = pd.concat([pd.DataFrame(r.history).assign(evaluation=range(1, len(r.history) + 1)) for r in results])
+    columns = ["train_loss", "dev_loss", "dev_score"]
+    mean = rows.reindex(columns=["evaluation", *columns]).groupby("evaluation")[columns].mean().reset_index()
+    mean["folds"] = rows.groupby("evaluation").size().to_numpy()
+    with replacing(path) as temporary:
+        mean.round(5).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def card(
+    settings: Mapping[str, Any],
+    claims: Mapping[str, Any],
+    table: pd.DataFrame,
+    task: Task,
+    device: str,
+    results: Mapping[str, Result],
+) -> dict[str, Any]:
+    """What an experiment was: all that evaluation needs beside the predictions. No times, so that it is byte-stable."""
+    notes = {name: r.notes for name, r in results.items()}
+    return {
+        **settings,
+        "task": task.kind,
+        "outputs": list(task.outputs),
+        "protocol": claims["protocol"],
+        **claims["claims"],
+        "synthetic": manifest.is_synthetic(table),
+        "transductive": any(n.get("transductive", False) for n in notes.values()),
+        "device": device,
+        "notes": notes,
+    }

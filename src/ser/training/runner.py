@@ -1,0 +1,292 @@
+"""Runs one experiment: all folds and seeds of one model, in parallel, each written once.
+
+Every (fold, seed) is a job of its own, seeded by its name, so one worker or many give the same bytes. A finished job
+lies in checkpoints/<study>/<experiment>/<fingerprint>/<fold>-seed<s>.npz. The fingerprint covers settings, folds, labels,
+feature contents and the sources of the model and of the training code: a killed stage continues at the unfinished
+fold, and a changed parameter can never pick up an old one.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+import time
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ser import audit, manifest, plugins
+from ser import folds as fold_files
+from ser.errors import SerError
+from ser.evaluation import predictions
+from ser.files import digest, read_json, write_json
+from ser.folds import Fold
+from ser.store import Store
+from ser.training.data import Examples, Inputs, Task, class_indices, macro_recall
+from ser.training.results import FRAME_SECONDS, Result, card, classification_rows, continuous_rows, write_curves
+from ser.training.seeds import seed_of
+from ser.training.settings import Training
+from ser.workers import workers
+
+CHECKPOINTS = Path("checkpoints")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where an experiment reads and writes; every stage function takes paths, so it runs without DVC too."""
+
+    manifest: Path  # folder with utterances.csv, card.json, and labels.csv for continuous corpora
+    folds: Path  # folds CSV; its JSON beside it says what the protocol claims
+    features: Mapping[str, Path]  # feature name -> store folder
+    predictions: Path
+    curves: Path
+    card: Path
+    checkpoints: Path = CHECKPOINTS
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fold and seed, with all a worker needs; stores are opened in the worker."""
+
+    settings: Mapping[str, Any]
+    table: pd.DataFrame  # the manifest
+    labels: Mapping[str, np.ndarray]  # continuous corpora: utterance -> (rows, D)
+    task: Task
+    features: Mapping[str, Path]
+    fold: Fold
+    seed: int
+    folder: Path
+    device: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.fold.name}-seed{self.seed}"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / f"{self.name}.npz"
+
+
+def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Trains and predicts every fold and seed of one experiment; writes predictions, curves and card.
+
+    Raises `SerError` on a leak, an unknown label, a missing feature. `execution`: the `run` block of params.yaml (jobs,
+    backend, threads); none of it but `threads` can change a number.
+    """
+    table = manifest.read(files.manifest / "utterances.csv")
+    folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
+    audit.audit(folds, table, **claims["claims"], where=str(files.folds))
+    task = _task(files)
+    device = device_of(settings["device"])
+    folder = files.checkpoints / settings["study"] / settings["experiment"] / _fingerprint(settings, files, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "settings.json", settings)
+    labels = _continuous_labels(files.manifest, table, task)
+    todo = [
+        Job(settings, table, labels, task, files.features, fold, seed, folder, device)
+        for seed in settings["seeds"]
+        for fold in folds
+    ]
+    _work([j for j in todo if not j.result.exists()], len(todo), dict(execution or {}))
+    results = {j.name: Result.read(j.result) for j in todo}
+    rows = pd.concat([_rows(j, results[j.name]) for j in todo], ignore_index=True)
+    predictions.write(rows, files.predictions)
+    write_curves(list(results.values()), files.curves)
+    write_json(files.card, card(settings, claims, table, task, device, results))
+    return rows
+
+
+def device_of(setting: str) -> str:
+    """ "cuda" or "cpu" from the setting; raises `SerError` when CUDA is asked for and absent."""
+    if setting == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if setting == "cuda":
+        raise SerError("no CUDA device here", "run.device", "Set run.device: auto or cpu")
+    return "cpu"
+
+
+def _task(files: Files) -> Task:
+    stores = {name: Store(path) for name, path in files.features.items()}
+    card = read_json(files.manifest / "card.json")
+    inputs = {name: int(store.card["dim"]) for name, store in stores.items()}
+    levels = {name: str(store.card["level"]) for name, store in stores.items()}
+    return Task(card["task"], tuple(card["outputs"]), inputs, levels)
+
+
+def _fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
+    sources = [
+        Path(__file__).parents[1] / "models" / f"{settings['model']}.py",
+        *sorted(Path(__file__).parent.glob("*.py")),
+    ]
+    contents = {name: Store(path).content for name, path in files.features.items()}
+    labels = [p for p in sorted(files.manifest.iterdir()) if p.name != "words.csv"]
+    return digest(
+        dict(settings),
+        contents,
+        device,
+        [_version(m) for m in ("numpy", "scikit-learn", "torch")],
+        files.folds.read_bytes(),
+        *[p.read_bytes() for p in labels],
+        *[p.read_bytes() for p in sources],
+    )
+
+
+def _version(module: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{module}=={version(module)}"
+    except PackageNotFoundError:
+        return module
+
+
+def _work(todo: list[Job], total: int, execution: Mapping[str, Any]) -> None:
+    if not todo:
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    label, done = str(todo[0].settings["experiment"]), total - len(todo)
+    if done:
+        print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
+    n = min(workers(execution, todo[0].device), len(todo))
+    backend, threads = execution.get("backend", "loky"), execution.get("threads", 1)
+    bar = tqdm(total=total, initial=done, desc=label, unit="fold", disable=None)
+    if n == 1:
+        for job in todo:
+            _run_job(job, threads)
+            bar.update()
+    else:
+        options = {"inner_max_num_threads": threads} if backend == "loky" else {}
+        with parallel_config(backend=backend, n_jobs=n, **options):
+            for _ in Parallel(return_as="generator_unordered")(delayed(_run_job)(job, threads) for job in todo):
+                bar.update()
+    bar.close()
+
+
+def _run_job(job: Job, threads: int) -> None:
+    """Trains one fold with one seed and writes its result; runs in a worker process."""
+    from threadpoolctl import threadpool_limits
+
+    start = time.perf_counter()
+    module = plugins.load("models", job.settings["model"])
+    with threadpool_limits(threads):
+        result = _classical(job, module) if hasattr(module.Model, "fit") else _torch(job, module, threads)
+    result.write(job.result)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    cost = {
+        "seconds": round(time.perf_counter() - start, 2),
+        "peak_bytes": peak,
+        "device": job.device,
+        "threads": threads,
+    }
+    write_json(job.folder / f"{job.name}.cost.json", cost)  # times differ from run to run: never in a tracked file
+    shutil.rmtree(job.folder / job.name, ignore_errors=True)
+
+
+def _parts(job: Job) -> tuple[Examples, Examples | None, Inputs]:
+    """Training and dev examples, and test inputs without labels."""
+    train = _examples(job, job.fold.train, "train")
+    if job.settings["control"] == "shuffled_labels":
+        shuffled = np.random.default_rng(seed_of(job.seed, job.fold.name, "shuffled")).permutation(len(train))
+        labels = (
+            train.labels[shuffled] if isinstance(train.labels, np.ndarray) else _shuffle_rows(train.labels, shuffled)
+        )
+        train = replace(train, labels=labels)
+    dev = _examples(job, job.fold.dev, "dev") if job.fold.dev else None
+    return train, dev, _examples(job, job.fold.test, "test").unlabelled()
+
+
+def _examples(job: Job, ids: tuple[str, ...], part: str) -> Examples:
+    rows = job.table.set_index("utterance").loc[list(ids)]
+    stores = {name: Store(path) for name, path in job.features.items()}
+    if job.task.kind == "classification":
+        classes = class_indices(list(rows["emotion"]), job.task.outputs, f"{job.name}, {part}")
+        return Examples(ids, tuple(rows["speaker"]), stores, (), classes)
+    labels = [job.labels[u] for u in ids]
+    unlabelled = [u for u, label in zip(ids, labels, strict=True) if np.isnan(label).any()]
+    if unlabelled and part != "test":
+        raise SerError(f"recording {unlabelled[0]} has no labels but is in the {part} part", job.name)
+    return Examples(ids, tuple(rows["speaker"]), stores, tuple(map(len, labels)), labels)
+
+
+def _shuffle_rows(labels: Sequence[np.ndarray], shuffled: np.ndarray) -> list[np.ndarray]:
+    """Each recording gets another one's labels, repeated or cut to its own number of rows."""
+    return [np.resize(labels[j], labels[i].shape) for i, j in enumerate(shuffled)]
+
+
+def _rows(job: Job, result: Result) -> pd.DataFrame:
+    test = job.table.set_index("utterance").loc[list(job.fold.test)].reset_index()
+    if isinstance(result.scores, np.ndarray):
+        return classification_rows(test, job.fold.name, job.seed, result.scores, job.task)
+    truth = [job.labels[u] for u in job.fold.test]
+    return continuous_rows(test, job.fold.name, job.seed, result.scores, truth, job.task)
+
+
+def _continuous_labels(folder: Path, table: pd.DataFrame, task: Task) -> dict[str, np.ndarray]:
+    """utterance -> (rows, D) from the manifest folder's labels.csv, NaN where the corpus gives none (test labels that
+    the organisers keep); empty for classification."""
+    if task.kind == "classification":
+        return {}
+    found = pd.read_csv(folder / "labels.csv", dtype={"utterance": str})
+    columns = list(task.outputs)
+    labels = {str(u): part[columns].to_numpy(dtype=np.float32) for u, part in found.groupby("utterance", sort=False)}
+    for row in table[~table["utterance"].isin(list(labels))].itertuples():
+        labels[row.utterance] = np.full((round(row.duration / FRAME_SECONDS), len(columns)), np.nan, dtype=np.float32)
+    return labels
+
+
+def _classical(job: Job, module: types.ModuleType) -> Result:
+    """scikit-learn style: ``Model(config, task, seed).fit(train, dev) -> history``, ``.scores(inputs) -> (n, K)``."""
+    train, dev, test = _parts(job)
+    config = plugins.build(module.Config, job.settings["config"], f"models.{job.settings['model']}")
+    model = module.Model(config, job.task, seed_of(job.seed, job.fold.name))
+    history = model.fit(train, dev)
+    return Result(model.scores(test), history, dict(getattr(model, "notes", {})))
+
+
+def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
+    import torch
+
+    from ser.training import checkpoint
+    from ser.training.loop import Loop
+
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    train, dev, test = _parts(job)
+    settings = job.settings
+    config = plugins.build(module.Config, settings["config"], f"models.{settings['model']}")
+    training = plugins.build(Training, settings["training"], f"models.{settings['model']}.training")
+    seed = seed_of(job.seed, job.fold.name)
+    checkpoint.seed_everything(seed_of(seed, "initial"))
+    loop = Loop(
+        module.Model(config, job.task),
+        training,
+        selection=settings["selection"],
+        seed=seed,
+        device=job.device,
+        bfloat16=settings["precision"] == "bfloat16" or (settings["precision"] == "auto" and job.device == "cuda"),
+        folder=job.folder / job.name,
+        label=f"{settings['experiment']} {job.name}",
+    )
+    history = loop.fit(train, dev, test if settings["selection"] == "test_oracle" else None)
+    notes = {"parameters": sum(p.numel() for p in loop.model.parameters()), "best_step": loop.progress.best_step}
+    if settings["selection"] == "test_oracle":
+        truth = np.asarray(_examples(job, job.fold.test, "test").labels)
+        return Result(_oracle(loop.snapshots, truth), history, notes)
+    return Result(loop.predict(test), history, notes)
+
+
+def _oracle(snapshots: list[np.ndarray], truth: np.ndarray) -> np.ndarray:
+    """Scores of the evaluation that is best on TEST: what selecting on test would have reported. Labelled as biased."""
+    return max(snapshots, key=lambda scores: macro_recall(truth, scores.argmax(1), scores.shape[1]))

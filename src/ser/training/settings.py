@@ -1,0 +1,46 @@
+"""Settings of a training run. A model's block in params.yaml holds them under `training`; light to import, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a torch model is trained. Defaults are ours where no paper is named."""
+
+    epochs: int | None = None  # passes over the training part; give this or steps
+    steps: int | None = None  # optimiser steps; P1 4.5 counts in steps
+    batch: int = 16  # P1 gives none; ours
+    lr: float = 1e-3  # peak learning rate
+    optimiser: Literal["adam", "adamw"] = "adam"  # all four papers use Adam
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: float = 0.0  # share of the steps with a linearly growing rate; P1 4.5: 0.07
+    schedule: Literal["constant", "linear"] = "constant"  # after the warm-up; linear: down to 0
+    clip: float | None = None  # largest gradient norm; P1 4.5: 1.0
+    evaluate_every: int | None = None  # steps between evaluations on dev; none: once an epoch
+    patience: int | None = None  # evaluations without a better dev score before stopping; none: run to the end
+    frames: int | None = (
+        None  # length in frames every input is brought to (P1 4.1: 768); none: the longest of the batch
+    )
+    bucket: bool = True  # batches of similar length, so that little padding is computed
+    frequency_masks: int = 0  # SpecAugment (P1 4.5, values ours: papers.md 4.5): number of frequency masks
+    frequency_width: int = 27  # widest frequency mask, bins
+    time_masks: int = 0  # number of time masks
+    time_width: int = 70  # widest time mask, frames
+    time_share: float = 0.2  # and at most this share of the utterance
+    checkpoint_every: int = 500  # steps between checkpoints inside a fold
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps are both given; keep one")
+        for name in ("epochs", "steps", "batch", "evaluate_every", "patience", "frames", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if not 0 <= self.warmup < 1:
+            raise ValueError(f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}")
+        if self.lr <= 0:
+            raise ValueError(f"lr must be positive, not {self.lr}")

@@ -1,0 +1,24 @@
+"""audio: one packed 16-bit mono array a corpus, resampled. STUDY CORPUS"""
+
+import sys
+
+from ser import extraction, manifest
+from ser.corpora import _source
+from ser.errors import door
+from ser.files import read_json
+from ser.layout import Layout
+from ser.workers import workers
+
+
+def main() -> None:
+    study, corpus = sys.argv[1:]
+    layout = Layout(study)
+    receipt = read_json(layout.receipt(corpus))
+    location = _source.ensure(corpus, receipt["source"], receipt["reader"], receipt["synthetic"])
+    table = manifest.read(layout.manifest(corpus) / "utterances.csv")
+    rate = layout.settings(f"audio/{corpus}")["rate"]
+    extraction.pack_audio(table, location.root, rate, layout.audio(corpus), workers(layout.settings("run")))
+
+
+if __name__ == "__main__":
+    door(main)

@@ -1,0 +1,24 @@
+"""features: one feature of one corpus, every utterance, in parallel, as one packed array. STUDY NAME CORPUS"""
+
+import sys
+
+from ser import extraction, plugins
+from ser.errors import door
+from ser.layout import Layout
+from ser.store import Store
+from ser.workers import workers
+
+
+def main() -> None:
+    study, name, corpus = sys.argv[1:]
+    layout = Layout(study)
+    settings = layout.settings(f"features/{name}")
+    feature = plugins.build(
+        plugins.load("features", settings["feature"]).Feature, settings["config"], f"features.{name}"
+    )
+    folder = layout.feature(corpus, name.removeprefix(f"{corpus}-"))
+    extraction.extract(feature, Store(layout.audio(corpus)), folder, workers(layout.settings("run")))
+
+
+if __name__ == "__main__":
+    door(main)

@@ -1,0 +1,27 @@
+"""folds: splits a corpus under a protocol and audits the result for leaks; a leak stops the pipeline here. STUDY NAME
+CORPUS
+"""
+
+import sys
+
+from ser import audit, folds, manifest, plugins, protocols
+from ser.errors import door
+from ser.layout import Layout
+
+
+def main() -> None:
+    study, name, corpus = sys.argv[1:]
+    layout = Layout(study)
+    settings = layout.settings(f"folds/{name}")
+    protocol = plugins.load("protocols", settings["protocol"])
+    config = plugins.build(protocol.Config, settings["config"], f"folds.{name}")
+    table = manifest.read(layout.manifest(corpus) / "utterances.csv")
+    made = protocol.folds(table, config, settings["seed"])
+    claims = protocols.claims(protocol, config)
+    report = audit.audit(made, table, **claims, where=name)
+    folds.write(made, layout.folds(name), {**settings, "claims": claims, "audit": report.to_json()})
+    print("\n".join(report.summary()))
+
+
+if __name__ == "__main__":
+    door(main)

@@ -1,0 +1,23 @@
+"""manifest: reads a corpus's own layout into one table, decoding every file once. STUDY CORPUS"""
+
+import sys
+
+from ser import plugins, tables
+from ser.corpora import _source
+from ser.errors import door
+from ser.files import read_json
+from ser.layout import Layout
+from ser.workers import workers
+
+
+def main() -> None:
+    study, corpus = sys.argv[1:]
+    layout = Layout(study)
+    receipt = read_json(layout.receipt(corpus))
+    location = _source.ensure(corpus, receipt["source"], receipt["reader"], receipt["synthetic"])
+    config = plugins.build(plugins.load("corpora", corpus).Config, receipt["reader"], f"corpora.{corpus}.reader")
+    print(tables.write(corpus, location, config, layout.manifest(corpus), workers(layout.settings("run"))))
+
+
+if __name__ == "__main__":
+    door(main)

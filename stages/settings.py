@@ -1,0 +1,21 @@
+"""settings: checks params.yaml and writes one small settings file a stage. PARAMS STUDY"""
+
+import shutil
+import sys
+
+from ser import params
+from ser.errors import door
+from ser.layout import Layout
+
+
+def main() -> None:
+    path, study = sys.argv[1:]
+    folder = Layout(study).data / "settings"
+    files = params.settings(path)  # every check, before anything is touched
+    shutil.rmtree(folder, ignore_errors=True)
+    params.write(files, folder)
+    print(f"settings: {len(files)} files from {path}")
+
+
+if __name__ == "__main__":
+    door(main)

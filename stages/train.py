@@ -1,0 +1,26 @@
+"""train: one experiment, all its folds and seeds; writes predictions, curves and a card. STUDY EXPERIMENT"""
+
+import sys
+
+from ser.errors import door
+from ser.layout import Layout
+from ser.training.runner import Files, run
+
+
+def main() -> None:
+    study, experiment = sys.argv[1:]
+    layout = Layout(study)
+    settings = layout.settings(f"train/{experiment}")
+    files = Files(
+        manifest=layout.manifest(settings["corpus"]),
+        folds=layout.folds(settings["folds"]),
+        features={f: layout.feature(settings["corpus"], f) for f in settings["features"]},
+        predictions=layout.predictions(experiment),
+        curves=layout.curves(experiment),
+        card=layout.card(experiment),
+    )
+    run(settings, files, layout.settings("run"))
+
+
+if __name__ == "__main__":
+    door(main)

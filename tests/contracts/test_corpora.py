@@ -1,0 +1,134 @@
+"""What every corpus promises, run over every module of ser.corpora."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corpus_trees import TREES
+from ser import manifest, plugins
+from ser.corpora import Card, Utterance
+from ser.errors import SerError
+
+CORPORA = plugins.names("corpora")
+
+
+@pytest.fixture(params=CORPORA)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def tree(name: str, tmp_path: Path) -> Path:
+    if name not in TREES:
+        pytest.skip(f"no hand-made tree of {name}")
+    return TREES[name](tmp_path / name)
+
+
+def read(name: str, root: Path, **options: object) -> list[Utterance]:
+    module = plugins.load("corpora", name)
+    return list(module.utterances(root, plugins.build(module.Config, options, name)))
+
+
+def test_card_is_complete(name: str) -> None:
+    card: Card = plugins.load("corpora", name).CARD
+    assert card.name == name
+    assert card.title
+    assert card.licence
+    assert f"ser link {name} PATH" in card.steps
+    if card.access != "own":
+        assert card.citation
+        assert card.homepage.startswith("http")
+    assert bool(card.sources) == (card.access == "download")
+    assert bool(card.dimensions) == (card.task == "continuous")
+
+
+def test_counts_of_the_card_add_up(name: str) -> None:
+    card: Card = plugins.load("corpora", name).CARD
+    if card.counts:
+        assert sum(card.counts.values()) == card.utterances
+    if card.counts_by_speaker:
+        assert len(card.counts_by_speaker) == card.speakers
+        for emotion in card.classes:
+            assert sum(row[emotion] for row in card.counts_by_speaker.values()) == card.counts[emotion]
+
+
+def test_options_have_defaults_and_states_rates(name: str) -> None:
+    config = plugins.load("corpora", name).Config
+    assert config.__dataclass_params__.frozen
+    assert {"rates", "assume_rate"} <= set(plugins.keys("corpora", name))
+    assert config().assume_rate is None
+
+
+def test_utterances_are_sorted_unique_and_there(name: str, tree: Path) -> None:
+    found = read(name, tree)
+    ids = [u.id for u in found]
+    assert ids == sorted(set(ids))
+    for utterance in found:
+        assert utterance.speaker
+        assert (tree / utterance.file).is_file()
+        assert utterance.sex in ("f", "m", "")
+        assert utterance.partition in ("train", "dev", "test", "")
+        assert not utterance.labels or (tree / utterance.labels).is_file()
+
+
+def test_classes_are_those_of_the_card(name: str, tree: Path) -> None:
+    card: Card = plugins.load("corpora", name).CARD
+    if card.classes:
+        assert {u.emotion for u in read(name, tree)} <= set(card.classes)
+
+
+def test_manifest_survives_the_disk(name: str, tree: Path, tmp_path: Path) -> None:
+    config = plugins.load("corpora", name).Config()
+    made = manifest.build(name, tree, config, synthetic=True)
+    manifest.write(made, tmp_path / "manifest.csv")
+    again = manifest.read(tmp_path / "manifest.csv")
+    assert again.fillna(-1).to_dict("records") == made.fillna(-1).to_dict("records")
+    assert list(made.columns) == list(manifest.COLUMNS)
+    assert (made["duration"] > 0).all()
+
+
+def test_words_lie_in_order(name: str, tree: Path) -> None:
+    module = plugins.load("corpora", name)
+    if not hasattr(module, "words"):
+        pytest.skip("no word alignments")
+    aligned = dict(module.words(tree, read(name, tree)))
+    assert aligned, "the hand-made tree holds an alignment"
+    for words in aligned.values():
+        assert [w.start for w in words] == sorted(w.start for w in words)
+        assert all(w.end > w.start and w.text.strip() == w.text != "" for w in words)
+
+
+@pytest.mark.parametrize("prepare", [lambda root: None, Path.mkdir], ids=["missing", "empty"])
+def test_no_corpus_is_one_line_that_says_what_to_do(
+    name: str, tmp_path: Path, prepare: Callable[[Path], None]
+) -> None:
+    root = tmp_path / "none"
+    prepare(root)
+    with pytest.raises(SerError, match=f"ser link {name} PATH") as caught:
+        read(name, root)
+    assert str(root) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unfinished_download_is_not_read(name: str, tree: Path) -> None:
+    (tree / ".archive.zip.part").touch()
+    with pytest.raises(SerError, match="unfinished download"):
+        read(name, tree)
+
+
+def test_licensed_corpora_are_not_downloaded(name: str, tmp_path: Path) -> None:
+    module = plugins.load("corpora", name)
+    if module.CARD.access == "download":
+        pytest.skip("is downloaded")
+    with pytest.raises(SerError, match=f"cannot be downloaded.*ser link {name} PATH"):
+        module.download(tmp_path / name, module.Config())
+    assert not (tmp_path / name).exists()
+
+
+def test_config_is_a_plain_dataclass(name: str) -> None:
+    config = plugins.load("corpora", name).Config()
+    assert dataclasses.replace(config, assume_rate=8000).assume_rate == 8000

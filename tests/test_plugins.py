@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from ser import plugins
+from ser.errors import SerError
+
+
+@dataclass(frozen=True)
+class Inner:
+    depth: int = 1
+
+
+@dataclass(frozen=True)
+class Outer:
+    rate: float
+    name: str = "x"
+    sizes: tuple[int, ...] = (1, 2)
+    mode: Literal["a", "b"] = "a"
+    limit: int | None = None
+    inner: Inner = Inner()
+
+    def __post_init__(self) -> None:
+        if self.rate < 0:
+            raise ValueError(f"rate must not be negative, got {self.rate}")
+
+
+def test_builds_and_converts():
+    made = plugins.build(Outer, {"rate": 3, "sizes": [4, 5], "limit": 7, "inner": {"depth": 2}}, "block")
+    assert made == Outer(3.0, sizes=(4, 5), limit=7, inner=Inner(2))
+    assert isinstance(made.rate, float)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rate": 1, "sises": [1]}, r"unknown key 'sises' \(block.sises\).*Did you mean 'sizes'"),
+        ({}, r"missing key 'rate' \(block\)"),
+        ({"rate": "fast"}, r"expected float, got 'fast' \(block.rate\)"),
+        ({"rate": True}, r"expected float, got True"),
+        ({"rate": 1, "sizes": 3}, r"expected a list, got 3"),
+        ({"rate": 1, "sizes": [1, "b"]}, r"expected int, got 'b' \(block.sizes\[1\]\)"),
+        ({"rate": 1, "mode": "c"}, r"'c' is not one of the allowed values \(block.mode\)"),
+        ({"rate": 1, "limit": "no"}, r"expected int, got 'no'"),
+        ({"rate": 1, "inner": {"deep": 1}}, r"unknown key 'deep' \(block.inner.deep\)"),
+        ({"rate": -1}, r"rate must not be negative"),
+        ([1], r"expected a mapping"),
+    ],
+)
+def test_wrong_values_are_one_line_that_names_the_key(values, message):
+    with pytest.raises(SerError, match=message) as caught:
+        plugins.build(Outer, values, "block")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", list(plugins.KINDS))
+def test_keys_read_from_source_are_the_dataclass_fields(kind):
+    import dataclasses
+
+    for name in plugins.names(kind):
+        cls = getattr(plugins.load(kind, name), plugins.KINDS[kind])
+        assert plugins.keys(kind, name) == [f.name for f in dataclasses.fields(cls)], name
+        assert cls.__dataclass_params__.frozen, f"{kind}/{name}"
+        assert plugins.load(kind, name).__doc__, f"{kind}/{name} says nothing about itself"
+
+
+def test_an_unknown_plugin_names_the_nearest():
+    with pytest.raises(SerError, match="Did you mean 'svm'"):
+        plugins.load("models", "smv")
