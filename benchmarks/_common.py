@@ -41,7 +41,7 @@ def pack(corpus: Path, folder: Path, times: int = 1, jobs: int = 2) -> Store:
 
 
 def child(*words: object) -> tuple[float, float, float]:
-    """Runs the calling script again with `words`: wall seconds, CPU seconds, peak MiB of it (children waited for included).
+    """Runs the calling script again with `words`: wall seconds, CPU seconds, peak resident MiB.
 
     A child that calls `done` is timed up to there.
     """

@@ -1,8 +1,11 @@
-"""Log-mel of EMO-DB: the feature stage on two cores against a loop over librosa.feature.melspectrogram, same parameters.
+"""Log-mel of EMO-DB: the feature stage on two cores against a loop over librosa.feature.melspectrogram.
+
+Same parameters, compared before the normalisation, which the loop does not do.
 
     python benchmarks/features_logmel.py [folder of EMO-DB]
 
-Ours reads the audio store and writes the feature store; the loop reads the files and keeps its arrays in memory. Both from process start.
+Ours reads the audio store and writes the feature store; the loop reads the files and keeps its arrays in memory.
+Both from process start, imports included.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ def loop(corpus: str, target: str) -> None:
     import librosa
     import numpy as np
     import soundfile
+    from _common import done
 
     found = []
     for path in sorted(Path(corpus, "wav").glob("*.wav")):
@@ -33,14 +37,8 @@ def loop(corpus: str, target: str) -> None:
             power=2.0, n_mels=160, fmin=0, fmax=8000, htk=True, norm=None,
         )  # fmt: skip
         found.append(np.log(mel + 1e-6).T)
-    _done()
-    np.save(target, np.concatenate(found))
-
-
-def _done() -> None:
-    from _common import done
-
     done()
+    np.save(target, np.concatenate(found))
 
 
 def main(corpus: Path) -> None:

@@ -82,7 +82,10 @@ ALIGNMENT = '19-198-0000 ",NORTHANGER,,ABBEY," "0.530,1.270,1.500,1.780,1.965"\n
 
 def librispeech(root: Path) -> Path:
     top = root / "LibriSpeech"
-    write(top / "SPEAKERS.TXT", ";ID  |SEX| SUBSET           |MINUTES| NAME\n19   | F | train-clean-100  | 25.19 | K. S.\n")
+    write(
+        top / "SPEAKERS.TXT",
+        ";ID  |SEX| SUBSET           |MINUTES| NAME\n19 | F | train-clean-100 | 25.19 | K\n",
+    )
     for chapter, count in (("train-clean-100/19/198", 2), ("dev-clean/84/121550", 1)):
         folder = top / chapter
         name = f"{folder.parent.name}-{folder.name}"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-import fake_manifests as fake
+from tests import fake_manifests as fake
 from ser.audit import audit
 from ser.errors import SerError
 from ser.folds import Fold

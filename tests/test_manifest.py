@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import corpus_trees as trees
 from ser import manifest
 from ser.corpora import emodb, ravdess, sewa, table
 from ser.errors import SerError
+from tests import corpus_trees as trees
 
 
 def rows(root: Path, *lines: str, columns: str = "file,speaker,emotion") -> Path:
@@ -72,14 +72,14 @@ def test_rates_that_are_not_the_corpus_s(tmp_path: Path) -> None:
     made = manifest.build("emodb", root, emodb.Config(assume_rate=16000), synthetic=True)
     assert set(made["rate"]) == {16000}
     assert made["duration"][0] == pytest.approx(4410 / 16000)
-    with pytest.raises(SerError, match="3 audio files.*expected 8000 Hz"):
+    with pytest.raises(SerError, match=r"3 audio files.*expected 8000 Hz"):
         manifest.build("emodb", root, emodb.Config(), synthetic=True, expected_rate=8000)
 
 
 def test_counts_are_asserted_on_a_real_corpus_only(tmp_path: Path) -> None:
     root = trees.emodb(tmp_path)
     assert len(manifest.build("emodb", root, emodb.Config(), synthetic=True)) == 3
-    with pytest.raises(SerError, match="not the counts of EMO-DB.*speaker 03, anger: expected 14, found 0"):
+    with pytest.raises(SerError, match=r"not the counts of EMO-DB.*speaker 03, anger: expected 14, found 0"):
         manifest.build("emodb", root, emodb.Config(), synthetic=False)
 
 

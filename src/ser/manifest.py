@@ -65,7 +65,6 @@ def read(path: str | Path) -> pd.DataFrame:
         dtype=_STRINGS,
         keep_default_na=False,
         na_values={"start": [""], "end": [""]},
-        float_precision="round_trip",
     )
     missing = [c for c in COLUMNS if c not in table.columns]
     if missing:

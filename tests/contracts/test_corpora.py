@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from corpus_trees import TREES
 from ser import manifest, plugins
 from ser.corpora import Card, Utterance
 from ser.errors import SerError
+from tests.corpus_trees import TREES
 
 CORPORA = plugins.names("corpora")
 
@@ -103,9 +103,7 @@ def test_words_lie_in_order(name: str, tree: Path) -> None:
 
 
 @pytest.mark.parametrize("prepare", [lambda root: None, Path.mkdir], ids=["missing", "empty"])
-def test_no_corpus_is_one_line_that_says_what_to_do(
-    name: str, tmp_path: Path, prepare: Callable[[Path], None]
-) -> None:
+def test_no_corpus_is_one_line_that_says_what_to_do(name: str, tmp_path: Path, prepare: Callable[[Path], None]) -> None:
     root = tmp_path / "none"
     prepare(root)
     with pytest.raises(SerError, match=f"ser link {name} PATH") as caught:

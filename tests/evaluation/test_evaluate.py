@@ -135,7 +135,7 @@ def test_continuous_pools_the_recordings(affect, write):
     about = found["about"][0]
     recordings = [ccc(t["prediction_valence"], t["truth_valence"]) for _, t in table.groupby("utterance")]
     assert about["mean_of_recordings"]["valence"] == pytest.approx(np.mean(recordings), abs=6e-5)
-    assert (found["n"], about["frames"], about["interval"]["unit"]) == (5, 200, "utterance")
+    assert (found["n"], about["frames"], about["interval"]["unit"]) == (5, 200, "recording")
 
 
 def test_several_recordings_of_a_speaker_are_resampled_together(affect, write):

@@ -10,7 +10,7 @@ CLASSIFICATION = {"wa": metrics.wa, "ua": metrics.ua}
 
 
 def simulate(rng, speakers, per_speaker=20, spread=0.15, center=0.6):
-    """Confusions (1, S, K, K) of speakers whose own accuracy is Beta distributed, and of their utterances (1, S * n, K, K).
+    """Confusions (1, S, K, K) of speakers with Beta distributed accuracies, and of their utterances (1, S * n, K, K).
 
     Classes are equally likely and errors spread evenly, so WA and UA of the population are both `center`.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import fake_manifests as fake
+from tests import fake_manifests as fake
 from ser import folds as fold_files
 from ser.errors import SerError
 from ser.folds import Fold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import fake_manifests as fake
+from tests import fake_manifests as fake
 from ser.audit import audit
 from ser.errors import SerError
 from ser.protocols import claims, partitions

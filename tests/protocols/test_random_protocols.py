@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-import fake_manifests as fake
+from tests import fake_manifests as fake
 from ser import plugins
 from ser.errors import SerError
 from ser.protocols import kfold, speaker_dependent_holdout
@@ -131,7 +131,7 @@ def test_bad_parameters_are_one_line(protocol, block, message):
 
 def test_folds_are_equal_in_another_process_with_another_hash_seed():
     code = (
-        "import sys, hashlib; sys.path.insert(0, 'tests'); import fake_manifests as fake\n"
+        "import sys, hashlib; sys.path.insert(0, '.'); from tests import fake_manifests as fake\n"
         "import numpy as np; np.random.seed(9)\n"
         "from ser.protocols import kfold\n"
         "print(hashlib.sha256(repr(kfold.folds(fake.emodb(), kfold.Config(dev_share=.1), 4)).encode()).hexdigest())"

@@ -19,7 +19,7 @@ from ser.corpora import Card, Source
 from ser.corpora._read import PART
 from ser.errors import SerError
 
-_CHUNK = 1 << 20  # bytes a read: large enough to keep a fast line busy, small against memory
+_CHUNK = 1 << 16  # bytes a read: at most this much is lost when the connection breaks
 _TIMEOUT = 30  # seconds without a byte until a connection counts as broken
 
 

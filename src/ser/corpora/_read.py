@@ -50,8 +50,9 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def seconds(value: str, path: Path, number: int) -> float:
     """A number of a label file; raises `SerError` naming file and line."""
+    value = value.strip().strip("'\"")
     try:
-        result = float(value.strip().strip("'\""))
+        result = float(value)
     except ValueError:
         raise SerError(f"{value!r} is not a number", f"{path}:{number}") from None
     if result != result or abs(result) == float("inf"):

@@ -72,12 +72,12 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
     """
     root = _read.folder(root, CARD)
     top = root / "LibriSpeech" if (root / "LibriSpeech").is_dir() else root
-    here = [p for p in _read.visible(top.iterdir()) if p.is_dir() and any(p.glob("*/*/*.trans.txt"))]
+    here = [p for p in _read.visible(top.iterdir()) if p.is_dir() and any(p.glob("*/*/[0-9]*-[0-9]*"))]
     if missing := sorted(set(config.subsets) - {p.name for p in here}):
         raise SerError(f"LibriSpeech subset {missing[0]!r} is not here", top, CARD.steps)
     wanted = [p for p in here if not config.subsets or p.name in config.subsets]
     if not wanted:
-        raise SerError("no transcripts of LibriSpeech: no <subset>/<speaker>/<chapter>/*.trans.txt", root, CARD.steps)
+        raise SerError("no chapters of LibriSpeech: no <subset>/<speaker>/<chapter>/*.trans.txt", root, CARD.steps)
     sex = _sexes(top / "SPEAKERS.TXT")
     chapters = [c for subset in wanted for c in subset.glob("*/*") if c.is_dir() and not c.name.startswith(".")]
     for chapter in sorted(chapters, key=lambda c: (f"{c.parent.name}-{c.name}-", c)):  # the order of ids

@@ -2,7 +2,7 @@
 
 Columns: file and speaker, and emotion or labels (a file of continuous labels); optional utterance, start, end (seconds
 or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id, sex. audformat's names do as well.
-Files count from the corpus's root. Without a column utterance the id is the file's path, joined by ``-``, and the start.
+Files count from the corpus's root. Without a column utterance the id is the file's path, joined by ``-``, and start.
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _check_columns(columns: list[str], path: Path) -> None:
     known = [c for c in columns if c in _COLUMNS]
     if doubled := sorted({c for c in known if known.count(c) > 1}):
-        raise SerError(
-            f"two columns {doubled[0]!r}", f"{path}:1", "Keep one of them"
-        )
+        raise SerError(f"two columns {doubled[0]!r}", f"{path}:1", "Keep one of them")
     for needed in ("file", "speaker"):
         if needed not in known:
             raise SerError(f"no column {needed!r}", f"{path}:1", f"Columns there: {', '.join(columns) or 'none'}")

@@ -79,9 +79,9 @@ def score(
 
     Returns:
         ``wa, ua, f1`` or ``ccc, ccc_<dimension>``, each with ``_low`` and ``_high``, and ``n``, the number of
-        utterances (recordings) scored; under ``about`` a list with one mapping that says what the numbers are. A list, because
-        ``dvc metrics show`` makes a column of every number it finds outside lists. Undefined numbers are None, and all
-        are where no recording has labels (the test part of a challenge).
+        utterances (recordings) scored; under ``about`` a list with one mapping that says what the numbers are. A list,
+        because ``dvc metrics show`` makes a column of every number it finds outside lists. Undefined numbers are None,
+        and all are where no recording has labels (the test part of a challenge).
     """
     details = {key: details.get(key) for key in (*DETAILS, "synthetic")}
     labelled, unlabelled = _labelled(everything)
@@ -90,6 +90,7 @@ def score(
     predictions, partitions = _headline_part(labelled, details)
     summaries, statistics = _toolbox(predictions)
     unit = _unit(predictions)
+    noun = "recording" if unit == "utterance" else unit
     units = summaries(predictions, unit)
     by_seed = {name: statistic(units.sum(axis=1)) for name, statistic in statistics.items()}
     limits = intervals.bootstrap(units, statistics, draws, str(details["experiment"]), confidence)
@@ -101,10 +102,10 @@ def score(
         "by_fold": _by_fold(predictions, summaries, statistics),
         "seed_sd": {name: _sd(values) for name, values in by_seed.items()},
         "interval": {
-            "method": f"percentile bootstrap over {unit}s, models held fixed, the same resamples for all seeds",
+            "method": f"percentile bootstrap over {noun}s, models held fixed, the same resamples for all seeds",
             "confidence": confidence,
             "draws": draws,
-            "unit": unit,
+            "unit": noun,
             "units": int(units.shape[1]),
         },
     }

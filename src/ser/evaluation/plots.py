@@ -24,7 +24,7 @@ INK, SOFT = "#1f4e79", "#8a8a8a"
 def draw(
     study: str, experiments: Mapping[str, Mapping[str, Any]], predictions: Mapping[str, str | Path], folder: str | Path
 ) -> list[Path]:
-    """All plots of a study below `folder`: ``ua.png``, ``ccc.png``, and ``confusion-<experiment>.png``; returns their paths.
+    """All plots of a study in `folder`: ``ua.png``, ``ccc.png``, ``confusion-<experiment>.png``; returns their paths.
 
     `experiments`: name -> metrics file; `predictions`: name -> path of the predictions file.
     """
@@ -42,9 +42,9 @@ def draw(
 
 
 def confusion_plot(predictions: Predictions, path: str | Path, title: str, synthetic: bool) -> Path:
-    """Confusion matrix pooled over folds and seeds: colour and upper number are shares of the true class, below the counts."""
-    matrix = intervals.confusions(predictions, "corpus").sum(axis=(0, 1))
-    seeds, K = predictions.table["seed"].nunique(), len(predictions.classes)
+    """Confusion matrix summed over folds and seeds; colour and upper number: share of the true class, lower: count."""
+    by_seed = intervals.confusions(predictions, "corpus").sum(axis=1)  # (R, K, K)
+    matrix, seeds, K = by_seed.sum(axis=0), len(by_seed), len(predictions.classes)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = _figure(1.9 + 0.75 * K, 1.9 + 0.7 * K)
     axes = figure.add_subplot()
@@ -56,10 +56,9 @@ def confusion_plot(predictions: Predictions, path: str | Path, title: str, synth
     axes.set_yticks(range(K), predictions.classes)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    pooled = f"WA {metrics.wa(matrix):.2f}, UA {metrics.ua(matrix):.2f}" + (
-        f", sum of {seeds} seeds" if seeds > 1 else ""
-    )
-    axes.set_title(f"{title}{_mark(synthetic)}\n{pooled}", fontsize=10)
+    wa, ua = metrics.wa(by_seed).mean(), metrics.ua(by_seed).mean()
+    note = f", mean of {seeds} seeds; counts are their sum" if seeds > 1 else ""
+    axes.set_title(f"{title}{_mark(synthetic)}\nWA {wa:.2f}, UA {ua:.2f}{note}", fontsize=10)
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
     return _save(figure, path)
 
@@ -67,13 +66,13 @@ def confusion_plot(predictions: Predictions, path: str | Path, title: str, synth
 def interval_plot(
     study: str, experiments: Mapping[str, Mapping[str, Any]], path: str | Path, metric: str = "ua"
 ) -> Path:
-    """One metric of all experiments with its interval; hollow: speaker-dependent; tick: chance (1 / number of classes)."""
+    """One metric of all experiments with intervals; hollow: speaker-dependent; tick: chance, 1 / number of classes."""
     figure = _figure(8.5, 1.5 + 0.34 * len(experiments))
     axes = figure.add_subplot()
-    labels, synthetic, confidence = [], False, None
+    labels, synthetic, interval = [], False, None
     for y, (name, numbers) in enumerate(experiments.items()):
         (about,) = numbers["about"]
-        value, low, high = (numbers.get(metric + end) for end in ("", "_low", "_high"))
+        value, low, high = numbers[metric], numbers.get(f"{metric}_low"), numbers.get(f"{metric}_high")
         if low is not None and high is not None:
             axes.plot([low, high], [y, y], color=INK, linewidth=2)
         fill = "white" if about.get("speaker_independent") is False else INK
@@ -82,13 +81,15 @@ def interval_plot(
             axes.plot(1 / len(about["classes"]), y, "|", color=SOFT, markersize=10)
         labels.append(name + (" [SYNTHETIC]" if about["data"] == "synthetic" else ""))
         synthetic |= about["data"] == "synthetic"
-        confidence = confidence or (about.get("interval") or {}).get("confidence")
+        interval = interval or about.get("interval")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_xlim((0, 1) if metric == "ua" else (None, 1))
+    axes.set_xlim(min(0, axes.get_xlim()[0]), 1)
     axes.grid(axis="x", color="#dddddd")
     axes.set_axisbelow(True)
-    bars = f"{metric.upper()}, {confidence:.0%} interval over test speakers" if confidence else metric.upper()
+    bars = metric.upper()
+    if interval:
+        bars += f", {interval['confidence']:.0%} interval over test {interval['unit']}s"
     extra = "; hollow: speaker-dependent" + ("; grey tick: chance" if metric == "ua" else "")
     axes.set_xlabel(bars + extra)
     axes.set_title(f"Study {study}{_mark(synthetic)}", fontsize=10)

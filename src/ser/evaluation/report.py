@@ -102,7 +102,7 @@ def report(
     for title, rows in (("Categorical emotion", classified), ("Continuous affect", continuous)):
         if rows:
             parts += [f"## {title}", _table(rows, synthetic)]
-    parts += [_legend(experiments), *_notes(experiments), *_plots(folder, synthetic), *_audits(audits)]
+    parts += [_legend(experiments), *_notes(experiments), *_plots(experiments, folder), *_audits(audits)]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
@@ -197,10 +197,15 @@ def _notes(experiments: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return ["## Notes", "\n".join(lines)]
 
 
-def _plots(folder: str | Path | None, synthetic: bool) -> list[str]:
-    images = sorted(Path(folder).glob("*.png")) if folder else []
-    mark = " (SYNTHETIC data)" if synthetic else ""
-    return ["## Plots", *(f"![{p.stem}{mark}]({p.name})" for p in images)] if images else []
+def _plots(experiments: Mapping[str, Mapping[str, Any]], folder: str | Path | None) -> list[str]:
+    """The plots that lie in the folder: those of the study first, then one confusion matrix an experiment."""
+    names = {"ua": list(experiments), "ccc": list(experiments), **{f"confusion-{n}": [n] for n in experiments}}
+    shown = []
+    for name, shows in names.items():
+        if folder and (Path(folder) / f"{name}.png").exists():
+            synthetic = any(_about(experiments[n])["data"] == "synthetic" for n in shows)
+            shown.append(f"![{name}{' (SYNTHETIC data)' if synthetic else ''}]({name}.png)")
+    return ["## Plots", *shown] if shown else []
 
 
 def _audits(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:

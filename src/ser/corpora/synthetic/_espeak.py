@@ -204,7 +204,7 @@ def engine(folder: Path | None = None) -> Iterator[Engine]:
     made `folder` can clear up after a killed process.
     """
     global _engine
-    _engine = _engine or Engine((folder or short_path()) / str(os.getpid()))
+    _engine = _engine or Engine(folder / str(os.getpid()) if folder else short_path())
     with _engine.running():
         yield _engine
 
@@ -224,7 +224,7 @@ def _copy_data(data: Path, home: Path) -> None:
     A copy, because the library finds voice files only beside its data, and the wheel's folder may be read-only and its path too long.
     """
     target = home / "espeak-ng-data"
-    home.parent.mkdir(mode=0o700, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True)
     (home / _VOICES).mkdir(parents=True)
     (target / _GERMANIC).mkdir(parents=True)
     for name in ("phontab", "phondata", "phonindex", "intonations", *(f"{language}_dict" for language in LANGUAGES)):

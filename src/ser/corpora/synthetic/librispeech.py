@@ -29,7 +29,7 @@ class Config:
     seed: str = "librispeech"
     minutes: float = 60.0  # of speech in all, to a few percent; ours: Speech2Vec's word space settles at about this size
     speakers: int = 12  # ours: one chapter each, men and women in turn
-    words_per_minute: float = 190.0  # words that make a minute of sound, measured; sets how much text `minutes` needs
+    words_per_minute: float = 182.0  # words that make a minute of sound, measured; sets how much text `minutes` needs
     per_utterance: int = 2  # sentences; ours: about 7 s
     within: float = 0.8  # scales the spread of single utterances; ours: readers are steady
     microphone_db: float = 2.0  # spread of the channel's colour between readers; ours: everyone records at home

@@ -1,0 +1,192 @@
+"""LibriSpeech, SEWA and the user's own table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser.corpora import librispeech, sewa, table
+from ser.errors import SerError
+from tests import corpus_trees as trees
+
+# ---- LibriSpeech
+
+
+def test_librispeech_walks_the_folders(tmp_path: Path) -> None:
+    found = list(librispeech.utterances(trees.librispeech(tmp_path)))
+    assert [u.id for u in found] == ["19-198-0000", "19-198-0001", "84-121550-0000"]
+    first = found[0]
+    assert first.file == "LibriSpeech/train-clean-100/19/198/19-198-0000.flac"
+    assert (first.speaker, first.session, first.sex, first.partition) == ("19", "19-198", "f", "train")
+    assert first.text == "NORTHANGER ABBEY 0"
+    assert (found[2].partition, found[2].sex) == ("dev", "")
+    bare = list(librispeech.utterances(tmp_path / "LibriSpeech"))
+    assert [u.file for u in bare] == [u.file.removeprefix("LibriSpeech/") for u in found]
+
+
+def test_librispeech_subsets(tmp_path: Path) -> None:
+    root = trees.librispeech(tmp_path)
+    chosen = librispeech.utterances(root, librispeech.Config(subsets=("dev-clean",)))
+    assert [u.id for u in chosen] == ["84-121550-0000"]
+    with pytest.raises(SerError, match="subset 'dev-other' is not here"):
+        list(librispeech.utterances(root, librispeech.Config(subsets=("dev-other",))))
+    said = librispeech.incomplete(librispeech.utterances(root))
+    assert said == ["dev-clean: 1 of 2703 utterances", "train-clean-100: 2 of 28539 utterances"]
+
+
+def test_librispeech_audio_and_transcripts_agree(tmp_path: Path) -> None:
+    root = trees.librispeech(tmp_path)
+    chapter = root / "LibriSpeech/train-clean-100/19/198"
+    (chapter / "19-198-0001.flac").rename(chapter / "19-198-0002.flac")
+    with pytest.raises(SerError, match=r"no audio 19-198-0001\.flac"):
+        list(librispeech.utterances(root))
+    trees.write(chapter / "19-198.trans.txt", "19-198-0000 NORTHANGER ABBEY\n")
+    with pytest.raises(SerError, match=r"no line 19-198-0002.*19-198\.trans\.txt"):
+        list(librispeech.utterances(root))
+    trees.write(chapter / "19-198.trans.txt", "19-198-0000 NORTHANGER ABBEY\n\n19-198-0002\n")
+    with pytest.raises(SerError, match=r"has no text.*19-198\.trans\.txt:3"):
+        list(librispeech.utterances(root))
+    (chapter / "19-198.trans.txt").unlink()
+    with pytest.raises(SerError, match="chapter without its transcript"):
+        list(librispeech.utterances(root))
+
+
+@pytest.mark.real
+def test_librispeech_real_subset(real_librispeech: Path) -> None:
+    found = list(librispeech.utterances(real_librispeech))
+    assert len(found) == 367
+    assert sum(len(u.text.split()) for u in found) == 10420
+    assert librispeech.incomplete(found) == ["train-clean-100: 367 of 28539 utterances"]
+
+
+# ---- SEWA
+
+
+def test_sewa_recordings(tmp_path: Path) -> None:
+    found = list(sewa.utterances(trees.sewa(tmp_path)))
+    assert [(u.id, u.speaker, u.partition, u.labels) for u in found] == [
+        ("Devel_01", "Devel_01", "dev", "labels/Devel_01.csv"),
+        ("Test_01", "Test_01", "test", ""),
+        ("Train_01", "Train_01", "train", "labels/Train_01.csv"),
+    ]
+
+
+def test_sewa_cultures(tmp_path: Path) -> None:
+    root = trees.sewa(tmp_path, ("Train_DE_01", "Train_HU_01", "Test_DE_01"), "name;timestamp;arousal;valence;liking\n")
+    assert [u.id for u in sewa.utterances(root)] == ["Test_DE_01", "Train_DE_01"]
+    both = sewa.utterances(root, sewa.Config(cultures=("DE", "HU"), partitions=("train",)))
+    assert [u.id for u in both] == ["Train_DE_01", "Train_HU_01"]
+    assert sewa.expected(sewa.Config(cultures=("DE", "HU"))).counts == {}
+
+
+def test_sewa_faults(tmp_path: Path) -> None:
+    root = trees.sewa(tmp_path)
+    (root / "labels/Devel_01.csv").unlink()
+    with pytest.raises(SerError, match="recording Devel_01 has no labels"):
+        list(sewa.utterances(root))
+    trees.sound(root / "audio/Recording_1.wav")
+    with pytest.raises(SerError, match="not a file name of SEWA"):
+        list(sewa.utterances(root, sewa.Config(partitions=("test",))))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'Train_01';0.0;0.1;-0.2;0.3\n'Train_01';0.1;0.4;-0.5;0.6\n",
+        "name;timestamp;arousal;valence;liking\nTrain_01;0.0;0.1;-0.2;0.3\r\nTrain_01;0.1;0.4;-0.5;0.6\r\n",
+        "0.0,0.1,-0.2,0.3\n0.1,0.4,-0.5,0.6\n",
+        '"Train_01","0.0","0.1","-0.2","0.3"\n\n"Train_01","0.1","0.4","-0.5","0.6"',
+    ],
+)
+def test_sewa_labels(tmp_path: Path, text: str) -> None:
+    times, values = sewa.read_labels(trees.write(tmp_path / "l.csv", text))
+    np.testing.assert_array_equal(times, [0.0, 0.1])
+    np.testing.assert_array_equal(values, [[0.1, -0.2, 0.3], [0.4, -0.5, 0.6]])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("'a';0.0;1;1;1\n'a';0.1;1;1\n", r"'a' is not a number \(.*l\.csv:2"),
+        ("'a';0.0;1;1;1\n0.1;1\n", r"expected 4 numbers, got 2 fields \(.*l\.csv:2"),
+        ("'a';0.0;1;x;1\n", r"'x' is not a number \(.*l\.csv:1"),
+        ("'a';0.0;1;nan;1\n", r"'nan' is not a finite number \(.*l\.csv:1"),
+        ("'a';0.1;1;1;1\n'a';0.1;1;1;1\n", r"times do not grow after 0\.1 s"),
+        ("name;time;a;v;l\n", "no labels in the file"),
+    ],
+)
+def test_sewa_faulty_labels(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(SerError, match=fault):
+        sewa.read_labels(trees.write(tmp_path / "l.csv", text))
+
+
+def test_sewa_turns_and_transcription(tmp_path: Path) -> None:
+    root = trees.sewa(tmp_path)
+    assert sewa.read_turns(root / "turns/Train_01.csv") == [(0.5, 2.25), (3.0, 4.0)]
+    assert sewa.read_transcription(root / "transcriptions/Train_01.csv") == [(0.5, 2.25, "Schön; <laughter>")]
+    assert sewa.read_turns(trees.write(root / "turns/b.csv", "start;end\n1;2\n")) == [(1.0, 2.0)]
+    with pytest.raises(SerError, match=r"missing file of SEWA.*c\.csv"):
+        sewa.read_turns(root / "turns/c.csv")
+
+
+# ---- a user's own table
+
+
+def read(root: Path, text: str, **options: object) -> list:
+    trees.write(root / "table.csv", text)
+    return list(table.utterances(root, table.Config(**options)))
+
+
+def test_table_columns(tmp_path: Path) -> None:
+    trees.write(tmp_path / "l/x.csv", "")
+    text = (
+        "File;Speaker;emotion;start;end;gender;split;transcription;session;labels;other\n"
+        "a/x.wav;1;joy;0 days 00:00:01.500000;0 days 00:01:02;female;devel;Ja.;s;l/x.csv;?\n"
+        ".\\b\\y.wav;2;fear;NaT;;other;;;;;\n"
+    )
+    first, second = read(tmp_path, text)
+    assert (first.id, first.file, first.speaker, first.emotion) == ("a-x-0001500", "a/x.wav", "1", "joy")
+    assert (first.start, first.end, first.sex, first.partition) == (1.5, 62.0, "f", "dev")
+    assert (first.text, first.session, first.labels) == ("Ja.", "s", "l/x.csv")
+    assert (second.id, second.file, second.start, second.sex) == ("b-y", "b/y.wav", None, "")
+
+
+def test_table_in_another_encoding_and_place(tmp_path: Path) -> None:
+    trees.write(tmp_path / "meta/t.csv", "file,speaker,emotion\nx.wav,Jörg,Ärger\n", "iso-8859-1")
+    (only,) = table.utterances(tmp_path, table.Config(csv="meta/t.csv"))
+    assert (only.speaker, only.emotion, only.file) == ("Jörg", "Ärger", "x.wav")
+
+
+def test_table_classes(tmp_path: Path) -> None:
+    text = "file,speaker,emotion\nx.wav,1,joy\ny.wav,1,fear\n"
+    assert [u.id for u in read(tmp_path, text, classes=("fear",))] == ["y"]
+    with pytest.raises(SerError, match=r"no row has the emotion 'fearr'.*Did you mean 'fear'"):
+        read(tmp_path, text, classes=("fearr",))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("path,who,emotion\n", r"no column 'speaker' \(.*table\.csv:1"),
+        ("file,speaker,feeling\n", "no column 'emotion' and no column 'labels'"),
+        ("file,path,speaker,emotion\n", "two columns 'file'"),
+        ("file,speaker,emotion\nx.wav,1\n", r"2 fields under 3 columns \(.*table\.csv:2"),
+        ("file,speaker,emotion\nx.wav,,joy\n", r"empty speaker \(.*table\.csv:2"),
+        ("file,speaker,emotion\n\nx.wav,1,\n", r"neither an emotion nor a file of labels \(.*table\.csv:3"),
+        ("file,speaker,emotion\n/x.wav,1,joy\n", "'/x.wav' is not below"),
+        ("file,speaker,emotion\n../x.wav,1,joy\n", "'../x.wav' is not below"),
+        ("file,speaker,emotion\nC:\\x.wav,1,joy\n", "is not below"),
+        ("file,speaker,emotion\nx.wav,1,joy\nx.flac,1,joy\n", r"'x' stands in line 2 too.*:3\).*column utterance"),
+        ("file,speaker,emotion,start\nx.wav,1,joy,soon\n", r"start 'soon' is no time in seconds \(.*table\.csv:2"),
+        ("file,speaker,emotion,start\nx.wav,1,joy,-1\n", "start '-1' is no time"),
+        ("file,speaker,emotion,split\nx.wav,1,joy,trian\n", r"'trian' is none of train, dev, test.*mean 'train'"),
+        ("file,speaker,labels\nx.wav,1,l.csv\n", r"no file of labels 'l\.csv'"),
+        ('file,speaker,emotion\n"x.wav,1,joy\n', "not a CSV"),
+        ("", "no column 'file'"),
+    ],
+)  # fmt: skip
+def test_table_faults_name_the_line(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(SerError, match=fault):
+        read(tmp_path, text)

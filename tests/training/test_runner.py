@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.errors import SerError
+from ser.evaluation import predictions
+from ser.files import read_json
+from ser.training import runner
+from ser.training.results import Result
+from tests import toy
+
+
+@pytest.fixture
+def where(tmp_path):
+    return toy.files(tmp_path)
+
+
+def _wa(files) -> float:
+    table = predictions.read(files.predictions).table
+    return float((table["truth"] == table["prediction"]).mean())
+
+
+def test_the_svm_learns_and_shuffled_labels_do_not(where):
+    runner.run(toy.settings("svm"), where, {"jobs": 1})
+    assert _wa(where) > 0.9
+    runner.run(toy.settings("svm", control="shuffled_labels", seeds=[1, 2, 3]), where, {"jobs": 1})
+    assert _wa(where) < 0.6  # 1/3 is chance for three balanced classes
+
+
+def test_per_speaker_scaling_is_marked_transductive(where):
+    runner.run(toy.settings("svm", {"scaling": "per_speaker"}), where, {"jobs": 1})
+    assert read_json(where.card)["transductive"] is True
+    runner.run(toy.settings("svm"), where, {"jobs": 1})
+    assert read_json(where.card)["transductive"] is False
+
+
+def test_finished_folds_are_not_trained_again(where, monkeypatch):
+    settings = toy.settings("svm")
+    runner.run(settings, where, {"jobs": 1})
+    wanted = where.predictions.read_bytes()
+    folder = next((where.checkpoints / "toy" / "svm-toy").iterdir())
+    results = sorted(folder.glob("*.npz"))
+    assert len(results) == len(toy.SPEAKERS)
+    results[1].unlink()
+    trained = []
+    original = runner._classical
+    monkeypatch.setattr(runner, "_classical", lambda job, module: trained.append(job.name) or original(job, module))
+    runner.run(settings, where, {"jobs": 1})
+    assert trained == [results[1].stem]
+    assert where.predictions.read_bytes() == wanted
+
+
+@pytest.mark.parametrize("change", ["settings", "labels", "features", "folds"])
+def test_a_change_never_reuses_an_old_fold(where, tmp_path, change):
+    settings = toy.settings("svm")
+    first = runner._fingerprint(settings, where, "cpu")
+    if change == "settings":
+        settings = toy.settings("svm", {"C": [0.5]})
+    elif change == "labels":
+        path = where.manifest / "utterances.csv"
+        path.write_text(path.read_text().replace("anger", "neutral", 1))
+    elif change == "features":
+        where = replace(where, features={"vectors": tmp_path / "frames"})
+    else:
+        where.folds.write_text("\n".join(where.folds.read_text().split("\n")[:-2]) + "\n")
+    assert runner._fingerprint(settings, where, "cpu") != first
+
+
+def test_a_fold_file_changed_by_hand_is_audited_again(where):
+    table = pd.read_csv(where.folds, dtype=str)
+    fold = table["fold"].iloc[0]
+    test = table[(table["fold"] == fold) & (table["role"] == "test")].assign(role="train")
+    pd.concat([table, test.head(1)]).to_csv(where.folds, index=False)
+    with pytest.raises(SerError, match=f"{test['utterance'].iloc[0]}"):
+        runner.run(toy.settings("svm"), where, {"jobs": 1})
+
+
+def test_selection_on_dev_without_dev_says_what_to_do(tmp_path):
+    where = toy.files(tmp_path, dev=False)
+    settings, files = toy.for_model(where, "cnns")
+    with pytest.raises(SerError, match="no dev part.*Set selection: last"):
+        runner.run({**settings, "selection": "dev"}, files, {"jobs": 1})
+
+
+def test_the_oracle_is_never_worse_on_test_than_the_last_epoch(where):
+    settings, files = toy.for_model(where, "cnns")
+    settings["training"]["lr"] = 0.03
+    runner.run({**settings, "selection": "last"}, files, {"jobs": 1})
+    last = _wa(files)
+    runner.run({**settings, "selection": "test_oracle"}, files, {"jobs": 1})
+    assert _wa(files) >= last
+
+
+def test_an_svm_on_frames_is_refused(where):
+    frames = {"frames": where.predictions.parents[1] / "frames"}
+    with pytest.raises(SerError, match="svm needs utterance-level features"):
+        runner.run(toy.settings("svm", features=["frames"]), replace(where, features=frames), {"jobs": 1})
+
+
+def test_results_survive_a_round_trip(tmp_path):
+    arrays = [np.arange(6.0).reshape(3, 2), np.ones((2, 2))]
+    Result(arrays, [{"train_loss": 1.0}], {"C": 0.1}).write(tmp_path / "r.npz")
+    read = Result.read(tmp_path / "r.npz")
+    assert [a.tolist() for a in read.scores] == [a.tolist() for a in arrays]
+    assert read.history == [{"train_loss": 1.0}]
+    assert read.notes == {"C": 0.1}
