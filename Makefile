@@ -10,7 +10,7 @@ READY = .venv/.ready
 .DELETE_ON_ERROR:
 
 repro: $(READY)
-	@$(ACTIVATE) && dvc repro && cat metrics/demo/report.md
+	@$(ACTIVATE) && dvc repro && cat reports/demo/report.md
 
 test: lint
 	@$(ACTIVATE) && python -m pytest -n 2

@@ -1,4 +1,4 @@
-"""Peak memory of the audio and feature stages on EMO-DB and on a corpus ten times as long (the same files under ten ids).
+"""Peak memory of the audio and feature stages on EMO-DB and on a corpus ten times as long (the same files again).
 
     python benchmarks/features_memory.py [folder of EMO-DB]
 

@@ -4,7 +4,7 @@ import sys
 
 from ser.errors import door
 from ser.evaluation import evaluate
-from ser.files import read_json, write_json
+from ser.files import read_json
 from ser.layout import Layout
 
 
@@ -13,10 +13,15 @@ def main() -> None:
     layout = Layout(study)
     settings = layout.settings(f"evaluate/{experiment}")
     details = {**read_json(layout.card(experiment)), **settings}
-    scores = evaluate.evaluate(layout.predictions(experiment), details, settings["draws"])
-    write_json(layout.scores(experiment), scores)
-    evaluate.write_plot_rows(layout.predictions(experiment), layout.plot(experiment))
-    print(evaluate.summary(experiment, scores))
+    scores = evaluate.run(
+        layout.predictions(experiment),
+        details,
+        settings["draws"],
+        layout.scores(experiment),
+        layout.plot(experiment),
+        settings["confidence"],
+    )
+    print(f"{experiment}: {evaluate.summary(scores)}")
 
 
 if __name__ == "__main__":

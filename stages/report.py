@@ -3,8 +3,8 @@
 import sys
 
 from ser.errors import door
-from ser.evaluation import report
-from ser.files import read_json
+from ser.evaluation import plots, report
+from ser.files import read_json, write_text
 from ser.layout import Layout
 
 
@@ -13,10 +13,10 @@ def main() -> None:
     layout = Layout(study)
     settings = layout.settings("report")
     scores = {name: read_json(layout.scores(name)) for name in settings["experiments"]}
-    audits = {
-        name: read_json(layout.folds(name).with_suffix(".json")) for name in sorted(set(settings["folds"].values()))
-    }
-    report.write(study, scores, audits, {n: layout.predictions(n) for n in scores}, layout.report)
+    folds = sorted(set(settings["folds"].values()))
+    audits = {name: read_json(layout.folds(name).with_suffix(".json"))["audit"] for name in folds}
+    plots.draw(study, scores, {name: layout.predictions(name) for name in scores}, layout.report)
+    write_text(layout.report / "report.md", report.report(study, scores, audits, layout.report))
     print(f"report: {layout.report / 'report.md'}")
 
 

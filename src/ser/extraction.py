@@ -88,7 +88,7 @@ def extract(feature: Any, audio: Store, folder: str | Path, jobs: int = 1, backe
             raise SerError(
                 f"{card['feature']} is NaN or infinite for {', '.join(bad[:5])}{more}",
                 audio.folder,
-                "Take them out of the corpus, or mend their audio; openSMILE needs more than 50 ms",
+                "Take them out of the corpus, or mend their audio; IS10 needs more than 50 ms",
             )
     return Store(folder)
 
@@ -113,8 +113,8 @@ def run(
     """Results of `work` in the order of `items`, with `jobs` workers and a progress bar; `seconds`: audio of each.
 
     Threads by default: numpy, openSMILE and soxr release the interpreter's lock, and no worker has to start up. Work
-    goes out in waves, so that a slow disk holds the workers back instead of filling the memory. Workers use one thread
-    each.
+    goes out in waves, so that a slow disk holds the workers back instead of filling the memory. BLAS uses one
+    thread in each worker.
     """
     from joblib import Parallel, delayed, parallel_config
     from threadpoolctl import threadpool_limits

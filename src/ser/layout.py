@@ -58,5 +58,5 @@ class Layout:
 
     @property
     def report(self) -> Path:
-        """Folder of the report: report.md and figures."""
+        """Folder of the report: report.md and its plots."""
         return Path("reports") / self.study

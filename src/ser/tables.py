@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 
 
 def write(corpus: str, location: Location, config: Any, folder: Path, jobs: int) -> str:
-    """Writes utterances.csv, card.json (task, outputs: the classes present or the dimensions), labels.csv (utterance, row, one column a dimension) and words.csv (utterance, start, end,
-    word; seconds from the start of the utterance) into `folder`, the last two where the corpus has them.
+    """Writes utterances.csv, card.json (task, outputs: the classes present or the dimensions), labels.csv (utterance,
+    row, one column a dimension) and words.csv (utterance, start, end, word; seconds from the start of the utterance)
+    into `folder`, the last two where the corpus has them.
 
     Returns a summary line. The folder appears whole or not at all.
     """
     module = plugins.load("corpora", corpus)
+    card = module.expected(config) if hasattr(module, "expected") else module.CARD
     table = manifest.build(corpus, location.root, config, location.synthetic, jobs)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     manifest.write(table, partial / "utterances.csv")
-    write_json(partial / "card.json", {"corpus": corpus, "task": module.CARD.task, "outputs": _outputs(module.CARD, table)})
+    write_json(partial / "card.json", {"corpus": corpus, "task": module.CARD.task, "outputs": _outputs(card, table)})
     summary = [
         f"{corpus}: {len(table)} utterances, {table['speaker'].nunique()} speakers, {table['duration'].sum() / 60:.1f} min"
     ]

@@ -32,7 +32,7 @@ def table() -> str:
     rows = [("corpus", "task", "here?", "licence", "how to get it")]
     for name in plugins.names("corpora"):
         card: Card = plugins.load("corpora", name).CARD
-        here = "-" if card.access == "own" else state(name)
+        here = state(name)
         rows.append((name, card.task, here, card.licence, ACCESS[card.access]))
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)).rstrip() for r in rows]
@@ -59,7 +59,7 @@ def card(name: str) -> str:
         if card.utterances and card.speakers
         else "",
         "counts": counts,
-        "here": state(name) if card.access != "own" else "",
+        "here": state(name),
         "to get it": card.steps,
     }
     lines = [f"{name}: {card.title}"]
@@ -83,10 +83,6 @@ def link(corpus: str, path: Path) -> str:
     Raises `SerError` when the folder is missing, is not that corpus, or something else already lies under that name.
     """
     module = plugins.load("corpora", corpus)
-    if module.CARD.access == "own":
-        raise SerError(
-            f"{corpus} is read where it lies", "ser link", "Name its CSV in params.yaml: corpora.table.reader.csv"
-        )
     path = path.expanduser().resolve()
     if not path.is_dir():
         raise SerError("no such folder", path, "Give the folder the original archive unpacks to")

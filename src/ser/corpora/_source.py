@@ -1,4 +1,4 @@
-"""Where a corpus's files are: downloaded, linked, a user's own, or synthesized; and the receipt that says which they are."""
+"""Where a corpus's files are (downloaded, linked, a user's own, synthesized), and the receipt that tells which."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def ensure(
 ) -> Location:
     """The corpus's root, after downloading or synthesizing what is not there yet.
 
-    Real corpora lie in data/raw/CORPUS, which may be a symbolic link; look-alikes in data/raw/synthetic, under a name that holds a
-    digest of their parameters; a corpus `table` in the folder of its CSV. `reader_config` and `synthetic_config` are the
-    blocks of params.yaml; `processes` is how many synthesize (default: as `ser.workers.workers`). Raises `SerError` when the corpus
-    cannot be had without the user.
+    Real corpora lie in data/raw/CORPUS, which may be a symbolic link; look-alikes in data/raw/synthetic, under a name
+    that holds a digest of their parameters; a corpus `table` in the folder of its CSV. `reader_config` and
+    `synthetic_config` are the blocks of params.yaml; `processes` is how many synthesize (default:
+    `ser.workers.workers`). Raises `SerError` when the corpus cannot be had without the user.
     """
     if source == "synthetic":
         return Location(_synthetic_root(corpus, synthetic_config, processes or workers()), True)
@@ -64,31 +64,33 @@ def _real_root(module: Any, config: Any) -> Path:
         raise SerError(f"the link to {card.title} leads to {os.readlink(root)}, which is not there", root, mend)
     here = root.is_dir() and bool(_read.visible(root.iterdir()))
     if card.access == "download":
-        begun = not root.is_symlink() and any(root.glob(".*.done")) or any(root.glob(f".*{_read.PART}"))
-        if begun or not here:  # what our own download finished before is not fetched again
+        ours = not root.is_symlink() and any([*root.glob(".*.done"), *root.glob(f".*{_read.PART}")])
+        if ours or not here:  # an archive that is whole is not fetched again
             module.download(root, config)
     elif not here:
-        raise SerError(f"{card.title} is not here", root, f"{card.steps.rstrip('. ')}; then: ser link {card.name} PATH")
+        raise SerError(f"{card.title} is not here", root, card.steps)
     return root
 
 
 def _table_root(module: Any, config: Any) -> Path:
-    """The folder of the CSV: a path of its own, or relative to data/raw/table when that is linked."""
-    for path in (raw_folder() / module.CARD.name / config.csv, Path(config.csv)):
-        if path.is_file():
-            return path.parent
-    raise SerError("no table of the corpus", config.csv, f"{module.CARD.steps.rstrip('. ')}, or set corpora.table.reader.csv")
+    """data/raw/table when that is linked and holds the CSV, else the folder of the CSV at a path of its own."""
+    linked, csv = raw_folder() / module.CARD.name, Path(config.csv)
+    if not csv.is_absolute() and (linked / csv).is_file():
+        return linked
+    if csv.is_file():
+        return csv.parent
+    raise SerError("no table of the corpus", csv, "Give its path in params.yaml: corpora.table.reader.csv")
 
 
 def receipt(location: Location, corpus: str) -> dict[str, Any]:
     """What lies at a location, for a JSON file: file count, bytes, and a digest of the sorted names and sizes.
 
-    Hidden files and `._*` twins do not count. The root is relative to data/raw where it lies there, so that a moved data folder gives the
-    same receipt. Contents are not read: 100 000 files take about a second.
+    Hidden files and `._*` twins do not count. The root is relative to data/raw where it lies there, so that a moved
+    data folder gives the same receipt. Contents are not read: 100 000 files take about a second.
     """
     listing = sorted(_listing(location.root))
     if not listing:
-        raise SerError("an empty corpus", location.root, "Link the folder the original archive unpacks to, or empty it and run again")
+        raise SerError("an empty corpus", location.root, "Link the folder the original archive unpacks to")
     raw = raw_folder().absolute()
     root = location.root.absolute()
     return {

@@ -56,7 +56,7 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class Config:
-    """`csv` is the table below the corpus's root; `classes` the emotions to keep, in report order (empty: all)."""
+    """`csv` is the table, below data/raw/table or a path of its own with the audio beside it; `classes` the emotions to keep, in report order (empty: all)."""
 
     csv: str = "table.csv"
     classes: tuple[str, ...] = ()
@@ -71,7 +71,8 @@ def download(root: Path, config: Config = Config()) -> None:
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
     """One utterance a row, sorted by id. Raises `SerError` that names the line of the CSV."""
     root = _read.folder(root, CARD)
-    path = root / config.csv
+    # below a linked root, or, for a path of its own, in the folder that then is the root
+    path = next((p for p in (root / config.csv, root / Path(config.csv).name) if p.is_file()), root / config.csv)
     if not path.is_file():
         raise SerError("no table of the corpus", path, CARD.steps)
     found: dict[str, tuple[int, Utterance]] = {}

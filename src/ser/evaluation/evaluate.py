@@ -122,6 +122,19 @@ def score(
     return {**_headline(by_seed, limits), "n": about["utterances"], "about": [about]}
 
 
+def summary(result: Mapping[str, Any]) -> str:
+    """The headline numbers of a metrics file on one line, for the end of a command."""
+    names = [n for n in result if n not in ("n", "about") and not n.endswith(("_low", "_high"))]
+    cells = [
+        f"{name.upper()} {result[name]:.3f} [{result[f'{name}_low']:.3f}, {result[f'{name}_high']:.3f}]"
+        if result[name] is not None and result[f"{name}_low"] is not None
+        else f"{name.upper()} {'n/a' if result[name] is None else format(result[name], '.3f')}"
+        for name in names
+    ]
+    about = result["about"][0]
+    return f"{', '.join(cells)}, n {result['n']}, {about['data']} data"
+
+
 def _headline(
     by_seed: Mapping[str, NDArray], limits: Mapping[str, intervals.Interval | None]
 ) -> dict[str, float | None]:

@@ -28,7 +28,7 @@ _LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class Feature:
-    """The numbers of ``opensmile.Smile.process_signal``. A clip of 50 ms or less gives NaN in every column."""
+    """The numbers of ``opensmile.Smile.process_signal``; NaN in every column for a clip too short (IS10: 50 ms)."""
 
     level: ClassVar[str] = "utterance"
     frame_rate: ClassVar[None] = None

@@ -11,8 +11,8 @@ One module a corpus, each with
 ``run(job, root, config, engine)``
     writes one job's files below `root` with an `_espeak.Engine`; may run in any order in any process.
 
-`ser.corpora.synthetic._build` runs them over processes. A folder made here holds a file named SYNTHETIC; the mark follows
-the data into every report.
+`ser.corpora.synthetic._build` runs them over processes. A folder made here holds a file named SYNTHETIC; the mark
+follows the data into every report.
 """
 
 MARKER = "SYNTHETIC"

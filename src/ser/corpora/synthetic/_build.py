@@ -1,4 +1,4 @@
-"""Builds a look-alike: independent jobs over processes, into a partial folder that takes its name only when it is whole."""
+"""Builds a look-alike: jobs over processes, into a partial folder that takes its name only when it is whole."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ser.errors import SerError
 from ser.files import digest
 
 KIND = "corpora.synthetic"
-BATCHES = 12  # of jobs a process: enough for an even load and a moving bar; each costs a copy of the engine's data (2 ms)
+BATCHES = 12  # of jobs a process, for an even load and a moving bar; each costs a copy of the engine's data (2 ms)
 
 
 def fingerprint(name: str, config: Any) -> str:
@@ -37,8 +37,9 @@ def generator_version(name: str) -> str:
 def build(name: str, config: Any, root: Path, processes: int = 2) -> None:
     """Writes the look-alike `name` with `config` (an instance of its Config) at `root`; does nothing when it is there.
 
-    The bytes do not depend on the number of processes. After an interruption nothing stands at `root`; the next call removes what
-    was left and starts over. Raises `SerError` when `root` holds something else or cannot be written, or espeak-ng is missing.
+    The bytes do not depend on the number of processes. After an interruption nothing stands at `root`; the next call
+    removes what was left and starts over. Raises `SerError` when `root` holds something else or cannot be written, or
+    espeak-ng is missing.
     """
     root = Path(root).absolute()
     mark = _mark(name, config)
@@ -73,11 +74,12 @@ def _run_all(name: str, config: Any, root: Path, processes: int) -> str:
     # processes, whatever backend the caller prefers: two threads in one engine crash it
     parallel = Parallel(processes, backend="loky", batch_size=1, return_as="generator_unordered")
     calls = (delayed(_run)(name, config, root, short_path(), batch) for batch in batches)
-    version = ""
+    versions = set()
     with tqdm(total=len(jobs), desc=f"synthesize {name}", unit="job", disable=None) as bar:
         for version, done in parallel(calls):
+            versions.add(version)
             bar.update(done)
-    return version
+    return ", ".join(sorted(versions))
 
 
 def _run(name: str, config: Any, root: Path, folder: Path, jobs: Sequence[Any]) -> tuple[str, int]:
@@ -91,8 +93,9 @@ def _run(name: str, config: Any, root: Path, folder: Path, jobs: Sequence[Any]) 
 
 def _mark(name: str, config: Any) -> str:
     return (
-        f"This folder is not {name}. It is a look-alike made by `ser` with a speech synthesizer, in the layout of {name}:\n"
-        "no person speaks or feels here, and no result on it says anything about people. It is here to run and test the pipeline.\n"
+        f"This folder is not {name}. It is a look-alike in the layout of {name}, made by `ser` with a\n"
+        "speech synthesizer to run and test the pipeline: no person speaks or feels here, and no result\n"
+        "on it says anything about people.\n"
         f"corpus: {name}\n"
         f"config: {json.dumps(dataclasses.asdict(config), ensure_ascii=False)}\n"
         f"generator: {generator_version(name)}\n"
@@ -134,4 +137,4 @@ def _is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         pass
-    return pid != os.getpid()  # a folder in our own name is from an earlier process of this number, or an earlier call
+    return pid != os.getpid()  # a folder under our own number is an earlier process's

@@ -1,4 +1,4 @@
-"""Writing one job's files. Not atomic: the whole corpus is made in a partial folder that is renamed at the end (`_build`)."""
+"""Writing one job's files; not atomic, because `_build` makes the corpus in a folder that it renames at the end."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """libespeak-ng, as carried by the `espeakng-loader` wheel, through ctypes: tokens to samples and word times, in memory.
 
-A take depends on its arguments alone, not on what was spoken before. The library keeps three things between takes, so
-every voice made here has `flutter 0` (else an index survives), `roughness 8` (past its table, so a cycle counter is never read)
-and levels low enough that the automatic gain control, which has a memory too, stays idle; the library's own noise generator is
-re-seeded before each take. Flutter, jitter, shimmer and breath are added afterwards (`_render`).
+A take depends on its arguments alone, not on what was spoken before. The library keeps some state between takes, so
+every voice made here has `flutter 0` (else an index survives) and `roughness 8` (past its table, so a cycle counter is
+never read), and levels stay so low that the automatic gain control, which has a memory too, is idle; the library's own
+noise generator is re-seeded before each take. Flutter, jitter, shimmer and breath are added afterwards (`_render`).
 
 The library is not thread-safe and keeps global state: one `Engine` a process, made after the fork, started once.
 """
@@ -33,11 +33,11 @@ _VOICES, _GERMANIC = Path("espeak-ng-data/voices/!v"), Path("lang/gmw")
 _RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7  # espeak_PARAMETER
 _END, _WORD, _PHONEME = 0, 1, 7  # espeak_EVENT_TYPE
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, before espeak_Synth returns
-# 100, 200 and 500 ms give the same samples; the library's default (60 ms) sometimes swallows words, a second or more changes pauses
+# 100, 200 and 500 ms give the same samples; the default (60 ms) sometimes swallows words, a second changes pauses
 _BUFFER_MS = 200
 _OPTIONS = 0x0001 | 0x0002 | 0x8000  # phoneme events, named in IPA; return instead of exit() on bad data
 _UTF8, _CHARACTER = 1, 1  # text encoding; unit of the start position
-# espeak's own units: 50 is the voice's own pitch and range; at volume 28 the gain control never acts, at 60 in one take of seven
+# espeak's units: 50 is the voice's own pitch and range; at volume 28 the gain control is idle, at 60 it is not
 _NEUTRAL = {_PITCH: 50, _RANGE: 50, _VOLUME: 28, _WORD_GAP: 0}
 _VOICE = "ser"  # name of the one voice file, rewritten for every take
 _PURE = f"language variant\nname {_VOICE}\nflutter 0\nroughness 8\n"
@@ -84,7 +84,7 @@ def locate() -> tuple[Path, Path]:
 
 
 class Engine:
-    """The synthesizer of this process. Made by `engine`, never twice in a process: the library does not survive a second start."""
+    """The synthesizer of this process; made by `engine` once, because the library does not survive a second start."""
 
     def __init__(self, home: Path) -> None:
         self._library, self._data = locate()
@@ -125,7 +125,8 @@ class Engine:
         lib.espeak_Info.argtypes, lib.espeak_Info.restype = [ctypes.c_void_p], ctypes.c_char_p
         self.rate = int(lib.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, os.fsencode(self._home), _OPTIONS))
         if self.rate <= 0:
-            raise SerError("espeak-ng does not start", self._data, "Reinstall it: pip install --force-reinstall 'ser[synth]'")
+            mend = "Reinstall it: pip install --force-reinstall 'ser[synth]'"
+            raise SerError("espeak-ng does not start", self._data, mend)
         lib.espeak_SetSynthCallback(self._callback)
         self.version = lib.espeak_Info(None).decode().split()[0]
         return lib
@@ -142,8 +143,9 @@ class Engine:
         """Speaks tokens (words with their punctuation).
 
         `voice` is the text of a voice file; `commands` holds one string of embedded commands a token, such as
-        "\\x0160P\\x01120S" (pitch 60, 120 words a minute), in force from that token on; `rate` (words a minute) holds until then. Keep sentences under 60 tokens: past
-        about 250 commands the library drops some silently. Raises `SerError` when a token has no interval.
+        "\\x0160P\\x01120S" (pitch 60, 120 words a minute), in force from that token on; `rate` (words a minute) holds
+        until then. Keep sentences under 60 tokens: past about 250 commands the library drops some silently. Raises
+        `SerError` when a token has no interval.
         """
         text, spans = "", []
         for token, command in zip(tokens, commands, strict=True):
@@ -200,8 +202,8 @@ _engine: Engine | None = None
 def engine(folder: Path | None = None) -> Iterator[Engine]:
     """The engine of this process, ready to speak inside the block.
 
-    The first call makes it and fixes where its data lies while it runs: in a folder of its own inside `folder`, so that whoever
-    made `folder` can clear up after a killed process.
+    The first call makes it and fixes where its data lies while it runs: in a folder of its own inside `folder`, so that
+    the owner of `folder` can clear up after a killed process.
     """
     global _engine
     _engine = _engine or Engine(folder / str(os.getpid()) if folder else short_path())
@@ -211,7 +213,7 @@ def engine(folder: Path | None = None) -> Iterator[Engine]:
 
 @functools.cache
 def short_path() -> Path:
-    """A free path for a temporary folder, always the same in a process, short enough for the library; TMPDIR's may be too long."""
+    """A free path for a temporary folder, always the same in a process; not in TMPDIR if that is too long."""
     for base in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), Path.home()):
         if os.access(base, os.W_OK) and len(os.fsencode(base.absolute())) <= LONGEST_HOME - 40:
             return base.absolute() / f".ser-espeak-{secrets.token_hex(8)}"
@@ -221,7 +223,8 @@ def short_path() -> Path:
 def _copy_data(data: Path, home: Path) -> None:
     """Copies the 0.9 MB of data that LANGUAGES need below `home`, with an empty folder for voice files.
 
-    A copy, because the library finds voice files only beside its data, and the wheel's folder may be read-only and its path too long.
+    A copy, because the library finds voice files only beside its data, and the wheel's folder may be read-only and its
+    path too long.
     """
     target = home / "espeak-ng-data"
     home.mkdir(mode=0o700, parents=True)

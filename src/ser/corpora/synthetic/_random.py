@@ -1,4 +1,4 @@
-"""Random generators named by what they decide, so that no draw depends on the order of work or on another kind of draw."""
+"""Random generators named by what they decide: no draw depends on the order of work or on draws of another kind."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""From a style to sound: prosody word by word through espeak commands, then voice quality and recording by signal processing.
+"""From a style to sound: prosody word by word through espeak commands, then voice quality and recording by filters.
 
-Letters: N samples at espeak's rate, M samples of the output, K points of the control grid, W words.
+Letters: N samples at espeak's rate, M samples of the output, K points of the control grid, F frequencies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ser.corpora.synthetic._voice import MICROPHONE_HZ, Speaker, Style, voice_fi
 
 @dataclass(frozen=True)
 class Recording:
-    """How a corpus was recorded. Values of each corpus are ours, after listening-free comparison of eGeMAPS means with the original's."""
+    """How a corpus was recorded. Every corpus's values are ours, set by comparing eGeMAPS means with EMO-DB's."""
 
     rate: int = 16000  # Hz
     words_per_minute: float = 180.0  # espeak's unit, of a neutral speaker
@@ -86,7 +86,7 @@ def _commands(
     rng: np.random.Generator,
     course: Sequence[Style] | None,
 ) -> list[str]:
-    """espeak commands of each word: P pitch (50 = the voice's own, 50 units an octave), A loudness, S speed, B pause before it."""
+    """Commands of each word: P pitch (50 = the voice's own, 50 units an octave), A loudness, S speed, B a pause."""
     p, n = Prosody(), len(tokens)
     course = course or [Style()] * n
     content = np.array([is_content(token, language) for token in tokens])
@@ -114,12 +114,13 @@ def _commands(
 
 
 def _record(take: Take, speaker: Speaker, style: Style, recording: Recording, rng: np.random.Generator) -> Speech:
-    """Breath, channel and room in the spectrum; jitter, tremor and shimmer by a warp of time and gain; level and noise."""
+    """Breath, channel and room in the spectrum; jitter, tremor and shimmer by warping time and gain; level; noise."""
     x = take.pcm / 32768
     tail = 0.12 if recording.room else 0.0  # seconds the room rings on
     m = next_fast_len(len(x) + take.rate // 4, real=True)
     hz = np.fft.rfftfreq(m, 1 / take.rate)
-    spectrum = (rfft(x, m) + _aspiration(x, hz, m, speaker, style, rng)) * _channel(hz, m, take.rate, speaker, style, recording)
+    spectrum = rfft(x, m) + _aspiration(x, hz, m, speaker, style, rng)
+    spectrum *= _channel(hz, m, take.rate, speaker, style, recording)
     y = 2 * irfft(spectrum, 2 * m)  # at twice the rate, so that linear interpolation is fine enough below
     control, warped, gain_db = _perturb(len(x) / take.rate + tail, style, rng)
     source = np.interp(np.arange(int(warped[-1] * recording.rate)) / recording.rate, warped, control)
@@ -144,7 +145,7 @@ def _set_level(y: np.ndarray, recording: Recording, rng: np.random.Generator) ->
 def _aspiration(
     x: np.ndarray, hz: np.ndarray, m: int, speaker: Speaker, style: Style, rng: np.random.Generator
 ) -> np.ndarray:
-    """Spectrum of noise above 1.5 kHz that follows the envelope of the voice (10 ms); each unit of breath adds 1.6 dB."""
+    """Spectrum (F,) of noise above 1.5 kHz under the envelope of the voice (10 ms); a unit of breath is 1.6 dB."""
     half = 110  # samples, 5 ms
     power = np.cumsum(np.pad(x * x, (half + 1, half)))
     envelope = np.sqrt(np.maximum(power[2 * half + 1 :] - power[: -2 * half - 1], 0) / (2 * half + 1))
@@ -152,9 +153,7 @@ def _aspiration(
     return rfft(envelope * rng.standard_normal(len(x)), m) * (level / (1 + np.exp(-(hz - 1500) / 400)))
 
 
-def _channel(
-    hz: np.ndarray, m: int, rate: int, speaker: Speaker, style: Style, recording: Recording
-) -> np.ndarray:
+def _channel(hz: np.ndarray, m: int, rate: int, speaker: Speaker, style: Style, recording: Recording) -> np.ndarray:
     """Response of vocal effort, microphone, high-pass (70 Hz), anti-aliasing low-pass and room, at frequencies `hz`."""
     octaves = np.log2(np.maximum(hz, 40))
     db = np.interp(octaves, np.log2(MICROPHONE_HZ), speaker.microphone)
@@ -171,7 +170,7 @@ def _channel(
 
 
 def _perturb(duration: float, style: Style, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(time in the source, time in the output, gain in dB) on a 200 Hz grid: jitter, tremor, slow drift of pace, shimmer."""
+    """(source time, output time, gain in dB), each (K,) on a 200 Hz grid: jitter, tremor, drift of pace, shimmer."""
     k = int(np.ceil(duration * 200)) + 1
     t = np.arange(k) / 200
     tremor, jitter, shimmer = max(0.0, style.tremor), max(0.15, 0.2 + style.jitter), max(0.1, style.shimmer)

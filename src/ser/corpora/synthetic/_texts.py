@@ -1,7 +1,7 @@
 """Sentences from frames and topic vocabularies, so that co-occurrence carries meaning and word choice carries affect.
 
-A topic conditions every content word of a sentence and paragraphs stay on a topic: gensim's skip-gram finds neighbours of the same topic for
-93 % of the words in 10 000 tokens and for 98 % in 20 000 (chance 6 %). Vocabulary, frames and probabilities are ours.
+A topic conditions every content word of a sentence, and paragraphs stay on a topic: in 10 000 tokens a skip-gram model
+finds 93 % of a word's neighbours in its own topic, in 20 000 98 % (chance 6 %). Vocabulary and frames are ours.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ Pools = Mapping[str, Sequence[str]]
 _TOPIC_SLOTS = ("agent", "thing", "handled", "moved", "quality", "place")
 _TOPICS = {
     "sea": """captain sailor pilot fisherman crew | ship anchor sail mast rope net wave tide oar cargo
-        | steered loaded hauled sighted | sailed drifted sank floated | salty stormy western deep | harbour shore island bay""",
+        | steered loaded hauled sighted | sailed drifted sank floated | salty stormy western deep
+        | harbour shore island bay""",
     "kitchen": """cook baker maid butler waiter | bread kettle soup butter spoon oven cheese apple pie dish
-        | baked stirred tasted served | dined boiled supped cooled | hot sweet fresh hungry | kitchen pantry cellar tavern""",
+        | baked stirred tasted served | dined boiled supped cooled | hot sweet fresh hungry
+        | kitchen pantry cellar tavern""",
     "war": """soldier general colonel sergeant scout | sword cannon rifle banner trench powder helmet drum fort bullet
         | attacked commanded defended captured | marched fought retreated fell | brave wounded loyal fierce
         | camp battlefield border garrison""",
@@ -34,18 +36,20 @@ _TOPICS = {
         | studied copied recited explained | lectured graduated read argued | clever learned diligent curious
         | school library college classroom""",
     "forest": """hunter woodcutter ranger wolf fox | oak bear deer trail bow pine axe feather antler brook
-        | chased tracked trapped felled | roamed howled leaped hid | wild mossy silent swift | forest valley thicket cave""",
-    "medicine": """doctor nurse surgeon patient chemist | fever bandage pulse pill cough wound remedy lancet tonic splint
-        | cured examined nursed dosed | recovered coughed fainted suffered | sick pale feverish weak
+        | chased tracked trapped felled | roamed howled leaped hid | wild mossy silent swift
+        | forest valley thicket cave""",
+    "medicine": """doctor nurse surgeon patient chemist | fever bandage pulse pill cough wound remedy lancet tonic
+        splint | cured examined nursed dosed | recovered coughed fainted suffered | sick pale feverish weak
         | hospital ward bedside clinic""",
     "church": """priest bishop monk vicar pilgrim | prayer altar candle bell sermon psalm hymn relic choir cross
         | blessed baptized preached confessed | prayed knelt fasted repented | holy devout sacred humble
         | church abbey chapel cloister""",
-    "rail": """driver guard porter engineer traveller | train engine ticket carriage bridge signal whistle luggage tunnel coal
-        | fuelled repaired boarded missed | departed arrived halted rattled | punctual crowded iron distant
-        | station platform junction depot""",
-    "sky": """astronomer farmer stargazer watchman aviator | cloud rain thunder snow lightning breeze frost sunrise rainbow star
-        | darkened soaked froze lit | rained thundered snowed shone | cloudy windy frosty misty | sky horizon hilltop plain""",
+    "rail": """driver guard porter engineer traveller
+        | train engine ticket carriage bridge signal whistle luggage tunnel coal | fuelled repaired boarded missed
+        | departed arrived halted rattled | punctual crowded iron distant | station platform junction depot""",
+    "sky": """astronomer farmer stargazer watchman aviator
+        | cloud rain thunder snow lightning breeze frost sunrise rainbow star | darkened soaked froze lit
+        | rained thundered snowed shone | cloudy windy frosty misty | sky horizon hilltop plain""",
 }
 _MOOD_SLOTS = ("feeling", "quality", "verb", "degree")
 # quadrants of (arousal, valence): joy (+, +), peace (-, +), gloom (-, -), rage (+, -)
@@ -99,10 +103,12 @@ PARTNER = (
     "yes go on",
 )
 _FUNCTION_WORDS = {
-    "en": """the a an and or of to in on at is are was were be i you he she it we they my your his her its our their this that with
-        for from as but not so do does did have has had will would can could there here me him them us""",
-    "de": """der die das den dem des ein eine einen einem einer und oder von zu in im auf an am ist sind war waren ich du er sie es wir
-        ihr mich mir ihm ihn sich mit für dass aber nicht so hat haben wird werden kann als wie da denn""",
+    "en": """the a an and or of to in on at is are was were be i you he she it we they my your his her its our their
+        this that with for from as but not so do does did have has had will would can could there here me him them us
+        """,
+    "de": """der die das den dem des ein eine einen einem einer und oder von zu in im auf an am ist sind war waren ich
+        du er sie es wir ihr mich mir ihm ihn sich mit für dass aber nicht so hat haben wird werden kann als wie da denn
+        """,
 }
 RARITY = 0.6  # Zipf-like exponent: word k of a pool is drawn in proportion to k ** -RARITY
 STRAY = 0.15  # share of sentences off their paragraph's topic

@@ -53,7 +53,9 @@ def word_intervals(
         members = range(first[k], first[k + 1] if following else len(spans))
         own = [p for p in phones if onsets[token] <= p[0] < until]
         if len(own) < len(members):
-            raise SerError(f"the synthesizer lost a word near token {token} of {len(spans)}", None, "Shorten the sentence")
+            raise SerError(
+                f"the synthesizer lost a word near token {token} of {len(spans)}", None, "Shorten the sentence"
+            )
         edges = _edges([phones_alone(i) for i in members], len(own)) if len(members) > 1 else [0, len(own)]
         result += [(own[a][0], own[b - 1][1]) for a, b in pairwise(edges)]
     return result

@@ -1,8 +1,9 @@
 """Who speaks and how: speakers, emotional styles, and the espeak voice file that both make together.
 
-A style is a change against the same speaker's neutral speech. Directions of the changes follow Emofilt's rule file (Burkhardt),
-Burkhardt & Sendlmeier 2000, Murray & Arnott 1993, Scherer 2003, Juslin & Laukka 2003 and Cahn 1990 (surprise); the sizes are ours, tuned once so that
-IS10 functionals with a linear SVM, leaving one speaker out, find the EMO-DB look-alike about as hard as EMO-DB (UA 0.74 against 0.77).
+A style is a change against the same speaker's neutral speech. Directions of the changes follow Emofilt's rule file
+(Burkhardt), Burkhardt & Sendlmeier 2000, Murray & Arnott 1993, Scherer 2003, Juslin & Laukka 2003 and Cahn 1990
+(surprise); the sizes are ours, tuned once so that IS10 functionals with a linear SVM, leaving one speaker out, find the
+look-alike of EMO-DB about as hard as EMO-DB.
 """
 
 from __future__ import annotations
@@ -108,10 +109,8 @@ class Speaker:
 MICROPHONE_HZ = (60.0, 150.0, 400.0, 1000.0, 2500.0, 5000.0, 9000.0)  # ours: knots about an octave and a half apart
 
 
-def draw_speaker(
-    seed: str, name: str, sex: str, microphone_db: float, population: Population | None = None
-) -> Speaker:
-    """The speaker of this name in the corpus grown from `seed`; `sex` is "f" or "m", `microphone_db` the channel's sd in dB."""
+def draw_speaker(seed: str, name: str, sex: str, microphone_db: float, population: Population | None = None) -> Speaker:
+    """The speaker of this name in the corpus grown from `seed`; `sex` "f" or "m", `microphone_db` the channel's sd."""
     p = population or Population()
     rng = generator(seed, "speaker", name)
     woman = int(sex == "f")
@@ -130,7 +129,7 @@ def draw_speaker(
     )
 
 
-# How strongly a take is acted: lognormal with this sd, within this range. Ours: some takes are half-hearted, as in acted corpora.
+# How strongly a take is acted: lognormal with this sd, in this range. Ours: some takes are half-hearted.
 ACTING_SD, ACTING_RANGE = 0.25, (0.45, 1.7)
 
 
@@ -149,11 +148,11 @@ def perform(
 
 
 def voice_file(speaker: Speaker, style: Style) -> str:
-    """The lines of an espeak voice file: F0 and its range, formants and their widths, spectral slope of voiced sound."""
+    """Lines of an espeak voice file: F0 and its range, formants and their widths, spectral slope of voiced sound."""
     span = float(np.clip(speaker.span * 2**style.span, 1, 20))  # semitones; beyond, espeak's contours break
     low = round(np.clip(speaker.f0 * 2 ** ((style.f0 - 0.42 * span) / 12), 40, 420))  # the mean lies 42 % up the range
     lines = [f"pitch {low} {round(low * 2 ** (span / 12))}"]
-    shifted_by_pitch = 1 + (low - 82) / 82 / 4  # espeak scales formants so: undone here, or a high voice becomes a child's
+    shifted_by_pitch = 1 + (low - 82) / 82 / 4  # espeak's own scaling: undone, or a high voice becomes a child's
     opening = style.f1 / 100 * np.array([1, 1 / 3, 0.1, 0, 0])  # an open jaw raises F1 most
     factors = np.array(speaker.formants) * (1 + style.spread / 100) * (1 + opening) / shifted_by_pitch
     width = round(100 - np.clip(4 * style.tilt, -40, 30))  # percent; a tense voice has narrower formants

@@ -1,7 +1,7 @@
-"""Look-alike of LibriSpeech with word alignments: ``LibriSpeech/train-clean-100/SPEAKER/CHAPTER/*.flac``, 16 kHz (papers.md 1.4).
+"""Look-alike of LibriSpeech: ``LibriSpeech/train-clean-100/SPEAKER/CHAPTER/*.flac``, 16 kHz (papers.md 1.4), with the
+word alignments that others publish for it.
 
-12 speakers who each read one chapter, 60 minutes and about 11 000 words in its default size. Content words cut out by the alignment are matched to the same
-word spoken alone among 150 with 0.80 accuracy; with the cut moved by 50 ms with 0.03.
+12 speakers who each read one chapter, 60 minutes and about 11 000 words in its default size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RECORDING = Recording(noise_db=-60, room=0.15, lead=(0.25, 0.25), tail=(0.3, 0.3
 @dataclass(frozen=True)
 class Config:
     seed: str = "librispeech"
-    minutes: float = 60.0  # of speech in all, to a few percent; ours: Speech2Vec's word space settles at about this size
+    minutes: float = 60.0  # of speech in all, to a few percent; ours: Speech2Vec needs about so much
     speakers: int = 12  # ours: one chapter each, men and women in turn
     words_per_minute: float = 182.0  # words that make a minute of sound, measured; sets how much text `minutes` needs
     per_utterance: int = 2  # sentences; ours: about 7 s
@@ -89,7 +89,7 @@ def run(job: Job, root: Path, config: Config, engine: Engine) -> None:
 
 
 def _alignment(name: str, words: Sequence[str], speech: Speech) -> str:
-    """``ID ",WORD,,WORD," "END,END,..."``: an empty word is silence; the first and the last entry are always silence."""
+    """``ID ",WORD,,WORD," "END,END,..."``: an empty word is silence, as the first and the last entry always are."""
     shortest = 0.03  # seconds; shorter gaps belong to the word before, as in the public alignments
     entries: list[tuple[str, float]] = []
     for word, (start, end) in zip(words, speech.words, strict=True):
@@ -101,9 +101,10 @@ def _alignment(name: str, words: Sequence[str], speech: Speech) -> str:
 
 
 def _write_speakers(root: Path, config: Config) -> None:
+    minutes = f"{config.minutes / config.speakers:<5.2f}"
     rows = [
-        f"{j.speaker:<4d} | {j.sex.upper()} | {SUBSET:<17s} | {config.minutes / config.speakers:<5.2f} | Synthetic Voice {j.speaker}"
-        for j in jobs(config)
-        if j.chapter
+        f"{job.speaker:<4d} | {job.sex.upper()} | {SUBSET:<16s} | {minutes} | Synthetic Voice {job.speaker}"
+        for job in jobs(config)
+        if job.chapter
     ]
-    write_lines(root / "LibriSpeech" / "SPEAKERS.TXT", ["; ID  |SEX| SUBSET           |MINUTES| NAME", *rows])
+    write_lines(root / "LibriSpeech" / "SPEAKERS.TXT", [";ID  |SEX| SUBSET           |MINUTES| NAME", *rows])

@@ -1,8 +1,7 @@
 """Look-alike of SEWA in the packaging of AVEC 2017: video-chat dialogues with continuous affect (papers.md 1.5).
 
-20 recordings of 90 s in its default size. Arousal and valence move the prosody word by word, and with liking they choose the words. Ridge regression on windows of
-6 s reaches a CCC (arousal / valence / liking) of 0.70 / 0.28 / -0.11 from the sound, 0.60 / 0.46 / 0.43 from the words,
-0.73 / 0.48 / 0.28 from both: meaning helps valence and liking, as in the paper. In English, where the original is German.
+20 recordings of 90 s in its default size. Arousal and valence move the prosody word by word, and with liking they
+choose the words, so that meaning helps valence and liking, as in the paper. In English; the original is German.
 """
 
 from __future__ import annotations
@@ -87,7 +86,8 @@ def plan(job: Job, config: Config) -> list[Turn]:
     """Who says what when; depends on affect and on no acoustic parameter."""
     truth, rng = affect(job, config), generator(config.seed, "text", job.name)
     margin = 2.0  # seconds kept free at the end, for turns that last longer than planned
-    turns, start = [], float(rng.uniform(0.3, 1.0))
+    turns: list[Turn] = []
+    start = float(rng.uniform(0.3, 1.0))
     while True:
         subject = bool(rng.random() < config.subject_share)
         tokens = _say(truth[_frame(start, truth)], config, rng) if subject else pick(PARTNER, rng).split()
