@@ -13,7 +13,6 @@ from ser.corpora.synthetic import MARKER, _build
 
 NAMES = plugins.names(_build.KIND)
 ACOUSTIC = {"within", "personal", "intensity", "microphone_db", "noise_db"}  # what must not reach labels and text
-TIMED = (".csv", ".txt", ".wdseg")  # label and text files that also hold times, which do depend on the speech
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -166,7 +166,7 @@ class Engine:
 
     def _synthesize(self, text: str, language: str, voice: str, rate: int, seed: int) -> tuple[np.ndarray, list[Event]]:
         lib = self._lib
-        if lib is None:
+        if lib is None or not self._home.exists():
             raise RuntimeError("the engine speaks only inside `with engine.running()`")
         (self._home / _VOICES / _VOICE).write_text(_PURE + voice, encoding="utf-8")
         if lib.espeak_ng_SetVoiceByName(f"{language}+{_VOICE}".encode()):

@@ -23,11 +23,12 @@ class Event:
     phone: str = ""
 
 
-def phone_intervals(events: Sequence[Event], total: int) -> list[Interval]:
-    """Samples [start, end) of every phone; a pause ends a phone but is none itself."""
+def phone_intervals(events: Sequence[Event], total: int, pauses: bool = False) -> list[Interval]:
+    """Samples [start, end) of every phone, or of every pause: a pause ends a phone but is none itself."""
     phones = [e for e in events if not e.word]
     ends = [e.sample for e in phones[1:]] + [total]
-    return [(e.sample, end) for e, end in zip(phones, ends, strict=True) if e.phone and end > e.sample]
+    intervals = zip(phones, ends, strict=True)
+    return [(e.sample, end) for e, end in intervals if bool(e.phone) != pauses and end > e.sample]
 
 
 def word_intervals(
@@ -43,19 +44,21 @@ def word_intervals(
     onsets = _onsets(events, spans)
     if not onsets:
         raise SerError(f"the synthesizer reported no word in {len(spans)} tokens", None, "Shorten the sentence")
-    phones = phone_intervals(events, total)
+    phones, pauses = phone_intervals(events, total), phone_intervals(events, total, pauses=True)
     leaders = sorted(onsets)
     first = [0, *leaders[1:]]  # what stands before the first reported word belongs to its group
     result: list[Interval] = []
     for k, token in enumerate(leaders):
         following = k + 1 < len(leaders)
-        until = onsets[leaders[k + 1]] if following else total
+        onset, until = onsets[token], onsets[leaders[k + 1]] if following else total
         members = range(first[k], first[k + 1] if following else len(spans))
-        own = [p for p in phones if onsets[token] <= p[0] < until]
+        own = [p for p in phones if onset <= p[0] < until]
         if len(own) < len(members):
             raise SerError(
                 f"the synthesizer lost a word near token {token} of {len(spans)}", None, "Shorten the sentence"
             )
+        if any(a < onset < b for a, b in pauses):  # "many a": the glide between two vowels has no phone, but sounds
+            own[0] = onset, own[0][1]
         edges = _edges([phones_alone(i) for i in members], len(own)) if len(members) > 1 else [0, len(own)]
         result += [(own[a][0], own[b - 1][1]) for a, b in pairwise(edges)]
     return result

@@ -1,0 +1,256 @@
+"""The whole graph through DVC on a tiny synthetic study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import Clone, new_clone, stages_run
+
+pytestmark = pytest.mark.slow
+
+
+def _results(clone: Clone) -> dict[str, str]:
+    """Digest of every tracked result."""
+    files = sorted(p for top in ("metrics", "reports") for p in (clone.root / top).rglob("*") if p.is_file())
+    return {str(p.relative_to(clone.root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_it_runs_whole_and_a_second_run_is_a_no_op(finished):
+    report = (finished.root / "reports/demo/report.md").read_text()
+    for experiment in ("majority-sewa", "svm-emodb", "cnns-emodb"):
+        assert experiment in report
+    assert "SYNTHETIC" in report
+    metrics = json.loads((finished.root / "metrics/demo/svm-emodb.json").read_text())
+    assert metrics["n"] == 56
+    assert metrics["ua_low"] <= metrics["ua"] <= metrics["ua_high"]
+    assert metrics["ua"] > 2 / 7, "an SVM on functionals is well above chance on the look-alike"
+    assert metrics["about"][0]["data"] == "synthetic"
+    again = finished.repro()
+    assert stages_run(again.stdout) == []
+    assert not finished.run("git", "status", "--porcelain").stdout
+
+
+def test_dvc_shows_metrics_and_plots(finished, tmp_path):
+    shown = finished.run("dvc", "metrics", "show", "--json").stdout
+    data = json.loads(shown)[""]["data"]
+    assert set(data["metrics/demo/svm-emodb.json"]["data"]) >= {"wa", "ua", "f1", "ua_low", "ua_high", "n"}
+    finished.run("dvc", "plots", "show", "-o", str(tmp_path))
+    assert "confusion" in (tmp_path / "index.html").read_text().lower()
+    assert not finished.run("git", "status", "--porcelain").stdout
+
+
+def test_touching_a_model_reruns_its_experiments_only(finished, copy_of):
+    clone = copy_of(finished)
+    with (clone.root / "src/ser/models/svm.py").open("a") as file:
+        file.write("# a comment\n")
+    assert stages_run(clone.repro().stdout) == ["train@svm-emodb"], "same predictions: nothing after it runs"
+
+
+def test_an_experiment_with_another_value_reruns_what_it_touches(finished, copy_of):
+    clone = copy_of(finished)
+    out = clone.run("dvc", "exp", "run", "-n", "wide", "-S", "models.cnns.dense=4").stdout
+    ran = stages_run(out)
+    assert "train@cnns-emodb" in ran
+    assert not [s for s in ran if "svm" in s or "majority" in s or s.startswith(("features", "folds", "audio"))]
+    assert clone.run("dvc", "metrics", "diff", "HEAD", "wide").returncode == 0
+    difference = json.loads(clone.run("dvc", "metrics", "diff", "HEAD", "wide", "--json").stdout)
+    assert list(difference) in ([], ["metrics/demo/cnns-emodb.json"])
+
+
+def test_a_changed_feature_value_leaves_other_features_alone(finished, copy_of):
+    clone = copy_of(finished)
+    clone.edit({"features.emodb-logmel.bands": 16})
+    ran = stages_run(clone.repro().stdout)
+    assert ran[:3] == ["settings", "features@emodb-logmel", "train@cnns-emodb"]
+    assert not [s for s in ran if "svm" in s or "sewa" in s]
+
+
+def test_killed_training_continues_and_ends_with_the_same_bytes(finished, copy_of):
+    clone = copy_of(finished)
+    wanted = _results(clone)
+    for name in ("predictions/cnns-emodb.csv", "cards/cnns-emodb.json"):
+        (clone.root / "metrics/demo" / name).unlink()
+    experiment = clone.root / "checkpoints/demo/cnns-emodb"
+    folder = next(experiment.iterdir())
+    for path in folder.iterdir():
+        path.unlink()
+    process = subprocess.Popen(
+        ["python", "stages/train.py", "demo", "cnns-emodb"],
+        cwd=clone.root,
+        env={**clone.environment, "SER_JOBS": "1"},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.time() + 120
+    while not list(folder.glob("*.npz")) and time.time() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished_folds = {p.name: p.stat().st_mtime_ns for p in folder.glob("*.npz")}
+    assert 0 < len(finished_folds) < 4
+    out = clone.run("dvc", "repro", "-f", "-s", "train@cnns-emodb").stdout
+    assert f"{len(finished_folds)} of 4 folds are already trained" in out
+    assert {n: (folder / n).stat().st_mtime_ns for n in finished_folds} == finished_folds
+    clone.repro()
+    assert _results(clone) == wanted
+
+
+def test_one_worker_or_two_no_matter(finished, copy_of):
+    clone = copy_of(finished)
+    wanted = _results(clone)
+    subprocess.run(["rm", "-rf", "checkpoints"], cwd=clone.root, check=True)
+    clone.run("dvc", "repro", "-f", "--glob", "train@*", SER_JOBS="1")
+    clone.repro()
+    assert _results(clone) == wanted
+
+
+def test_a_study_of_ones_own(finished, copy_of):
+    clone = copy_of(finished)
+    clone.run("python", "-m", "ser.cli", "study", "new", "mine", "--corpora", "emodb", "--experiments", "svm-*")
+    file = "studies/mine/dvc.yaml"
+    status = clone.run("python", "-m", "ser.cli", "study", "status", "mine").stdout
+    assert "train@svm-emodb" in status
+    ran = clone.repro(file).stdout
+    assert f"{file}:train@svm-emodb" in ran or "train@svm-emodb" in ran
+    assert "sewa" not in ran.split("settings", 1)[1]
+    assert (clone.root / "metrics/mine/svm-emodb.json").exists()
+    assert "up to date" in clone.run("python", "-m", "ser.cli", "study", "status", "mine").stdout
+    assert stages_run(clone.repro(file).stdout) == []
+
+
+def test_an_unknown_key_stops_at_once_with_one_line(finished, copy_of):
+    clone = copy_of(finished)
+    clone.edit({"models.svm.scalling": "train"})
+    failed = clone.repro(check=False)
+    assert failed.returncode
+    errors = [line for line in failed.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "line" in errors[0]
+    assert "Did you mean 'scaling'" in errors[0]
+    assert "Traceback" not in failed.stderr
+
+
+class TestPlantedLeaks:
+    """Each stops the pipeline with one line that names the leak."""
+
+    def _error(self, clone: Clone, *arguments: str) -> str:
+        failed = clone.repro(*arguments, check=False)
+        assert failed.returncode
+        assert "Traceback" not in failed.stderr
+        (line,) = [line for line in failed.stderr.splitlines() if line.startswith("error:")]
+        return line
+
+    def _folds(self, clone: Clone) -> Path:
+        return clone.root / "data/demo/folds/emodb-loso.csv"
+
+    def test_a_speaker_in_two_parts(self, finished, copy_of):
+        clone = copy_of(finished)
+        text = self._folds(clone).read_text().splitlines()
+        row = next(i for i, line in enumerate(text) if line.endswith(",test"))
+        moved = text[row].replace(",test", ",train")
+        text[row] = moved
+        self._folds(clone).write_text("\n".join(text) + "\n")
+        line = self._error(clone, "-s", "train@svm-emodb")
+        assert "speaker" in line
+        assert moved.split(",")[1][:2] in line
+
+    def test_a_dropped_test_item(self, finished, copy_of):
+        clone = copy_of(finished)
+        text = self._folds(clone).read_text().splitlines()
+        row = next(i for i, line in enumerate(text) if line.endswith(",test"))
+        dropped = text.pop(row).split(",")[1]
+        self._folds(clone).write_text("\n".join(text) + "\n")
+        assert dropped in self._error(clone, "-s", "train@svm-emodb")
+
+    def test_a_duplicated_wav(self, finished, copy_of):
+        clone = copy_of(finished)
+        wavs = next((clone.root / "data/raw/synthetic").glob("emodb-*")) / "wav"
+        victim = sorted(wavs.glob("03*.wav"))[0]
+        copy = sorted(wavs.glob("08*.wav"))[0]
+        copy.write_bytes(victim.read_bytes())
+        line = self._error(clone, "-f", "manifest@emodb", "folds@emodb-loso")
+        assert victim.name in line
+        assert copy.name in line
+
+
+class TestBadInput:
+    """One clear line, exit status not 0, nothing half-written."""
+
+    def _own_corpus(self, tmp_path: Path, faulty: bytes | None, **reader: object) -> tuple[Clone, Path]:
+        clone = new_clone(tmp_path / "clone")
+        audio = tmp_path / "my corpus"
+        audio.mkdir()
+        import numpy as np
+        import soundfile
+
+        rows = ["file,speaker,emotion"]
+        for i in range(8):
+            soundfile.write(audio / f"{i}.wav", np.random.default_rng(i).normal(0, 0.1, 16000), 16000)
+            rows.append(f"{i}.wav,s{i % 2},{'happy' if i % 4 < 2 else 'sad'}")
+        if faulty is not None:
+            (audio / "3.wav").write_bytes(faulty if faulty else b"")
+        (audio / "my.csv").write_text("\n".join(rows) + "\n")
+        text = f"""
+study: demo
+root: .
+params: params.yaml
+corpora:
+  table: {{source: real, reader: {{csv: "{audio / 'my.csv'}"}}}}
+audio: {{table: {{rate: 16000}}}}
+features:
+  table-is09: {{corpus: table, feature: functionals, set: is09}}
+folds:
+  table-loso: {{corpus: table, protocol: leave_one_speaker_out, seed: 1}}
+models: {{svm: {{C: [0.01]}}}}
+experiments:
+  svm-table: {{model: svm, corpus: table, folds: table-loso, feature: is09, feature2: is09, plot: confusion_normalized}}
+statistics: {{draws: 50}}
+"""
+        (clone.root / "params.yaml").write_text(text)
+        return clone, audio
+
+    def test_a_users_own_table_runs_whole(self, tmp_path):
+        clone, _ = self._own_corpus(tmp_path, None)
+        clone.repro()
+        metrics = json.loads((clone.root / "metrics/demo/svm-table.json").read_text())
+        assert metrics["n"] == 8
+        assert metrics["about"][0]["data"] == "real"
+
+    @pytest.mark.parametrize(
+        ("faulty", "message"),
+        [
+            (b"", "3.wav"),
+            (b"this is text, not audio, whatever the name says\n" * 20, "3.wav"),
+            ("truncated", "3.wav"),
+        ],
+        ids=["empty", "text", "truncated"],
+    )
+    def test_a_faulty_wav_is_named(self, tmp_path, faulty, message):
+        clone, audio = self._own_corpus(tmp_path, None)
+        whole = (audio / "3.wav").read_bytes()
+        (audio / "3.wav").write_bytes(whole[: len(whole) // 2] if faulty == "truncated" else faulty)
+        failed = clone.repro(check=False)
+        assert failed.returncode
+        (line,) = [line for line in failed.stderr.splitlines() if line.startswith("error:")]
+        assert message in line
+        assert "Traceback" not in failed.stderr
+        assert not (clone.root / "data/demo/manifests/table").exists()
+
+    def test_a_missing_licensed_corpus_says_how_to_get_it(self, tmp_path):
+        clone = new_clone(tmp_path / "clone")
+        text = (clone.root / "params.yaml").read_text()
+        text = text.replace("sewa: {source: synthetic, synthetic: {recordings: 5, minutes: 2.5}}", "sewa: {source: real}")
+        (clone.root / "params.yaml").write_text(text)
+        failed = clone.repro("download@sewa", check=False)
+        assert failed.returncode
+        (line,) = [line for line in failed.stderr.splitlines() if line.startswith("error:")]
+        assert "ser link sewa" in line
