@@ -41,27 +41,12 @@ def pack(corpus: Path, folder: Path, times: int = 1, jobs: int = 2) -> Store:
 
 
 def child(*words: object) -> tuple[float, float, float]:
-    """Runs the calling script again with `words`: wall seconds, CPU seconds, peak resident MiB.
-
-    A child that calls `done` is timed up to there.
-    """
-    reading, writing = os.pipe()
+    """Runs the calling script again with `words`: wall seconds, CPU seconds, peak resident MiB of its process."""
     start = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, sys.argv[0], *map(str, words)], pass_fds=[writing], env=os.environ | {"SER_DONE": str(writing)}
-    )
-    os.close(writing)
+    process = subprocess.Popen([sys.executable, sys.argv[0], *map(str, words)])
     _, status, usage = os.wait4(process.pid, 0)
-    end = time.monotonic()
+    wall = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
-    with os.fdopen(reading) as pipe:
-        marks = pipe.read().split()
     if process.returncode:
         sys.exit(process.returncode)
-    wall = (float(marks[0]) if marks else end) - start
-    return wall, float(marks[1]) if marks else usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
-def done() -> None:
-    """Called in a child: what follows (saving results for the comparison) is not timed."""
-    os.write(int(os.environ["SER_DONE"]), f"{time.monotonic()} {time.process_time()}".encode())
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024

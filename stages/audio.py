@@ -17,7 +17,9 @@ def main() -> None:
     location = _source.ensure(corpus, receipt["source"], receipt["reader"], receipt["synthetic"])
     table = manifest.read(layout.manifest(corpus) / "utterances.csv")
     rate = layout.settings(f"audio/{corpus}")["rate"]
-    extraction.pack_audio(table, location.root, rate, layout.audio(corpus), workers(layout.settings("run")))
+    store = extraction.pack_audio(table, location.root, rate, layout.audio(corpus), workers(layout.settings("run")))
+    minutes = store.card["rows"] / rate / 60
+    print(f"{corpus}: {len(store)} utterances, {minutes:.1f} min at {rate} Hz, {store.card['clipped']} samples clipped")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def main() -> None:
     study, experiment = sys.argv[1:]
     layout = Layout(study)
     settings = layout.settings(f"evaluate/{experiment}")
-    details = {**read_json(layout.card(experiment)), **settings}
+    details = {**settings, **read_json(layout.card(experiment))}  # the card knows what the training really did
     scores = evaluate.run(
         layout.predictions(experiment),
         details,

@@ -17,7 +17,8 @@ def main() -> None:
         plugins.load("features", settings["feature"]).Feature, settings["config"], f"features.{name}"
     )
     folder = layout.feature(corpus, name.removeprefix(f"{corpus}-"))
-    extraction.extract(feature, Store(layout.audio(corpus)), folder, workers(layout.settings("run")))
+    store = extraction.extract(feature, Store(layout.audio(corpus)), folder, workers(layout.settings("run")))
+    print(f"{name}: {len(store)} utterances, {store.card['rows']} rows of {store.card['dim']}")
 
 
 if __name__ == "__main__":

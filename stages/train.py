@@ -19,7 +19,8 @@ def main() -> None:
         curves=layout.curves(experiment),
         card=layout.card(experiment),
     )
-    run(settings, files, layout.settings("run"))
+    rows = run(settings, files, layout.settings("run"))
+    print(f"{experiment}: {rows['fold'].nunique()} folds, {rows['seed'].nunique()} seeds, {len(rows)} predictions")
 
 
 if __name__ == "__main__":

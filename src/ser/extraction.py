@@ -96,15 +96,13 @@ def extract(feature: Any, audio: Store, folder: str | Path, jobs: int = 1, backe
 def to_int16(signal: np.ndarray) -> tuple[np.ndarray, int]:
     """(N,) float in [-1, 1] -> (N,) int16 and how many samples were beyond it. 16-bit sources come back exactly."""
     scaled = np.rint(signal * np.float32(SCALE))
-    clipped = int(
-        np.count_nonzero((scaled < -SCALE) | (scaled > SCALE))
-    )  # +1.0 itself becomes 32767: one step, no clipping
+    clipped = int(np.count_nonzero(np.abs(scaled) > SCALE))  # not +1.0 itself: it moves by one step only
     return np.clip(scaled, -SCALE, SCALE - 1).astype(np.int16), clipped
 
 
 def to_float(samples: np.ndarray) -> np.ndarray:
     """(N,) int16 of an audio store -> (N,) float32 in [-1, 1)."""
-    return samples.astype(np.float32) / np.float32(SCALE)
+    return np.multiply(samples, np.float32(1 / SCALE), dtype=np.float32)
 
 
 def run(

@@ -91,7 +91,7 @@ def interval_plot(
     if interval:
         bars += f", {interval['confidence']:.0%} interval over test {interval['unit']}s"
     extra = "; hollow: speaker-dependent" + ("; grey tick: chance" if metric == "ua" else "")
-    axes.set_xlabel(bars + extra)
+    axes.set_xlabel(bars + extra, fontsize=8, x=1.0, ha="right")  # flush right: long labels leave the axes little width
     axes.set_title(f"Study {study}{_mark(synthetic)}", fontsize=10)
     return _save(figure, path)
 

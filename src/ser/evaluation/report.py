@@ -96,14 +96,20 @@ def report(
     """
     synthetic = any(_about(m)["data"] == "synthetic" for m in experiments.values())
     parts = [f"# Study {study}" + (" (SYNTHETIC data)" if synthetic else "")]
-    parts += [BANNER] if synthetic else []
+    parts += [tables(experiments), _legend(experiments), *_notes(experiments), *_plots(experiments, folder), *_audits(audits)]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def tables(experiments: Mapping[str, Mapping[str, Any]], heading: str = "##") -> str:
+    """The tables alone, under a banner where anything in them is synthetic."""
+    synthetic = any(_about(m)["data"] == "synthetic" for m in experiments.values())
+    parts = [BANNER] if synthetic else []
     classified = {n: m for n, m in experiments.items() if "wa" in m}
     continuous = {n: m for n, m in experiments.items() if "wa" not in m}
     for title, rows in (("Categorical emotion", classified), ("Continuous affect", continuous)):
         if rows:
-            parts += [f"## {title}", _table(rows, synthetic)]
-    parts += [_legend(experiments), *_notes(experiments), *_plots(experiments, folder), *_audits(audits)]
-    return "\n\n".join(p for p in parts if p) + "\n"
+            parts += [f"{heading} {title}", _table(rows, synthetic)]
+    return "\n\n".join(parts)
 
 
 def _about(metrics: Mapping[str, Any]) -> dict[str, Any]:

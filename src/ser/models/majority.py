@@ -21,7 +21,7 @@ class Model:
     def __init__(self, config: Config, task: Task, seed: int) -> None:
         self.task = task
         self.value = np.zeros(0)
-        self.notes: dict[str, object] = {}
+        self.notes: dict[str, object] = {"selection": "none"}
 
     def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
         """Counts classes, or averages labels, of the training part; one row of curve for the plots."""

@@ -42,6 +42,8 @@ class Model:
     def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
         """Chooses C, then fits on the training part; returns one row a value of C: training error and score."""
         x, y = self._scaled(train, train), np.asarray(train.labels)
+        inner = "train (inner speaker folds)" if len(self.config.C) > 1 else "fixed"
+        self.notes["selection"] = inner if dev is None else "dev"
         rows = []
         for C in self.config.C:
             model = self._svc(C).fit(x, y)

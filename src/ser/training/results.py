@@ -107,6 +107,8 @@ def card(
     notes = {name: r.notes for name, r in results.items()}
     return {
         **settings,
+        # a classical model says itself what chose its hyper-parameters; the loop's models follow the setting
+        "selection": next(iter(notes.values())).get("selection", settings["selection"]),
         "task": task.kind,
         "outputs": list(task.outputs),
         "protocol": claims["protocol"],

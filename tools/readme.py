@@ -1,0 +1,36 @@
+"""Writes the results tables of README.md from the committed metrics, between its two marks. `--check` only compares."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ser.errors import SerError, door
+from ser.evaluation import report
+from ser.files import read_json, write_text
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+
+def tables() -> str:
+    """One table a study whose metrics are committed; the studies on real data first."""
+    parts = []
+    for folder in sorted(Path("metrics").iterdir(), key=lambda p: (p.name == "demo", p.name)):
+        found = {p.stem: read_json(p) for p in sorted(folder.glob("*.json"))}
+        if found:
+            parts += [f"### Study {folder.name}", report.tables(found, "####"), f"Figures, notes and leak audit: [reports/{folder.name}](reports/{folder.name}/report.md)"]
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    path = Path("README.md")
+    text = path.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    new = f"{head}{BEGIN}\n\n{tables()}\n\n{END}{rest.split(END)[1]}"
+    if "--check" in sys.argv and new != text:
+        raise SerError("the results tables are stale", path, "python tools/readme.py")
+    write_text(path, new)
+
+
+if __name__ == "__main__":
+    door(main)
