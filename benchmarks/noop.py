@@ -1,4 +1,5 @@
-"""A second `dvc repro` of the demo, against the no-op of a project with one stage: the ratio of CPU times (target: 2.5).
+"""A second `dvc repro` of the demo, against the no-op of a project with one stage: the ratio of CPU times (target:
+2.5).
 
 Run it in a clone where the demo is up to date: python benchmarks/noop.py
 """

@@ -2,19 +2,20 @@
 
 import sys
 
-from ser import extraction, manifest
-from ser.corpora import _source
-from ser.errors import door
-from ser.files import read_json
-from ser.layout import Layout
-from ser.workers import workers
+from ser import extraction
+from ser.core import manifest
+from ser.core.errors import door
+from ser.core.files import read_json
+from ser.core.layout import Layout
+from ser.core.workers import workers
+from ser.corpora._shared.location import found
 
 
 def main() -> None:
     study, corpus = sys.argv[1:]
     layout = Layout(study)
     receipt = read_json(layout.receipt(corpus))
-    location = _source.ensure(corpus, receipt["source"], receipt["reader"], receipt["synthetic"])
+    location = found(receipt)
     table = manifest.read(layout.manifest(corpus) / "utterances.csv")
     rate = layout.settings(f"audio/{corpus}")["rate"]
     store = extraction.pack_audio(table, location.root, rate, layout.audio(corpus), workers(layout.settings("run")))

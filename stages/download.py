@@ -4,10 +4,11 @@ CORPUS
 
 import sys
 
+from ser.core.errors import door
+from ser.core.files import write_json
+from ser.core.layout import Layout
 from ser.corpora import _source
-from ser.errors import door
-from ser.files import write_json
-from ser.layout import Layout
+from ser.corpora._shared.location import receipt as receipt_of
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     layout = Layout(study)
     settings = layout.settings(f"download/{corpus}")
     location = _source.ensure(corpus, settings["source"], settings["reader"], settings["synthetic"])
-    receipt = _source.receipt(location, corpus)
+    receipt = receipt_of(location, corpus)
     write_json(layout.receipt(corpus), {**settings, **receipt})
     print(
         f"{corpus}: {receipt['files']} files, {receipt['bytes'] / 1e6:.0f} MB"

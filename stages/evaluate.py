@@ -2,10 +2,10 @@
 
 import sys
 
-from ser.errors import door
+from ser.core.errors import door
+from ser.core.files import read_json
+from ser.core.layout import Layout
 from ser.evaluation import evaluate
-from ser.files import read_json
-from ser.layout import Layout
 
 
 def main() -> None:

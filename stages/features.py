@@ -2,11 +2,12 @@
 
 import sys
 
-from ser import extraction, plugins
-from ser.errors import door
-from ser.layout import Layout
-from ser.store import Store
-from ser.workers import workers
+from ser import extraction
+from ser.core import plugins
+from ser.core.errors import door
+from ser.core.layout import Layout
+from ser.core.store import Store
+from ser.core.workers import workers
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ CORPUS
 
 import sys
 
-from ser import audit, folds, manifest, plugins, protocols
-from ser.errors import door
-from ser.layout import Layout
+from ser import protocols
+from ser.core import audit, folds, manifest, plugins
+from ser.core.errors import door
+from ser.core.layout import Layout
 
 
 def main() -> None:

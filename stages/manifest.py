@@ -2,19 +2,20 @@
 
 import sys
 
-from ser import plugins, tables
-from ser.corpora import _source
-from ser.errors import door
-from ser.files import read_json
-from ser.layout import Layout
-from ser.workers import workers
+from ser import tables
+from ser.core import plugins
+from ser.core.errors import door
+from ser.core.files import read_json
+from ser.core.layout import Layout
+from ser.core.workers import workers
+from ser.corpora._shared.location import found
 
 
 def main() -> None:
     study, corpus = sys.argv[1:]
     layout = Layout(study)
     receipt = read_json(layout.receipt(corpus))
-    location = _source.ensure(corpus, receipt["source"], receipt["reader"], receipt["synthetic"])
+    location = found(receipt)
     config = plugins.build(plugins.load("corpora", corpus).Config, receipt["reader"], f"corpora.{corpus}.reader")
     print(tables.write(corpus, location, config, layout.manifest(corpus), workers(layout.settings("run"))))
 

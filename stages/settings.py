@@ -4,8 +4,8 @@ import shutil
 import sys
 
 from ser import params
-from ser.errors import door
-from ser.layout import Layout
+from ser.core.errors import door
+from ser.core.layout import Layout
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 import sys
 
-from ser.errors import door
-from ser.layout import Layout
+from ser.core.errors import door
+from ser.core.layout import Layout
 from ser.training.runner import Files, run
 
 

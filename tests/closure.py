@@ -19,7 +19,9 @@ def _file(module: str) -> Path | None:
 
 
 def imports(path: Path) -> set[Path]:
-    """Project files one file imports anywhere in it, lazy imports inside functions included, TYPE_CHECKING blocks not."""
+    """Project files one file imports anywhere in it, lazy imports inside functions included, TYPE_CHECKING blocks
+    not.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {
         id(node)

@@ -9,7 +9,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from ser import audio
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 RATE = 16000
 

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from tests import fake_manifests as fake
-from ser.audit import audit
-from ser.errors import SerError
-from ser.folds import Fold
+from ser.core.audit import audit
+from ser.core.errors import SerError
+from ser.core.folds import Fold
 from ser.protocols import claims, kfold, leave_one_speaker_out, speaker_dependent_holdout, speaker_independent
+from tests import fake_manifests as fake
 
 
 @pytest.fixture

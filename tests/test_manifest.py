@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ser import manifest
+from ser import tables
+from ser.core import manifest
+from ser.core.errors import SerError
 from ser.corpora import emodb, ravdess, sewa, table
-from ser.errors import SerError
 from tests import corpus_trees as trees
 
 
@@ -17,7 +18,7 @@ def rows(root: Path, *lines: str, columns: str = "file,speaker,emotion") -> Path
 
 
 def build(root: Path, jobs: int = 1, **options: object) -> pd.DataFrame:
-    return manifest.build("table", root, table.Config(**options), synthetic=False, jobs=jobs)
+    return tables.build("table", root, table.Config(**options), synthetic=False, jobs=jobs)
 
 
 def test_facts_of_the_files(tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_facts_of_the_files(tmp_path: Path) -> None:
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
     root = trees.emodb(tmp_path)
-    one, two = (manifest.build("emodb", root, emodb.Config(), synthetic=True, jobs=jobs) for jobs in (1, 2))
+    one, two = (tables.build("emodb", root, emodb.Config(), synthetic=True, jobs=jobs) for jobs in (1, 2))
     pd.testing.assert_frame_equal(one, two)
     assert one["pcm"].nunique() == len(one)
     assert manifest.is_synthetic(one)
@@ -46,7 +47,7 @@ def test_the_duplicate_of_ravdess_is_kept_and_seen(tmp_path: Path) -> None:
     first = trees.sound(tmp_path / "Actor_07/03-01-08-01-02-01-07.wav", 48000, channels=2)
     trees.sound(tmp_path / "Actor_07/03-01-08-01-01-01-07.wav", 48000)
     (tmp_path / "Actor_07/03-01-08-01-02-02-07.wav").write_bytes(first.read_bytes())
-    made = manifest.build("ravdess", tmp_path, ravdess.Config(), synthetic=True).set_index("utterance")
+    made = tables.build("ravdess", tmp_path, ravdess.Config(), synthetic=True).set_index("utterance")
     assert len(made) == 3
     assert made.loc["03-01-08-01-02-01-07", "pcm"] == made.loc["03-01-08-01-02-02-07", "pcm"]
     assert made["pcm"].nunique() == 2
@@ -66,29 +67,29 @@ def test_rates_that_are_not_the_corpus_s(tmp_path: Path) -> None:
     root = trees.emodb(tmp_path)
     trees.sound(root / "wav/03a01Fa.wav", rate=44100)
     with pytest.raises(SerError, match=r"44100 Hz, expected 16000 Hz \(.*03a01Fa\.wav\).*assume_rate"):
-        manifest.build("emodb", root, emodb.Config(), synthetic=True)
-    made = manifest.build("emodb", root, emodb.Config(rates=(16000, 44100)), synthetic=True)
+        tables.build("emodb", root, emodb.Config(), synthetic=True)
+    made = tables.build("emodb", root, emodb.Config(rates=(16000, 44100)), synthetic=True)
     assert list(made["rate"]) == [44100, 16000, 16000]
-    made = manifest.build("emodb", root, emodb.Config(assume_rate=16000), synthetic=True)
+    made = tables.build("emodb", root, emodb.Config(assume_rate=16000), synthetic=True)
     assert set(made["rate"]) == {16000}
     assert made["duration"][0] == pytest.approx(4410 / 16000)
     with pytest.raises(SerError, match=r"3 audio files.*expected 8000 Hz"):
-        manifest.build("emodb", root, emodb.Config(), synthetic=True, expected_rate=8000)
+        tables.build("emodb", root, emodb.Config(), synthetic=True, expected_rate=8000)
 
 
 def test_counts_are_asserted_on_a_real_corpus_only(tmp_path: Path) -> None:
     root = trees.emodb(tmp_path)
-    assert len(manifest.build("emodb", root, emodb.Config(), synthetic=True)) == 3
+    assert len(tables.build("emodb", root, emodb.Config(), synthetic=True)) == 3
     with pytest.raises(SerError, match=r"not the counts of EMO-DB.*speaker 03, anger: expected 14, found 0"):
-        manifest.build("emodb", root, emodb.Config(), synthetic=False)
+        tables.build("emodb", root, emodb.Config(), synthetic=False)
 
 
 def test_counts_of_the_options_are_asserted(tmp_path: Path) -> None:
     names = [f"{p}_{i:02d}" for p, n in (("Train", 34), ("Devel", 14)) for i in range(1, n + 1)]
     root = trees.sewa(tmp_path, tuple(names))
-    assert len(manifest.build("sewa", root, sewa.Config(partitions=("train", "dev")), synthetic=False)) == 48
+    assert len(tables.build("sewa", root, sewa.Config(partitions=("train", "dev")), synthetic=False)) == 48
     with pytest.raises(SerError, match="test: expected 16, found 0"):
-        manifest.build("sewa", root, sewa.Config(), synthetic=False)
+        tables.build("sewa", root, sewa.Config(), synthetic=False)
 
 
 @pytest.mark.parametrize("name", ['a"b', "a b", "a;b", "=a", "-a", "a,b"])
@@ -134,7 +135,7 @@ def test_foreign_files(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_real_emodb(real_emodb: Path) -> None:
-    made = manifest.build("emodb", real_emodb, emodb.Config(), synthetic=False, jobs=2)
+    made = tables.build("emodb", real_emodb, emodb.Config(), synthetic=False, jobs=2)
     assert len(made) == 535
     assert made["duration"].sum() / 60 == pytest.approx(24.8, abs=0.05)
     assert made["duration"].agg(["min", "max"]).round(2).tolist() == [1.23, 8.98]
@@ -146,7 +147,7 @@ def test_real_emodb(real_emodb: Path) -> None:
 def test_real_librispeech(real_librispeech: Path) -> None:
     from ser.corpora import librispeech
 
-    made = manifest.build("librispeech", real_librispeech, librispeech.Config(), synthetic=False, jobs=2)
+    made = tables.build("librispeech", real_librispeech, librispeech.Config(), synthetic=False, jobs=2)
     assert len(made) == 367
     assert made["text"].str.split().str.len().sum() == 10420
     assert made.groupby("session")["duration"].sum().div(60).round(2).to_dict() == {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ser import params
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,12 +34,24 @@ def test_every_shipped_study_is_valid(path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("scaling: train", "scalling: train", r"unknown key of svm 'scalling' .*line \d+, key models.svm.scalling.*'scaling'"),
-        ("source: synthetic", "source: downloaded", r"'downloaded' is not one of the allowed values .*corpora.emodb.source"),
+        (
+            "scaling: train",
+            "scalling: train",
+            r"unknown key of svm 'scalling' .*line \d+, key models.svm.scalling.*'scaling'",
+        ),
+        (
+            "source: synthetic",
+            "source: downloaded",
+            r"'downloaded' is not one of the allowed values .*corpora.emodb.source",
+        ),
         ("emodb-loso: {corpus: emodb", "emodb-loso: {corpus: emobd", r"unknown corpus 'emobd'.*Did you mean 'emodb'"),
         ("protocol: leave_one_speaker_out", "protocol: loso", r"unknown protocol 'loso'"),
         ("model: majority", "model: majorty", r"unknown model of this study 'majorty'.*'majority'"),
-        ("feature: is10, feature2: is10", "feature: is11, feature2: is10", r"unknown feature of this study 'emodb-is11'"),
+        (
+            "feature: is10, feature2: is10",
+            "feature: is11, feature2: is10",
+            r"unknown feature of this study 'emodb-is11'",
+        ),
         ("epochs: ", "epoch: ", r"unknown key 'epoch' .*models.cnns.training.epoch.*'epochs'"),
         ("device: auto", "device: gpu", r"'gpu' is not one of the allowed values"),
         ("statistics:", "statistcs:", r"unknown key 'statistcs'.*'statistics'"),

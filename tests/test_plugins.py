@@ -5,8 +5,8 @@ from typing import Literal
 
 import pytest
 
-from ser import plugins
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import folds as fold_files
-from ser import manifest
-from ser.files import write_json
+from ser.core import folds as fold_files
+from ser.core import manifest
+from ser.core.files import write_json
+from ser.core.store import Writer
 from ser.protocols import claims, leave_one_speaker_out, speaker_independent
-from ser.store import Writer
 from ser.training.runner import Files
 
 CLASSES = ("anger", "neutral", "sadness")
@@ -27,7 +27,9 @@ def table() -> pd.DataFrame:
         for emotion in CLASSES:
             for i in range(PER_CELL):
                 name = f"{speaker}{emotion[:2]}{i}"
-                rows.append({"utterance": name, "file": f"wav/{name}.wav", "speaker": speaker, "emotion": emotion, "pcm": name})
+                rows.append(
+                    {"utterance": name, "file": f"wav/{name}.wav", "speaker": speaker, "emotion": emotion, "pcm": name}
+                )
     frame = pd.DataFrame(rows).reindex(columns=list(manifest.COLUMNS)).sort_values("utterance")
     frame[["corpus", "synthetic", "duration", "rate", "channels"]] = ["emodb", 1, 1.0, 16000, 1]
     strings = [c for c in frame.columns if frame[c].isna().all() and c not in ("start", "end")]
@@ -39,7 +41,9 @@ def files(folder: Path, dev: bool = True, dim: int = 12, signal: float = 2.0) ->
     data = table()
     (folder / "manifest").mkdir(parents=True)
     data.to_csv(folder / "manifest" / "utterances.csv", index=False)
-    write_json(folder / "manifest" / "card.json", {"corpus": "emodb", "task": "classification", "outputs": list(CLASSES)})
+    write_json(
+        folder / "manifest" / "card.json", {"corpus": "emodb", "task": "classification", "outputs": list(CLASSES)}
+    )
     protocol = speaker_independent if dev else leave_one_speaker_out
     made = protocol.folds(data, protocol.Config(), 1)
     about = {"protocol": protocol.__name__.rsplit(".", 1)[-1], "claims": claims(protocol, protocol.Config())}
@@ -65,7 +69,9 @@ def files(folder: Path, dev: bool = True, dim: int = 12, signal: float = 2.0) ->
     )
 
 
-def settings(model: str, config: dict[str, Any] | None = None, training: dict[str, Any] | None = None, **more: Any) -> dict:
+def settings(
+    model: str, config: dict[str, Any] | None = None, training: dict[str, Any] | None = None, **more: Any
+) -> dict:
     return {
         "study": "toy",
         "experiment": f"{model}-toy",

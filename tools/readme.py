@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ser.errors import SerError, door
+from ser.core.errors import SerError, door
+from ser.core.files import read_json, write_text
 from ser.evaluation import report
-from ser.files import read_json, write_text
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -18,7 +18,11 @@ def tables() -> str:
     for folder in sorted(Path("metrics").iterdir(), key=lambda p: (p.name == "demo", p.name)):
         found = {p.stem: read_json(p) for p in sorted(folder.glob("*.json"))}
         if found:
-            parts += [f"### Study {folder.name}", report.tables(found, "####"), f"Figures, notes and leak audit: [reports/{folder.name}](reports/{folder.name}/report.md)"]
+            parts += [
+                f"### Study {folder.name}",
+                report.tables(found, "####"),
+                f"Figures, notes and leak audit: [reports/{folder.name}](reports/{folder.name}/report.md)",
+            ]
     return "\n\n".join(parts)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from ser.errors import SerError
-from ser.files import digest
+from ser.core.errors import SerError
+from ser.core.files import digest
 
 # A writer to a pipe cannot know the length and leaves the field at (nearly) its largest value.
 _UNKNOWN_LENGTH = 0x7FFF0000

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser import __version__
-from ser.errors import door
+from ser.core.errors import door
 
 EPILOG = """
 a study in four steps:

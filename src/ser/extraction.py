@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ser.errors import SerError
-from ser.store import Store, Writer
+from ser.core.errors import SerError
+from ser.core.store import Store, Writer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 class _Clip(NamedTuple):
-    """One utterance of the manifest and the samples it should give; times as in `ser.manifest`."""
+    """One utterance of the manifest and the samples it should give; times as in `ser.core.manifest`."""
 
     utterance: str
     file: str

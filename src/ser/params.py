@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ser import plugins
-from ser.errors import SerError
-from ser.files import write_json
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import write_json
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser import params, plugins
+from ser import params
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import replacing
 from ser.corpora._overview import state
-from ser.errors import SerError
-from ser.files import replacing
 
 STUDIES = Path("studies")
 
@@ -59,7 +60,7 @@ def new(
             block.pop("synthetic", None)
     data["study"], data["root"], data["params"] = name, "../..", f"{target.as_posix()}/params.yaml"
     data.yaml_set_start_comment(
-        f"Study {name}: dvc repro {target.as_posix()}/dvc.yaml\nMade from study {base} by `ser study new`; edit freely.\n"
+        f"Study {name}: dvc repro {target.as_posix()}/dvc.yaml\nMade from study {base} by ser study new; edit freely.\n"
     )
     target.mkdir(parents=True)
     with replacing(target / "params.yaml") as temporary, temporary.open("w", encoding="utf-8") as file:

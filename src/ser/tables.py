@@ -5,19 +5,39 @@ words.
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ser import manifest, plugins
-from ser.corpora import Card
-from ser.errors import SerError
-from ser.files import write_json
+from ser import audio
+from ser.core import manifest, plugins
+from ser.core.errors import SerError
+from ser.core.files import write_json
+from ser.corpora import Card, Utterance
+from ser.corpora._shared.check import check_counts
 
 if TYPE_CHECKING:
-    from ser.corpora._source import Location
+    from ser.corpora._shared.location import Location
+
+
+_FROM_READER = (
+    "file",
+    "start",
+    "end",
+    "speaker",
+    "sex",
+    "session",
+    "dialogue",
+    "partition",
+    "emotion",
+    "text_id",
+    "labels",
+)
+_ID = re.compile(r"\w[\w.+-]*")
 
 
 def write(corpus: str, location: Location, config: Any, folder: Path, jobs: int) -> str:
@@ -29,14 +49,13 @@ def write(corpus: str, location: Location, config: Any, folder: Path, jobs: int)
     """
     module = plugins.load("corpora", corpus)
     card = module.expected(config) if hasattr(module, "expected") else module.CARD
-    table = manifest.build(corpus, location.root, config, location.synthetic, jobs)
+    table = build(corpus, location.root, config, location.synthetic, jobs)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     manifest.write(table, partial / "utterances.csv")
     write_json(partial / "card.json", {"corpus": corpus, "task": module.CARD.task, "outputs": _outputs(card, table)})
-    summary = [
-        f"{corpus}: {len(table)} utterances, {table['speaker'].nunique()} speakers, {table['duration'].sum() / 60:.1f} min"
-    ]
+    speakers, minutes = table["speaker"].nunique(), table["duration"].sum() / 60
+    summary = [f"{corpus}: {len(table)} utterances, {speakers} speakers, {minutes:.1f} min"]
     if module.CARD.task == "continuous":
         labels = _labels(module, location.root, table)
         labels.to_csv(partial / "labels.csv", index=False, lineterminator="\n")
@@ -49,6 +68,41 @@ def write(corpus: str, location: Location, config: Any, folder: Path, jobs: int)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial.rename(folder)
     return ", ".join(summary) + (", SYNTHETIC" if location.synthetic else "")
+
+
+def build(
+    corpus: str, root: str | Path, config: Any, synthetic: bool, jobs: int = 1, expected_rate: int | None = None
+) -> pd.DataFrame:
+    """The manifest (`ser.core.manifest`) of the corpus below `root`: every file is decoded once, `jobs` at a time, in
+    bounded memory.
+
+    `config` holds the reader's options; `expected_rate` (Hz) stands in for its `rates`. Raises `SerError` for an empty
+    corpus, ids that are unsafe or stand twice, all faulty files at once, and, unless `synthetic`, counts that are not
+    those of the corpus's card.
+    """
+    root = Path(root)
+    module = plugins.load("corpora", corpus)
+    utterances = sorted(module.utterances(root, config), key=lambda u: u.id)
+    if not utterances:
+        raise SerError(f"no utterance of {corpus}", root, module.CARD.steps)
+    _check_ids(utterances, root)
+    rates = (expected_rate,) if expected_rate else config.rates
+    found = _probe_all(root, utterances, corpus, rates, config.assume_rate, jobs)
+    rows = [
+        {
+            "utterance": u.id,
+            "corpus": corpus,
+            "synthetic": int(synthetic),
+            "text": " ".join(u.text.split()),
+            **{name: getattr(u, name) for name in _FROM_READER},
+            **facts,
+        }
+        for u, facts in zip(utterances, found, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=list(manifest.COLUMNS)).astype({"start": float, "end": float})
+    if not synthetic:
+        check_counts(module.expected(config) if hasattr(module, "expected") else module.CARD, table, root)
+    return table
 
 
 def _outputs(card: Card, table: pd.DataFrame) -> list[str]:
@@ -77,3 +131,62 @@ def _words(module: Any, root: Path, config: Any) -> pd.DataFrame:
     found = module.words(root, list(module.utterances(root, config)))
     rows = [(utterance, *dataclasses.astuple(word)) for utterance, words in found for word in words]
     return pd.DataFrame(rows, columns=["utterance", "start", "end", "word"])
+
+
+def _check_ids(utterances: Sequence[Utterance], root: Path) -> None:
+    previous = ""
+    for utterance in utterances:
+        if not _ID.fullmatch(utterance.id):
+            raise SerError(
+                f"utterance id {utterance.id!r} is not safe in a CSV or a file name",
+                root,
+                "Use letters, digits, _ . + -",
+            )
+        if utterance.id == previous:
+            raise SerError(f"utterance {utterance.id!r} stands twice", root, "Give every utterance an id of its own")
+        previous = utterance.id
+
+
+def _probe_all(
+    root: Path, utterances: Sequence[Utterance], corpus: str, rates: tuple[int, ...], assume_rate: int | None, jobs: int
+) -> list[dict[str, Any]]:
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    tasks = (delayed(_probe)(root, u.file, u.start, u.end, corpus, rates, assume_rate) for u in utterances)
+    results = Parallel(n_jobs=jobs, backend="threading", return_as="generator")(tasks)
+    found = list(tqdm(results, total=len(utterances), desc=f"decode {corpus}", unit="file", disable=None))
+    faults = list(dict.fromkeys(f for f in found if isinstance(f, str)))
+    if faults:
+        shown, rest = faults[:3], len(faults) - 3
+        more = f" (and {rest} more)" if rest > 0 else ""
+        raise SerError(f"{len(faults)} audio files of {corpus} cannot be used: {' '.join(shown)}{more}")
+    return found
+
+
+def _probe(
+    root: Path,
+    file: str,
+    start: float | None,
+    end: float | None,
+    corpus: str,
+    rates: tuple[int, ...],
+    assume_rate: int | None,
+) -> dict[str, Any] | str:
+    """What decoding shows of one utterance, or the fault as text, so that all faults are shown at once."""
+    try:
+        signal, rate, channels = audio.decode(root / file, start, end, rate=assume_rate)
+        if rates and not assume_rate and rate not in rates:
+            raise SerError(
+                f"its header says {rate} Hz, expected {' or '.join(map(str, rates))} Hz",
+                root / file,
+                f"Set corpora.{corpus}.reader.rates where files were resampled, .assume_rate where headers lie",
+            )
+    except SerError as error:
+        return str(error)
+    return {
+        "duration": round(len(signal) / rate, 6),
+        "rate": rate,
+        "channels": channels,
+        "pcm": audio.pcm_hash(signal),
+    }

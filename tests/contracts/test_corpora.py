@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ser import manifest, plugins
+from ser import tables
+from ser.core import manifest, plugins
+from ser.core.errors import SerError
 from ser.corpora import Card, Utterance
-from ser.errors import SerError
 from tests.corpus_trees import TREES
 
 CORPORA = plugins.names("corpora")
@@ -83,7 +84,7 @@ def test_classes_are_those_of_the_card(name: str, tree: Path) -> None:
 
 def test_manifest_survives_the_disk(name: str, tree: Path, tmp_path: Path) -> None:
     config = plugins.load("corpora", name).Config()
-    made = manifest.build(name, tree, config, synthetic=True)
+    made = tables.build(name, tree, config, synthetic=True)
     manifest.write(made, tmp_path / "manifest.csv")
     again = manifest.read(tmp_path / "manifest.csv")
     assert again.fillna(-1).to_dict("records") == made.fillna(-1).to_dict("records")

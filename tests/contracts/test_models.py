@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser import plugins
+from ser.core import plugins
 from ser.evaluation import predictions
 from ser.training.runner import run
 from tests import toy
@@ -39,7 +39,7 @@ class TestEveryModel:
         assert out[0] == out[1]
 
     def test_test_labels_change_no_prediction(self, model, where, tmp_path):
-        """Permuting the labels of one speaker may change the folds that train on it, never the fold that tests on it."""
+        """Permuting one speaker's labels may change folds that train on it, never the fold that tests on it."""
         settings, files = toy.for_model(where, model)
         mine = _into(files, tmp_path / "a")
         run(settings, mine, {"jobs": 1})

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import fake_manifests as fake
-from ser import folds as fold_files
-from ser import plugins
-from ser.audit import audit
-from ser.errors import SerError
-from ser.folds import ROLES, Fold
+from ser.core import folds as fold_files
+from ser.core import plugins
+from ser.core.audit import audit
+from ser.core.errors import SerError
+from ser.core.folds import ROLES, Fold
 from ser.protocols import claims
 
 

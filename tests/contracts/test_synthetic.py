@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ser import manifest, plugins
-from ser.corpora.synthetic import MARKER, _build
+from ser import tables
+from ser.core import manifest, plugins
+from ser.corpora import MARKER
+from ser.corpora.synthetic import _build
 
 NAMES = plugins.names(_build.KIND)
 ACOUSTIC = {"within", "personal", "intensity", "microphone_db", "noise_db"}  # what must not reach labels and text
@@ -71,7 +73,7 @@ def test_two_processes_write_the_same_bytes_as_one(name: str, tiny: Path, tmp_pa
 
 def test_the_real_reader_reads_it_and_the_mark_stays(name: str, tiny: Path) -> None:
     module = plugins.load("corpora", name)
-    made = manifest.build(name, tiny, module.Config(), synthetic=(tiny / MARKER).exists())
+    made = tables.build(name, tiny, module.Config(), synthetic=(tiny / MARKER).exists())
     assert len(made) >= 2
     assert manifest.is_synthetic(made)
     assert made["duration"].min() > 0.5

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ser.corpora import Utterance, Word, _alignment, iemocap, librispeech, sewa
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.corpora import Utterance, Word, iemocap, librispeech, sewa
+from ser.corpora._shared import alignment as _alignment
 from tests import corpus_trees as trees
 
 TEXTGRID = '''File type = "ooTextFile"

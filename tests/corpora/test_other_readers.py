@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ser.core.errors import SerError
 from ser.corpora import librispeech, sewa, table
-from ser.errors import SerError
 from tests import corpus_trees as trees
 
 # ---- LibriSpeech

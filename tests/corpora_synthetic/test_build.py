@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ser.corpora.synthetic import MARKER, _build, emodb, librispeech, sewa
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.corpora import MARKER
+from ser.corpora.synthetic import _build, emodb, librispeech, sewa
 
 ONE = emodb.Config(speakers=1, per_cell=1)
 BUILD = """

@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from ser.audit import audit
-from ser.errors import SerError
+from ser.core.audit import audit
+from ser.core.errors import SerError
+from ser.core.folds import Fold
 from ser.evaluation import predictions
 from ser.evaluation.evaluate import evaluate
 from ser.evaluation.report import RESULTS, published, report
-from ser.folds import Fold
 
 CELL = "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"
 DETAILS = {

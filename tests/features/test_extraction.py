@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser import extraction, plugins
-from ser.errors import SerError
+from ser import extraction
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.store import Store
 from ser.extraction import extract, pack_audio, to_float, to_int16
-from ser.store import Store
 
 RATE = 16000
 

@@ -1,4 +1,6 @@
-"""A tiny synthetic study in a clone of its own: the whole graph through DVC, in a folder whose path is long and has spaces."""
+"""A tiny synthetic study in a clone of its own: the whole graph through DVC, in a folder whose path is long and has
+spaces.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,8 @@ experiments:
   majority-sewa: {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, plot: scatter}
   svm-emodb: {model: svm, corpus: emodb, folds: emodb-loso, feature: is09, feature2: is09, plot: confusion_normalized}
   cnns-emodb:
-    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, plot: confusion_normalized, selection: dev}
-statistics: {draws: 100}
-"""
+    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, plot: confusion_normalized,
+    selection: dev} statistics: {draws: 100} """
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,19 @@ def stages_run(output: str) -> list[str]:
 def new_clone(folder: Path) -> Clone:
     """A copy of the tracked (and not ignored) files as a git repository, with the tiny study as its params.yaml."""
     listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src", "stages", "dvc.yaml", ".dvc", ".dvcignore", ".gitignore"],
+        [
+            "git",
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "src",
+            "stages",
+            "dvc.yaml",
+            ".dvc",
+            ".dvcignore",
+            ".gitignore",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -204,7 +204,7 @@ study: demo
 root: .
 params: params.yaml
 corpora:
-  table: {{source: real, reader: {{csv: "{audio / 'my.csv'}"}}}}
+  table: {{source: real, reader: {{csv: "{audio / "my.csv"}"}}}}
 audio: {{table: {{rate: 16000}}}}
 features:
   table-is09: {{corpus: table, feature: functionals, set: is09}}
@@ -248,7 +248,9 @@ statistics: {{draws: 50}}
     def test_a_missing_licensed_corpus_says_how_to_get_it(self, tmp_path):
         clone = new_clone(tmp_path / "clone")
         text = (clone.root / "params.yaml").read_text()
-        text = text.replace("sewa: {source: synthetic, synthetic: {recordings: 5, minutes: 2.5}}", "sewa: {source: real}")
+        text = text.replace(
+            "sewa: {source: synthetic, synthetic: {recordings: 5, minutes: 2.5}}", "sewa: {source: real}"
+        )
         (clone.root / "params.yaml").write_text(text)
         failed = clone.repro("download@sewa", check=False)
         assert failed.returncode

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
 from tests import fake_manifests as fake
-from ser import folds as fold_files
-from ser.errors import SerError
-from ser.folds import Fold
+
+from ser.core import folds as fold_files
+from ser.core.errors import SerError
+from ser.core.folds import Fold
 from ser.protocols import speaker_independent
 
 

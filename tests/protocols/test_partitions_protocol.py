@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
 from tests import fake_manifests as fake
-from ser.audit import audit
-from ser.errors import SerError
+
+from ser.core.audit import audit
+from ser.core.errors import SerError
 from ser.protocols import claims, partitions
 
 

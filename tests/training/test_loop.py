@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ser import plugins
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.store import Store
 from ser.models import cnns
-from ser.store import Store
 from ser.training import checkpoint, data
 from ser.training.loop import Loop
 from ser.training.settings import Training
@@ -17,7 +17,9 @@ from tests import toy
 
 TASK = data.Task("classification", toy.CLASSES, {"frames": 12}, {"frames": "frame"})
 SMALL = cnns.Config(channels=(4, 8), pools=(2, 2), dense=8)
-TRAINING = Training(epochs=6, batch=8, lr=0.01, warmup=0.1, schedule="linear", clip=1.0, time_masks=1, checkpoint_every=5)
+TRAINING = Training(
+    epochs=6, batch=8, lr=0.01, warmup=0.1, schedule="linear", clip=1.0, time_masks=1, checkpoint_every=5
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,9 @@ def examples(tmp_path_factory):
     toy.files(folder)
     table = toy.table()
     labels = data.class_indices(list(table["emotion"]), toy.CLASSES, "toy")
-    return data.Examples(tuple(table["utterance"]), tuple(table["speaker"]), {"frames": Store(folder / "frames")}, (), labels)
+    return data.Examples(
+        tuple(table["utterance"]), tuple(table["speaker"]), {"frames": Store(folder / "frames")}, (), labels
+    )
 
 
 def _loop(training=TRAINING, folder=None, selection="last"):
@@ -48,7 +52,7 @@ def test_a_killed_training_ends_with_the_same_weights(examples, tmp_path):
     whole = _loop()
     whole.fit(examples, examples)
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     cut = _loop(folder=tmp_path)
@@ -56,11 +60,11 @@ def test_a_killed_training_ends_with_the_same_weights(examples, tmp_path):
 
     def killed_at_13(batch, total):
         if cut.progress.step == 13:
-            raise Killed
+            raise KilledError
         step(batch, total)
 
     cut._step = killed_at_13
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         cut.fit(examples, examples)
     assert (tmp_path / "checkpoint.pt").exists()
     torch.manual_seed(999)  # whatever happened since
@@ -93,7 +97,7 @@ def test_the_rate_warms_up_and_decays_to_nothing():
 
 
 def test_an_exploding_loss_is_an_error_not_a_number(examples):
-    with pytest.raises(SerError, match="the loss is .* at step"):
+    with pytest.raises(SerError, match=r"the loss is .* at step"):
         _loop(replace(TRAINING, lr=1e18, clip=None, warmup=0.0)).fit(examples, None)
 
 
@@ -166,7 +170,9 @@ def test_whether_there_is_a_dev_part_changes_no_weight(examples):
 
 @pytest.mark.parametrize("frames", [3, 127, 300])
 def test_cnns_takes_any_length(frames):
-    model = plugins.load("models", "cnns").Model(cnns.Config(), data.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"}))
+    model = plugins.load("models", "cnns").Model(
+        cnns.Config(), data.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"})
+    )
     batch = data.Batch({"x": torch.randn(1, frames, 160)}, {"x": torch.tensor([frames])}, None)
     assert model(batch).logits.shape == (1, 4)
 

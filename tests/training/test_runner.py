@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.files import read_json
 from ser.evaluation import predictions
-from ser.files import read_json
 from ser.training import runner
 from ser.training.results import Result
 from tests import toy
@@ -82,7 +82,7 @@ def test_a_fold_file_changed_by_hand_is_audited_again(where):
 def test_selection_on_dev_without_dev_says_what_to_do(tmp_path):
     where = toy.files(tmp_path, dev=False)
     settings, files = toy.for_model(where, "cnns")
-    with pytest.raises(SerError, match="no dev part.*Set selection: last"):
+    with pytest.raises(SerError, match=r"no dev part.*Set selection: last"):
         runner.run({**settings, "selection": "dev"}, files, {"jobs": 1})
 
 

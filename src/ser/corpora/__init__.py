@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+MARKER = "SYNTHETIC"  # name of the file that marks a folder made by `ser.corpora.synthetic`
+
 
 @dataclass(frozen=True)
 class Source:

@@ -7,10 +7,9 @@ import shutil
 import textwrap
 from pathlib import Path
 
-from ser import plugins
-from ser.corpora import Card, raw_folder
-from ser.corpora.synthetic import MARKER
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.corpora import MARKER, Card, raw_folder
 
 ACCESS = {"download": "downloaded by `dvc repro`", "licence": "by licence, then `ser link`", "own": "your own CSV"}
 
@@ -96,4 +95,4 @@ def link(corpus: str, path: Path) -> str:
         raise SerError("something lies here already", place, "Move it away, then link again")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(path, target_is_directory=True)
-    return f"{place} -> {path}\nUse it: corpora.{corpus}.source: real in params.yaml, or ser study new NAME --corpora {corpus}"
+    return f"{place} -> {path}\nUse it: ser study new NAME --corpora {corpus}, or corpora.{corpus}.source: real"

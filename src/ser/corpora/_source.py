@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ser import plugins
-from ser.corpora import _read, raw_folder
-from ser.corpora.synthetic import MARKER
-from ser.errors import SerError
-from ser.files import digest
-from ser.workers import workers
-
-
-@dataclass(frozen=True)
-class Location:
-    """A corpus's root folder, and whether its speech is synthetic."""
-
-    root: Path
-    synthetic: bool
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.workers import workers
+from ser.corpora import MARKER, raw_folder
+from ser.corpora._shared import read as _read
+from ser.corpora._shared.location import Location
 
 
 def ensure(
@@ -36,7 +27,7 @@ def ensure(
     Real corpora lie in data/raw/CORPUS, which may be a symbolic link; look-alikes in data/raw/synthetic, under a name
     that holds a digest of their parameters; a corpus `table` in the folder of its CSV. `reader_config` and
     `synthetic_config` are the blocks of params.yaml; `processes` is how many synthesize (default:
-    `ser.workers.workers`). Raises `SerError` when the corpus cannot be had without the user.
+    `ser.core.workers.workers`). Raises `SerError` when the corpus cannot be had without the user.
     """
     if source == "synthetic":
         return Location(_synthetic_root(corpus, synthetic_config, processes or workers()), True)
@@ -80,44 +71,3 @@ def _table_root(module: Any, config: Any) -> Path:
     if csv.is_file():
         return csv.parent
     raise SerError("no table of the corpus", csv, "Give its path in params.yaml: corpora.table.reader.csv")
-
-
-def receipt(location: Location, corpus: str) -> dict[str, Any]:
-    """What lies at a location, for a JSON file: file count, bytes, and a digest of the sorted names and sizes.
-
-    Hidden files and `._*` twins do not count. The root is relative to data/raw where it lies there, so that a moved
-    data folder gives the same receipt. Contents are not read: 100 000 files take about a second.
-    """
-    listing = sorted(_listing(location.root))
-    if not listing:
-        raise SerError("an empty corpus", location.root, "Link the folder the original archive unpacks to")
-    raw = raw_folder().absolute()
-    root = location.root.absolute()
-    return {
-        "corpus": corpus,
-        "root": (root.relative_to(raw) if root.is_relative_to(raw) else location.root).as_posix(),
-        "is_synthetic": location.synthetic,
-        "files": len(listing),
-        "bytes": sum(size for _, size in listing),
-        "digest": digest(listing),
-    }
-
-
-def _listing(root: Path) -> Iterator[tuple[str, int]]:
-    """(POSIX path relative to root, bytes) of every visible file, through symbolic links, each folder once."""
-    seen: set[tuple[int, int]] = set()
-    folders = [(str(root), "")]
-    while folders:
-        folder, prefix = folders.pop()
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    folders.append((entry.path, f"{prefix}{entry.name}/"))
-                elif entry.is_file():
-                    yield prefix + entry.name, entry.stat().st_size

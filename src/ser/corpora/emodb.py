@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.corpora import Card, Source, Utterance, _emodb, _read
-from ser.corpora._download import fetch
-from ser.corpora.synthetic import MARKER
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.corpora import MARKER, Card, Source, Utterance
+from ser.corpora._shared import emodb_names as _emodb
+from ser.corpora._shared import read as _read
+from ser.corpora._shared.download import fetch
 
 EMOTIONS = {
     "W": "anger",

@@ -14,9 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.corpora import Card, Utterance, Word, _alignment, _read
-from ser.corpora._download import refuse
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.corpora import Card, Utterance, Word
+from ser.corpora._shared import alignment as _alignment
+from ser.corpora._shared import read as _read
+from ser.corpora._shared.download import refuse
 
 EMOTIONS = {
     "neu": "neutral",

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.corpora import Card, Utterance, Word, _alignment, _read
-from ser.corpora._download import refuse
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.corpora import Card, Utterance, Word
+from ser.corpora._shared import alignment as _alignment
+from ser.corpora._shared import read as _read
+from ser.corpora._shared.download import refuse
 
 PARTITIONS = {"Train": "train", "Devel": "dev", "Test": "test"}
 CARD = Card(

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ser.corpora import Card, Utterance, _read
-from ser.corpora._download import refuse
-from ser.errors import SerError
-from ser.plugins import nearest
+from ser.core.errors import SerError
+from ser.core.plugins import nearest
+from ser.corpora import Card, Utterance
+from ser.corpora._shared import read as _read
+from ser.corpora._shared.download import refuse
 
 _ALIASES = {  # names in audformat tables and other common ones -> ours
     "id": "utterance",
@@ -56,7 +57,9 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class Config:
-    """`csv` is the table, below data/raw/table or a path of its own with the audio beside it; `classes` the emotions to keep, in report order (empty: all)."""
+    """`csv` is the table, below data/raw/table or a path of its own with the audio beside it; `classes` the emotions
+    to keep, in report order (empty: all).
+    """
 
     csv: str = "table.csv"
     classes: tuple[str, ...] = ()

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.core.files import replacing, write_json
 from ser.evaluation import intervals, metrics, notes
 from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions, read
-from ser.files import replacing, write_json
 
 DEFINITIONS = {
     "wa": "weighted accuracy: correct utterances / utterances",

@@ -20,9 +20,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.core.files import digest
 from ser.evaluation import metrics
 from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions
-from ser.files import digest
 
 Statistic = Callable[[NDArray], NDArray]
 Interval = tuple[float, float]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ser.core.files import replacing
 from ser.evaluation import intervals, metrics
 from ser.evaluation.predictions import Predictions, read
-from ser.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.errors import SerError
-from ser.plugins import check_name
+from ser.core.errors import SerError
+from ser.core.plugins import check_name
 
 RESULTS = Path(__file__).with_name("paper_results.yaml")
 SCALARS = ("wa", "ua", "f1")
@@ -88,7 +88,7 @@ def report(
 
     Args:
         experiments: experiment name -> its metrics file, in the order of the report.
-        audits: name of the folds -> the leak audit's JSON (`ser.audit`).
+        audits: name of the folds -> the leak audit's JSON (`ser.core.audit`).
         folder: where the report will lie; plots that lie there already are shown.
 
     Raises:
@@ -96,7 +96,13 @@ def report(
     """
     synthetic = any(_about(m)["data"] == "synthetic" for m in experiments.values())
     parts = [f"# Study {study}" + (" (SYNTHETIC data)" if synthetic else "")]
-    parts += [tables(experiments), _legend(experiments), *_notes(experiments), *_plots(experiments, folder), *_audits(audits)]
+    parts += [
+        tables(experiments),
+        _legend(experiments),
+        *_notes(experiments),
+        *_plots(experiments, folder),
+        *_audits(audits),
+    ]
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
@@ -215,7 +221,7 @@ def _plots(experiments: Mapping[str, Mapping[str, Any]], folder: str | Path | No
 
 
 def _audits(audits: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    from ser.audit import Report
+    from ser.core.audit import Report
 
     lines = []
     for data in audits.values():

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 # Frames transformed and handed on at a time (ours: they stay in the processor's caches; no number changes).
 _TILE, _BLOCK = 64, 512

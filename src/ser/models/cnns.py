@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.models._blocks import ConvBlock
 from ser.training.data import Batch, Task
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.training.data import Examples, Inputs, Task, macro_recall
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ser.folds import Fold
+from ser.core.folds import Fold
 from ser.protocols._split import check_count, fold, generator, nobody, values
 
 SPEAKER_INDEPENDENT = True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ser.folds import Fold
+from ser.core.folds import Fold
 from ser.protocols._split import check_count, check_share, fold, place, random_state, stratified_parts, stratified_share
 
 SPEAKER_INDEPENDENT = False

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ser.folds import Fold
+from ser.core.folds import Fold
 from ser.protocols._split import check_share, fold, place, random_state, stratified_share, values
 
 SPEAKER_INDEPENDENT = True

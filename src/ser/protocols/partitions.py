@@ -11,8 +11,8 @@ from typing import Literal
 
 import pandas as pd
 
-from ser.errors import SerError
-from ser.folds import ROLES, Fold
+from ser.core.errors import SerError
+from ser.core.folds import ROLES, Fold
 from ser.protocols._split import check_share, fold, nobody, place, random_state, stratified_share, values
 
 SPEAKER_INDEPENDENT = True

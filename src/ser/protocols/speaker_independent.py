@@ -12,7 +12,7 @@ from typing import Literal
 
 import pandas as pd
 
-from ser.folds import Fold
+from ser.core.folds import Fold
 from ser.protocols._split import fold, values
 
 SPEAKER_INDEPENDENT = True

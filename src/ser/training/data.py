@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.store import Store
 from ser.evaluation import metrics
-from ser.store import Store
 from ser.training.seeds import seed_of
 from ser.training.settings import Training
 

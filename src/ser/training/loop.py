@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.training import checkpoint
 from ser.training.data import Batch, Examples, Inputs, batches, collate, macro_recall, order
 from ser.training.seeds import seed_of

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import manifest
-from ser.files import replacing
+from ser.core import manifest
+from ser.core.files import replacing
 from ser.training.data import Task
 
 FRAME_SECONDS = 0.1  # spacing of continuous labels and predictions (SEWA: 10 Hz, papers.md 1.5)

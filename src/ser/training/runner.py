@@ -1,10 +1,9 @@
 """Runs one experiment: all folds and seeds of one model, in parallel, each written once.
 
 Every (fold, seed) is a job of its own, seeded by its name, so one worker or many give the same bytes. A finished job
-lies in checkpoints/<study>/<experiment>/<fingerprint>/<fold>-seed<s>.npz. The fingerprint covers settings, folds, labels,
-feature contents and the sources of the model and of the training code: a killed stage continues at the unfinished
-fold, and a changed parameter can never pick up an old one.
-"""
+lies in checkpoints/<study>/<experiment>/<fingerprint>/<fold>-seed<s>.npz. The fingerprint covers settings, folds,
+labels, feature contents and the sources of the model and of the training code: a killed stage continues at the
+unfinished fold, and a changed parameter can never pick up an old one."""
 
 from __future__ import annotations
 
@@ -22,18 +21,18 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser import audit, manifest, plugins
-from ser import folds as fold_files
-from ser.errors import SerError
+from ser.core import audit, manifest, plugins
+from ser.core import folds as fold_files
+from ser.core.errors import SerError
+from ser.core.files import digest, read_json, write_json
+from ser.core.folds import Fold
+from ser.core.store import Store
+from ser.core.workers import workers
 from ser.evaluation import predictions
-from ser.files import digest, read_json, write_json
-from ser.folds import Fold
-from ser.store import Store
 from ser.training.data import Examples, Inputs, Task, class_indices, macro_recall
 from ser.training.results import FRAME_SECONDS, Result, card, classification_rows, continuous_rows, write_curves
 from ser.training.seeds import seed_of
 from ser.training.settings import Training
-from ser.workers import workers
 
 CHECKPOINTS = Path("checkpoints")
 

@@ -14,5 +14,3 @@ One module a corpus, each with
 `ser.corpora.synthetic._build` runs them over processes. A folder made here holds a file named SYNTHETIC; the mark
 follows the data into every report.
 """
-
-MARKER = "SYNTHETIC"

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ser import plugins
-from ser.corpora.synthetic import MARKER
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import digest
+from ser.corpora import MARKER
 from ser.corpora.synthetic._espeak import engine, locate, short_path
-from ser.errors import SerError
-from ser.files import digest
 
 KIND = "corpora.synthetic"
 BATCHES = 12  # of jobs a process, for an even load and a moving bar; each costs a copy of the engine's data (2 ms)

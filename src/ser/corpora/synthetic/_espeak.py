@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ser.core.errors import SerError
 from ser.corpora.synthetic._timing import Event, Interval, phone_intervals, word_intervals
-from ser.errors import SerError
 
 LANGUAGES = ("en", "de")
 LONGEST_HOME = 120  # bytes; the library keeps 160 characters of its data path and appends file names to it

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 Interval = tuple[int, int]
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 KINDS = {
     "corpora": "Config",
     "corpora.synthetic": "Config",
@@ -61,7 +61,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def keys(kind: str, name: str) -> list[str]:
-    """Field names of a plugin's parameters, read from its source, so that checking params.yaml does not import torch."""
+    """Field names of a plugin's parameters, read from its source: checking params.yaml imports no torch."""
     check_name(name, names(kind), f"{kind.split('.')[-1]} plugin")
     tree = ast.parse((path(kind) / f"{name}.py").read_text(encoding="utf-8"))
     for node in tree.body:

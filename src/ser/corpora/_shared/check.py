@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from ser.core.errors import SerError
 from ser.corpora import Card
-from ser.errors import SerError
 
 _SHOWN = 3  # faulty cells named in the message; the rest are counted
 

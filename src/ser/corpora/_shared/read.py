@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ser.core.errors import SerError
 from ser.corpora import Card
-from ser.errors import SerError
 
 PART = ".part"  # suffix of everything that a download has not finished
 

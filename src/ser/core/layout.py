@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser.files import read_json
+from ser.core.files import read_json
 
 
 @dataclass(frozen=True)

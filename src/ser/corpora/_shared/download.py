@@ -14,10 +14,10 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from ser import files
+from ser.core import files
+from ser.core.errors import SerError
 from ser.corpora import Card, Source
-from ser.corpora._read import PART
-from ser.errors import SerError
+from ser.corpora._shared.read import PART
 
 _CHUNK = 1 << 16  # bytes a read: at most this much is lost when the connection breaks
 _TIMEOUT = 30  # seconds without a byte until a connection counts as broken

@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from ser.corpora import Utterance, Word, _read
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.corpora import Utterance, Word
+from ser.corpora._shared import read as _read
 
 _FRAME = 0.01  # seconds a frame of the Sphinx aligner that made the .wdseg files
 _SILENCE = {"", "sp", "sil", "spn", "<eps>"}  # what aligners write into an interval without a word

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ser.folds import ROLES
+from ser.core.folds import ROLES
 
 _SENTENCES = {  # what is shared, between which parts: how a person says it
     ("speaker", "test_in_train"): "of test utterances have a speaker of train (speaker-dependent)",

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.errors import SerError
-from ser.folds import ROLES, Fold
-from ser.manifest import is_synthetic
+from ser.core.errors import SerError
+from ser.core.folds import ROLES, Fold
+from ser.core.manifest import is_synthetic
 
 TRAIN, DEV, TEST = range(len(ROLES))
 PAIRS = ((TEST, TRAIN), (TEST, DEV), (DEV, TRAIN))
@@ -42,7 +42,7 @@ class Report:
 
     def summary(self) -> list[str]:
         """Short lines for a person."""
-        from ser.protocols._text import lines
+        from ser.core._audit_text import lines
 
         return lines(self.data)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 
 def workers(run: Mapping[str, Any] | None = None, device: str = "cpu") -> int:

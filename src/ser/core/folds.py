@@ -1,4 +1,5 @@
-"""Folds are data, made once and in git: CSV ``fold,utterance,role`` (train, dev or test), one line an utterance of a fold.
+"""Folds are data, made once and in git: CSV ``fold,utterance,role`` (train, dev or test), one line an utterance of a
+fold.
 
 A JSON of the same name beside it says which protocol made the folds, what it claims, and what the audit found.
 """
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.errors import SerError
-from ser.files import read_json, replacing, write_json
+from ser.core.errors import SerError
+from ser.core.files import read_json, replacing, write_json
 
 ROLES = ("train", "dev", "test")
 COLUMNS = ("fold", "utterance", "role")
@@ -46,7 +47,7 @@ def read(path: str | Path) -> list[Fold]:
     """The folds of a file, in the file's order.
 
     Raises `SerError` that names the file, and the line of a missing value or an unknown role. What the folds promise is
-    checked by `ser.audit.audit`.
+    checked by `ser.core.audit.audit`.
     """
     path = Path(path)
     mend = "Restore it with git checkout, or make it anew: dvc repro"

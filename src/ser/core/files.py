@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; when the block ends well it takes the place of `path`, else it is removed."""
+    """Yields a temporary path beside `path`; when the block ends well it takes the place of `path`, else it is
+    removed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # the suffix stays last: writers such as soundfile choose the format by it

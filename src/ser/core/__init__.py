@@ -1,0 +1,1 @@
+"""What every stage stands on: errors, atomic files, plugins, paths, and the tables that pass between stages."""

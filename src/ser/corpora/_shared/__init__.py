@@ -1,0 +1,1 @@
+"""What more than one corpus reader needs: downloads, alignment formats, text files, counts."""
