@@ -55,7 +55,7 @@ def test_every_shipped_study_is_valid(path):
         ("epochs: ", "epoch: ", r"unknown key 'epoch' .*models.cnns.training.epoch.*'epochs'"),
         ("device: auto", "device: gpu", r"'gpu' is not one of the allowed values"),
         ("statistics:", "statistcs:", r"unknown key 'statistcs'.*'statistics'"),
-        ("bands: 80", "band: 80", r"unknown key of logmel 'band'.*'bands'"),
+        ("bands: 40", "band: 40", r"unknown key of logmel 'band'.*'bands'"),
         ("corpora: #", "corpora: [ #", r"not valid YAML.*line"),
         ("study: demo", "other: demo", r"unknown key 'other'|missing key 'study'"),
     ],

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import fake_manifests as fake
 from ser.core import folds as fold_files
 from ser.core import plugins
 from ser.core.audit import audit
 from ser.core.errors import SerError
 from ser.core.folds import ROLES, Fold
 from ser.protocols import claims
+from tests import fake_manifests as fake
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from ser.core import plugins
 from ser.core.errors import SerError
 from ser.corpora import MARKER, _source
-from ser.corpora._shared import location
+from ser.corpora._shared.location import Location
+from ser.corpora._shared.location import receipt as receipt_of
 
 SMALL = {"speakers": 1, "per_cell": 1}
 
@@ -56,7 +57,7 @@ def test_a_download_is_started_when_nothing_is_here_or_it_was_begun(raw: Path, m
 
     monkeypatch.setattr(plugins.load("corpora", "emodb"), "download", download)
     location = _source.ensure("emodb", "real")
-    assert location == location.Location(raw / "emodb", False)
+    assert location == Location(raw / "emodb", False)
     assert calls == [raw / "emodb"]
     _source.ensure("emodb", "real")
     assert len(calls) == 1  # a copy that someone put there is theirs
@@ -69,7 +70,7 @@ def test_linked_copies(raw: Path, tmp_path: Path) -> None:
     (tmp_path / "mine" / "Session1").mkdir(parents=True)
     raw.mkdir()
     (raw / "iemocap").symlink_to(tmp_path / "mine")
-    assert _source.ensure("iemocap", "real") == location.Location(raw / "iemocap", False)
+    assert _source.ensure("iemocap", "real") == Location(raw / "iemocap", False)
     (tmp_path / "mine" / MARKER).write_text("")
     assert _source.ensure("iemocap", "real").synthetic  # a look-alike is one wherever it lies
 
@@ -87,7 +88,7 @@ def test_a_table_lies_where_its_csv_is(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(SerError, match=r"corpora\.table\.reader\.csv"):
         _source.ensure("table", "real", {"csv": str(csv)})
     csv.write_text("file,speaker,emotion\n")
-    assert _source.ensure("table", "real", {"csv": str(csv)}) == location.Location(tmp_path / "mine", False)
+    assert _source.ensure("table", "real", {"csv": str(csv)}) == Location(tmp_path / "mine", False)
     raw.mkdir()
     (raw / "table").symlink_to(tmp_path / "mine")
     assert _source.ensure("table", "real", {"csv": "all.csv"}).root == raw / "table"
@@ -103,7 +104,7 @@ def test_receipt_counts_visible_files_and_follows_links(raw: Path, tmp_path: Pat
     (root / "._b.txt").write_bytes(b"123456789")
     (root / ".done").write_bytes(b"1")
     (root / "loop").symlink_to(root)
-    receipt = location.receipt(location.Location(root, False), "emodb")
+    receipt = receipt_of(Location(root, False), "emodb")
     assert json.loads(json.dumps(receipt)) == receipt
     assert {k: receipt[k] for k in ("corpus", "root", "is_synthetic", "files", "bytes")} == {
         "corpus": "emodb",
@@ -113,13 +114,13 @@ def test_receipt_counts_visible_files_and_follows_links(raw: Path, tmp_path: Pat
         "bytes": 8,
     }
     (tmp_path / "elsewhere" / "a.wav").write_bytes(b"123456")
-    assert location.receipt(location.Location(root, False), "emodb")["digest"] != receipt["digest"]
+    assert receipt_of(Location(root, False), "emodb")["digest"] != receipt["digest"]
 
 
 def test_receipt_keeps_clear_of_the_settings_it_is_stored_with(raw: Path) -> None:
     (raw / "emodb").mkdir(parents=True)
     (raw / "emodb" / "x").write_text("")
-    receipt = location.receipt(location.Location(raw / "emodb", True), "emodb")
+    receipt = receipt_of(Location(raw / "emodb", True), "emodb")
     assert not {"source", "reader", "synthetic"} & receipt.keys()
     assert receipt["is_synthetic"] is True
 
@@ -127,7 +128,7 @@ def test_receipt_keeps_clear_of_the_settings_it_is_stored_with(raw: Path) -> Non
 def test_receipt_of_nothing_is_an_error(raw: Path) -> None:
     (raw / "emodb").mkdir(parents=True)
     with pytest.raises(SerError, match="empty corpus"):
-        location.receipt(location.Location(raw / "emodb", False), "emodb")
+        receipt_of(Location(raw / "emodb", False), "emodb")
 
 
 def test_receipt_is_quick(raw: Path) -> None:
@@ -136,5 +137,5 @@ def test_receipt_is_quick(raw: Path) -> None:
         for file in range(250):
             (raw / "big" / f"{folder}" / f"{file}").touch()
     started = time.perf_counter()
-    assert location.receipt(location.Location(raw / "big", False), "big")["files"] == 5000
+    assert receipt_of(Location(raw / "big", False), "big")["files"] == 5000
     assert time.perf_counter() - started < 1.0  # 100 000 files in well under 20 s on a slow machine

@@ -57,7 +57,7 @@ class Model(nn.Module):
         """(B, T, F) -> (B, C, T'): T' = floor(T / product of the pools), frequency averaged."""
         if x.shape[1] < self.shortest:  # pooling would leave nothing of it
             x = functional.pad(x, (0, 0, 0, self.shortest - x.shape[1]))
-        h = x[:, None].contiguous(memory_format=torch.channels_last)  # (B, 1, T, F)
+        h = x[:, None]  # (B, 1, T, F)
         for block in self.blocks:
             h = block(h)
         return h.mean(3)
