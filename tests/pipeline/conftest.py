@@ -42,8 +42,9 @@ experiments:
   majority-sewa: {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, plot: scatter}
   svm-emodb: {model: svm, corpus: emodb, folds: emodb-loso, feature: is09, feature2: is09, plot: confusion_normalized}
   cnns-emodb:
-    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, plot: confusion_normalized,
-    selection: dev} statistics: {draws: 100} """
+    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, plot: confusion_normalized, selection: dev}
+statistics: {draws: 100}
+"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def new_clone(folder: Path) -> Clone:
             "--others",
             "--exclude-standard",
             "src",
+            "tools",
             "stages",
             "dvc.yaml",
             ".dvc",

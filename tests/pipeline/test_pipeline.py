@@ -42,8 +42,13 @@ def test_dvc_shows_metrics_and_plots(finished, tmp_path):
     shown = finished.run("dvc", "metrics", "show", "--json").stdout
     data = json.loads(shown)[""]["data"]
     assert set(data["metrics/demo/svm-emodb.json"]["data"]) >= {"wa", "ua", "f1", "ua_low", "ua_high", "n"}
+    finished.run("python", "tools/offline_plots.py")
     finished.run("dvc", "plots", "show", "-o", str(tmp_path))
-    assert "confusion" in (tmp_path / "index.html").read_text().lower()
+    page = (tmp_path / "index.html").read_text()
+    assert all(
+        f"metrics_demo_{kind}_{e}_csv" in page for kind in ("plots", "curves") for e in ("svm-emodb", "cnns-emodb")
+    )
+    assert "cdn." not in page.split("<body>")[0], "the page must draw without a network"
     assert not finished.run("git", "status", "--porcelain").stdout
 
 
@@ -115,15 +120,15 @@ def test_one_worker_or_two_no_matter(finished, copy_of):
 
 def test_a_study_of_ones_own(finished, copy_of):
     clone = copy_of(finished)
-    clone.run("python", "-m", "ser.cli", "study", "new", "mine", "--corpora", "emodb", "--experiments", "svm-*")
+    clone.run("python", "-m", "ser", "study", "new", "mine", "--corpora", "emodb", "--experiments", "svm-*")
     file = "studies/mine/dvc.yaml"
-    status = clone.run("python", "-m", "ser.cli", "study", "status", "mine").stdout
+    status = clone.run("python", "-m", "ser", "study", "status", "mine").stdout
     assert "train@svm-emodb" in status
     ran = clone.repro(file).stdout
     assert f"{file}:train@svm-emodb" in ran or "train@svm-emodb" in ran
     assert "sewa" not in ran.split("settings", 1)[1]
     assert (clone.root / "metrics/mine/svm-emodb.json").exists()
-    assert "up to date" in clone.run("python", "-m", "ser.cli", "study", "status", "mine").stdout
+    assert "up to date" in clone.run("python", "-m", "ser", "study", "status", "mine").stdout
     assert stages_run(clone.repro(file).stdout) == []
 
 

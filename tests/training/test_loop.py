@@ -180,5 +180,5 @@ def test_cnns_takes_any_length(frames):
 def test_cnns_blocks_have_the_printed_sizes():
     """papers.md 4.2: 1 551 744 parameters in the four blocks; (512, 6, 1) from 768 frames of 160 bands."""
     model = cnns.Model(cnns.Config(), data.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"}))
-    assert sum(p.numel() for p in model.blocks.parameters()) == 1_551_744
-    assert model.tokens(torch.zeros(1, 768, 160)).shape == (1, 512, 6)
+    assert sum(p.numel() for p in model.branch.parameters()) == 1_551_744
+    assert model.branch(torch.zeros(1, 768, 160)).shape == (1, 512, 6)
