@@ -84,6 +84,7 @@ class Study:
     study: str
     root: str
     params: str
+    data: Literal["synthetic", "real", "mixed"]  # what the corpora are: stands in the titles of plots
     corpora: dict[str, Any]
     audio: dict[str, Any]
     features: dict[str, Any]
@@ -186,6 +187,7 @@ class _Checker:
             plugins.check_name(str(key), known, f"key of {name}", f"{where}.{key}")
 
     def corpora(self) -> None:
+        sources: set[str] = set()
         for name, block in self.study.corpora.items():
             where = f"corpora.{name}"
             plugins.check_name(name, plugins.names("corpora"), "corpus", where)
@@ -194,7 +196,12 @@ class _Checker:
             if corpus.source == "synthetic":
                 plugins.check_name(name, plugins.names("corpora.synthetic"), "synthetic corpus", where)
                 self.plugin_keys("corpora.synthetic", name, corpus.synthetic, f"{where}.synthetic")
+            sources.add(corpus.source)
             self.files[f"download/{name}"] = {"corpus": name, **dataclasses.asdict(corpus)}
+
+        data = sources.pop() if len(sources) == 1 else "mixed"
+        if self.study.data != data:
+            raise SerError(f"the corpora of this study are {data}, not {self.study.data}", "data", f"Set data: {data}")
 
     def audio(self) -> None:
         for name, block in self.study.audio.items():

@@ -58,6 +58,8 @@ def new(
         block["source"] = source or ("real" if state(corpus) in ("here", "linked") else block["source"])
         if block["source"] == "real":
             block.pop("synthetic", None)
+    kinds = {block["source"] for block in data["corpora"].values()}
+    data["data"] = kinds.pop() if len(kinds) == 1 else "mixed"
     data["study"], data["root"], data["params"] = name, "../..", f"{target.as_posix()}/params.yaml"
     data.yaml_set_start_comment(
         f"Study {name}: dvc repro {target.as_posix()}/dvc.yaml\nMade from study {base} by ser study new; edit freely.\n"

@@ -66,7 +66,7 @@ def test_only_headline_numbers_are_scalars(emotions, write):
     """`dvc metrics show` makes a column of every scalar it finds in mappings."""
     found = evaluate(write(emotions), DETAILS, draws=10)
     assert [k for k, v in found.items() if not isinstance(v, list)] == [
-        *("wa", "wa_low", "wa_high", "ua", "ua_low", "ua_high", "f1", "f1_low", "f1_high", "n")
+        *("wa", "wa_low", "wa_high", "ua", "ua_low", "ua_high", "f1", "f1_low", "f1_high", "n", "data")
     ]
     assert len(found["about"]) == 1
 

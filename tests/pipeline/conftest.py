@@ -20,6 +20,7 @@ TINY = """
 study: demo
 root: .
 params: params.yaml
+data: synthetic
 corpora:
   emodb: {source: synthetic, synthetic: {speakers: 4, per_cell: 2}}
   sewa: {source: synthetic, synthetic: {recordings: 5, minutes: 2.5}}
@@ -42,7 +43,8 @@ experiments:
   majority-sewa: {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, plot: scatter}
   svm-emodb: {model: svm, corpus: emodb, folds: emodb-loso, feature: is09, feature2: is09, plot: confusion_normalized}
   cnns-emodb:
-    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, plot: confusion_normalized, selection: dev}
+    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, selection: dev,
+     plot: confusion_normalized}
 statistics: {draws: 100}
 """
 

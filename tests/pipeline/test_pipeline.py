@@ -208,6 +208,7 @@ class TestBadInput:
 study: demo
 root: .
 params: params.yaml
+data: real
 corpora:
   table: {{source: real, reader: {{csv: "{audio / "my.csv"}"}}}}
 audio: {{table: {{rate: 16000}}}}
@@ -256,7 +257,7 @@ statistics: {{draws: 50}}
         text = text.replace(
             "sewa: {source: synthetic, synthetic: {recordings: 5, minutes: 2.5}}", "sewa: {source: real}"
         )
-        (clone.root / "params.yaml").write_text(text)
+        (clone.root / "params.yaml").write_text(text.replace("data: synthetic", "data: mixed"))
         failed = clone.repro("download@sewa", check=False)
         assert failed.returncode
         (line,) = [line for line in failed.stderr.splitlines() if line.startswith("error:")]

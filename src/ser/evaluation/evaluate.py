@@ -119,12 +119,12 @@ def score(
         *notes.of_data(predictions, about, few_units),
         *notes.of_unlabelled(unlabelled),
     ]
-    return {**_headline(by_seed, limits), "n": about["utterances"], "about": [about]}
+    return {**_headline(by_seed, limits), "n": about["utterances"], "data": about["data"], "about": [about]}
 
 
 def summary(result: Mapping[str, Any]) -> str:
     """The headline numbers of a metrics file on one line, for the end of a command."""
-    names = [n for n in result if n not in ("n", "about") and not n.endswith(("_low", "_high"))]
+    names = [n for n in result if n not in ("n", "data", "about") and not n.endswith(("_low", "_high"))]
     cells = [
         f"{name.upper()} {result[name]:.3f} [{result[f'{name}_low']:.3f}, {result[f'{name}_high']:.3f}]"
         if result[name] is not None and result[f"{name}_low"] is not None

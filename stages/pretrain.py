@@ -1,0 +1,33 @@
+"""pretrain: a Mockingjay encoder on one corpus; weights, learning curve, sample reconstructions. STUDY NAME
+
+torchrun --nproc-per-node 2 stages/pretrain.py STUDY NAME     the same on several processes
+"""
+
+import sys
+
+from ser.core import plugins
+from ser.core.errors import door
+from ser.core.files import read_json
+from ser.core.layout import Layout
+from ser.corpora._shared.location import found
+from ser.pretraining.run import pretrain
+from ser.pretraining.settings import Settings
+
+
+def main() -> None:
+    study, name = sys.argv[1:]
+    layout = Layout(study)
+    block = layout.settings(f"pretrain/{name}")
+    pretrain(
+        plugins.build(Settings, block["settings"], f"pretraining.{name}"),
+        layout.manifest(block["corpus"]) / "utterances.csv",
+        found(read_json(layout.receipt(block["corpus"]))).root,
+        layout.data / "pretrained" / name,
+        layout.metrics / "pretraining" / f"{name}.csv",
+        layout.metrics / "pretraining" / f"{name}.png",
+        execution={**layout.settings("run"), "device": block["device"], "precision": block["precision"]},
+    )
+
+
+if __name__ == "__main__":
+    door(main)
