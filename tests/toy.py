@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core import folds as fold_files
-from ser.core import manifest
+from ser.core import manifest, plugins
 from ser.core.files import write_json
 from ser.core.store import Writer
 from ser.protocols import claims, leave_one_speaker_out, speaker_independent
@@ -90,12 +90,13 @@ def settings(
     }
 
 
-CNNS = {"config": {"channels": [4, 8], "pools": [2, 2], "dense": 8}, "training": {"epochs": 4, "batch": 8, "lr": 0.01}}
+TRAINING = {"epochs": 4, "batch": 8, "lr": 0.01}
 
 
 def for_model(where: Files, model: str) -> tuple[dict, Files]:
-    """Settings and files that suit a model: frame features for torch models, vectors for the rest."""
-    if model != "cnns":
+    """Settings and files that suit a model: a torch model gets frames and its own `TINY` sizes, the rest vectors."""
+    module = plugins.load("models", model)
+    if hasattr(module.Model, "fit"):
         return settings(model), where
     frames = {"frames": where.predictions.parents[1] / "frames"}
-    return settings(model, **CNNS, features=["frames"]), replace(where, features=frames)
+    return settings(model, dict(module.TINY), dict(TRAINING), features=["frames"]), replace(where, features=frames)

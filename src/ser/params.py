@@ -182,9 +182,12 @@ class _Checker:
         return self.files
 
     def plugin_keys(self, kind: str, name: str, values: Mapping[str, Any], where: str) -> None:
+        """Names of keys from the plugin's source; values too, except of models, as those would import torch."""
         known = plugins.keys(kind, name)
         for key in values:
             plugins.check_name(str(key), known, f"key of {name}", f"{where}.{key}")
+        if kind != "models":
+            plugins.build(getattr(plugins.load(kind, name), plugins.KINDS[kind]), values, where)
 
     def corpora(self) -> None:
         sources: set[str] = set()

@@ -30,6 +30,9 @@ class Config:
         check_branch(self.channels, self.pools)
 
 
+TINY = {"channels": [4, 8], "pools": [2, 2], "dense": 8}  # a Config of test size: the contract tests train it
+
+
 class Model(nn.Module):
     """(B, T, F) -> (B, K). Raises `SerError` when the task has not exactly one frame-level input."""
 

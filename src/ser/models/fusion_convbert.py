@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser.core.errors import SerError
+from ser.core.files import read_json
 from ser.models import _mockingjay
 from ser.models._blocks import (
     ACTIVATIONS,
@@ -92,6 +94,8 @@ class Config:
             raise ValueError(f"d {self.d} is no multiple of fusion_heads {self.fusion_heads}")
         if self.variant == "robust_cnns" and self.fusion == "equation_10":
             raise ValueError("variant robust_cnns is a direction of its own; keep fusion: robust_bert")
+        if self.fusion == "equation_10" and self.cnn_tokens == "one":
+            raise ValueError("equation_10 takes its keys from the CNN: one token would give every frame the same key")
         if min(self.rates(1.0)) <= 0:
             raise ValueError(f"lr_encoder {self.lr_encoder} and lr_rest {self.lr_rest} must be positive")
 
@@ -148,16 +152,32 @@ class FusionLayer(nn.Module):
         return self.ffn_norm(q + self.narrow(self.activation(self.widen(q))))
 
 
+TINY = {  # a Config of test size: the contract tests train it
+    "allow_random": True,
+    "hidden": 16,
+    "layers": 1,
+    "heads": 2,
+    "ffn": 32,
+    "channels": [4, 8],
+    "pools": [2, 4],
+    "d": 12,
+    "fusion_heads": 2,
+    "fusion_ffn": 24,
+}
+
+
 class Model(nn.Module):
     """(B, T, F) -> (B, K). Raises `SerError` for a task without exactly one frame-level input and for a `pretrained`
     that the variant must not have, lacks, or that does not fit.
-    """
+
+    ``notes``: what the pre-training's card says (corpus, steps, hours), for the experiment's card."""
 
     def __init__(self, config: Config, task: Task) -> None:
         super().__init__()
         self.config = config
         self.feature = frame_feature(task, "fusion_convbert")
         self.encoder = build_encoder(config, task.inputs[self.feature])
+        self.notes: dict[str, Any] = {"pretrained": pretraining(config.pretrained) if config.pretrained else "no"}
         self.frozen = config.variant == "fusion_b_frozen"
         self.encoder.requires_grad_(not self.frozen)
         self.project_frames = nn.Linear(config.hidden, config.d)  # a convolution of kernel 1
@@ -262,16 +282,21 @@ def build_encoder(config: Config, inputs: int) -> _mockingjay.Encoder:
     )
     if not config.pretrained:
         return _mockingjay.Encoder(own)
-    theirs, weights = _mockingjay.load_encoder(config.pretrained)
+    theirs, weights = _mockingjay.load_encoder(Path(config.pretrained))
     for name in ("input", "hidden", "layers", "heads", "ffn", "activation"):
         if getattr(own, name) != getattr(theirs, name):
             raise SerError(
                 f"the encoder in {config.pretrained} has {name} {getattr(theirs, name)}, not {getattr(own, name)}",
                 where,
-                "Give models.fusion_convbert the sizes it was pre-trained with, and the same feature (input: its bands)",
+                "Give models.fusion_convbert its sizes, and the feature it was pre-trained on (input: bands)",
             )
     encoder = _mockingjay.Encoder(
         dataclasses.replace(theirs, dropout=config.dropout, attention_dropout=config.attention_dropout)
     )
     encoder.load_state_dict(weights)
     return encoder
+
+
+def pretraining(folder: str) -> dict[str, Any]:
+    """The card of a pre-trained encoder without its sizes."""
+    return {k: v for k, v in read_json(Path(folder) / "card.json").items() if k != "config"}

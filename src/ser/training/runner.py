@@ -3,7 +3,8 @@
 Every (fold, seed) is a job of its own, seeded by its name, so one worker or many give the same bytes. A finished job
 lies in checkpoints/<study>/<experiment>/<fingerprint>/<fold>-seed<s>.npz. The fingerprint covers settings, folds,
 labels, feature contents and the sources of the model and of the training code: a killed stage continues at the
-unfinished fold, and a changed parameter can never pick up an old one."""
+unfinished fold, and a changed parameter can never pick up an old one.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +84,9 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     task = _task(files)
-    device = device_of(settings["device"])
+    module = plugins.load("models", settings["model"])
+    plugins.build(module.Config, settings["config"], f"models.{settings['model']}")  # wrong values stop before any work
+    device = "cpu" if _is_classical(module) else device_of(settings["device"])
     folder = files.checkpoints / settings["study"] / settings["experiment"] / _fingerprint(settings, files, device)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", settings)
@@ -103,7 +106,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
 
 
 def device_of(setting: str) -> str:
-    """ "cuda" or "cpu" from the setting; raises `SerError` when CUDA is asked for and absent."""
+    """`cuda` or `cpu` from the setting; raises `SerError` when CUDA is asked for and absent."""
     if setting == "cpu":
         return "cpu"
     import torch
@@ -124,11 +127,12 @@ def _task(files: Files) -> Task:
 
 
 def _fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
-    sources = [
-        Path(__file__).parents[1] / "models" / f"{settings['model']}.py",
-        *sorted(Path(__file__).parent.glob("*.py")),
-    ]
+    models = Path(__file__).parents[1] / "models"
+    shared = [*sorted(models.glob("_*.py")), *sorted(Path(__file__).parent.glob("*.py"))]
+    sources = [models / f"{settings['model']}.py", *shared]
     contents = {name: Store(path).content for name, path in files.features.items()}
+    pretrained = Path(settings["config"].get("pretrained") or "")
+    weights = sorted(p for p in pretrained.glob("*") if p.is_file()) if pretrained.name else []
     labels = [p for p in sorted(files.manifest.iterdir()) if p.name != "words.csv"]
     return digest(
         dict(settings),
@@ -137,7 +141,7 @@ def _fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
         [_version(m) for m in ("numpy", "scikit-learn", "torch")],
         files.folds.read_bytes(),
         *[p.read_bytes() for p in labels],
-        *[p.read_bytes() for p in sources],
+        *[p.read_bytes() for p in (*sources, *weights)],
     )
 
 
@@ -180,7 +184,7 @@ def _run_job(job: Job, threads: int) -> None:
     start = time.perf_counter()
     module = plugins.load("models", job.settings["model"])
     with threadpool_limits(threads):
-        result = _classical(job, module) if hasattr(module.Model, "fit") else _torch(job, module, threads)
+        result = _classical(job, module) if _is_classical(module) else _torch(job, module, threads)
     result.write(job.result)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     cost = {
@@ -245,6 +249,10 @@ def _continuous_labels(folder: Path, table: pd.DataFrame, task: Task) -> dict[st
     return labels
 
 
+def _is_classical(module: types.ModuleType) -> bool:
+    return hasattr(module.Model, "fit")
+
+
 def _classical(job: Job, module: types.ModuleType) -> Result:
     """scikit-learn style: ``Model(config, task, seed).fit(train, dev) -> history``, ``.scores(inputs) -> (n, K)``."""
     train, dev, test = _parts(job)
@@ -262,6 +270,7 @@ def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, guards nothing here
     train, dev, test = _parts(job)
     settings = job.settings
     config = plugins.build(module.Config, settings["config"], f"models.{settings['model']}")
@@ -279,7 +288,8 @@ def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
         label=f"{settings['experiment']} {job.name}",
     )
     history = loop.fit(train, dev, test if settings["selection"] == "test_oracle" else None)
-    notes = {"parameters": sum(p.numel() for p in loop.model.parameters()), "best_step": loop.progress.best_step}
+    parameters = sum(p.numel() for p in loop.model.parameters())
+    notes = {"parameters": parameters, "best_step": loop.progress.best_step, **getattr(loop.model, "notes", {})}
     if settings["selection"] == "test_oracle":
         truth = np.asarray(_examples(job, job.fold.test, "test").labels)
         return Result(_oracle(loop.snapshots, truth), history, notes)

@@ -1,0 +1,202 @@
+"""Mockingjay: the pretrained encoder of Fusion-ConvBERT, its pretraining head and its masking.
+
+Liu et al., ICASSP 2020, as used by Lee, Han, Ko, Sensors 2020, section 3.3 (papers.md 4.3): a linear input block with
+fixed sinusoidal positions, then post-norm Transformer layers. Deviations: queries, keys and values are one projection
+(the same numbers, one product); padded keys get weight 0 exactly, where the reference adds -10000; lengths are given,
+where the reference infers them from frames that are not zero.
+
+Letters: B utterances, T frames (padded), L valid frames, F columns of a frame, H hidden, A heads, M masked frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import read_json, replacing, write_json
+from ser.models._mockingjay_config import Config, Masking
+
+__all__ = ["Config", "Encoder", "Head", "Masking", "Masks", "load_encoder", "mask", "masked", "save_encoder"]
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": functional.gelu, "swish": functional.silu}
+
+
+class Encoder(nn.Module):
+    """(B, T, F), (B,) -> (B, T, H). A valid frame's result does not depend on the padding; that of padding is void."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.input = nn.Linear(config.input, config.hidden)
+        self.norm = nn.LayerNorm(config.hidden, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.apply(lambda module: _initialise(module, config.init_std))
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`lengths`: valid frames, at least 1 each; None: all frames of all utterances are valid."""
+        T = x.shape[1]
+        keys = None
+        if lengths is not None:
+            keys = (torch.arange(T, device=x.device) < lengths[:, None])[:, None, None]  # (B, 1, 1, T)
+        h = self.dropout(self.norm(self.input(x) + positions(T, self.config.hidden, x.device, x.dtype)))
+        for layer in self.layers:
+            h = layer(h, keys)
+        return h
+
+
+class Layer(nn.Module):
+    """Post-norm Transformer layer: z = LN(x + MHA(x)), h = LN(z + FFN(z))."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        H = config.hidden
+        self.heads, self.attention_dropout = config.heads, config.attention_dropout
+        self.qkv, self.out = nn.Linear(H, 3 * H), nn.Linear(H, H)
+        self.up, self.down = nn.Linear(H, config.ffn), nn.Linear(config.ffn, H)
+        self.attention_norm = nn.LayerNorm(H, eps=config.layer_norm_eps)
+        self.ffn_norm = nn.LayerNorm(H, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.activation = _ACTIVATIONS[config.activation]
+
+    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        """(B, T, H), keys (B, 1, 1, T) True where a key is valid -> (B, T, H)."""
+        B, T, H = x.shape
+        q, k, v = self.qkv(x).view(B, T, 3, self.heads, H // self.heads).permute(2, 0, 3, 1, 4)  # (B, A, T, H / A)
+        drop = self.attention_dropout if self.training else 0.0
+        heads = functional.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=drop)
+        z = self.attention_norm(x + self.dropout(self.out(heads.transpose(1, 2).reshape(B, T, H))))
+        return self.ffn_norm(z + self.dropout(self.down(self.activation(self.up(z)))))
+
+
+class Head(nn.Module):
+    """(..., H) -> (..., F): the prediction of a frame; dropped after pretraining."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden, config.hidden)
+        self.norm = nn.LayerNorm(config.hidden, eps=config.layer_norm_eps)
+        self.output = nn.Linear(config.hidden, config.input)
+        self.activation = _ACTIVATIONS[config.activation]
+        self.apply(lambda module: _initialise(module, config.init_std))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.output(self.norm(self.activation(self.dense(h))))
+
+
+def positions(T: int, H: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(T, H): sin(p / 10000^(2i/H)) at column 2i, its cosine at 2i + 1. Angles in float64: float32 is off by 1e-4."""
+    rates = 10000 ** (-torch.arange(0, H, 2, device=device, dtype=torch.float64) / H)
+    angles = torch.arange(T, device=device, dtype=torch.float64)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).view(T, H).to(dtype)
+
+
+def _initialise(module: nn.Module, std: float) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=std)
+        nn.init.zeros_(module.bias)
+
+
+class Masks(NamedTuple):
+    """What a batch hides; all (B, T). The loss is on frames of `loss`, whose originals are the targets."""
+
+    loss: Tensor  # bool
+    zero: Tensor  # bool: the frame is set to zero
+    source: Tensor  # int64: the frame that stands at this place, itself unless it was replaced
+
+
+def mask(lengths: Sequence[int], generators: Sequence[np.random.Generator], masking: Masking) -> Masks:
+    """Draws the masks of a batch, one generator an utterance (papers.md 4.3).
+
+    n = floor(share * L / C) segments of C frames, starts without replacement from 0..L-C-1, so that segments may
+    overlap. An utterance too short for one segment (below 47 frames by default) is not masked.
+    """
+    B, T = len(lengths), max(lengths)
+    loss, zero = np.zeros((B, T), dtype=bool), np.zeros((B, T), dtype=bool)
+    source = np.tile(np.arange(T), (B, 1))
+    C = masking.segment
+    for b, (L, generator) in enumerate(zip(lengths, generators, strict=True)):
+        n = min(int(masking.share * L / C), L - C)
+        if n < 1:
+            continue
+        starts = generator.choice(L - C, n, replace=False)
+        others = generator.integers(0, L - C, n)
+        draws = generator.random(n) if masking.per_segment else np.full(n, generator.random())
+        for start, other, draw in zip(starts, others, draws, strict=True):
+            span = slice(start, start + C)
+            loss[b, start if masking.loss_on == "segment_start" else span] = True
+            zero[b, span] = draw < masking.zero
+            replaced = masking.zero <= draw < masking.zero + masking.replace
+            source[b, span] = np.arange(other, other + C) if replaced else np.arange(start, start + C)
+    return Masks(torch.from_numpy(loss), torch.from_numpy(zero), torch.from_numpy(source))
+
+
+def masked(x: Tensor, masks: Masks) -> Tensor:
+    """The encoder's input: (B, T, F) with segments replaced and set to zero; `x` is left as it is."""
+    x = x.gather(1, masks.source[..., None].expand_as(x))
+    return x.masked_fill(masks.zero[..., None], 0.0)
+
+
+def save_encoder(folder: Path, encoder: nn.Module, config: Config, card: Mapping[str, Any]) -> None:
+    """Writes ``encoder.safetensors`` and ``card.json`` (the sizes under `config`, then `card`); equal weights give
+    equal bytes.
+    """
+    save_weights(Path(folder) / "encoder.safetensors", encoder)
+    write_json(Path(folder) / "card.json", {"kind": "mockingjay", "config": dataclasses.asdict(config), **card})
+
+
+def load_encoder(folder: Path) -> tuple[Config, dict[str, Tensor]]:
+    """Sizes and weights of a pretrained encoder, for ``Encoder(config).load_state_dict(weights)``.
+
+    Raises `SerError` when the folder holds none, or when sizes and weights do not fit.
+    """
+    folder = Path(folder)
+    card = read_json(folder / "card.json")
+    if card.get("kind") != "mockingjay":
+        raise SerError("not a pretrained encoder", folder / "card.json", "Name a folder that pretraining wrote")
+    config = plugins.build(Config, card["config"], str(folder / "card.json"))
+    with torch.device("meta"):
+        expected = Encoder(config).state_dict()
+    return config, load_weights(folder / "encoder.safetensors", expected)
+
+
+def save_weights(path: Path, module: nn.Module) -> None:
+    """A module's weights as safetensors, atomically; no metadata, whose order is not stable."""
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        save_file({k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}, temporary)
+
+
+def load_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights from safetensors; raises `SerError` when names or shapes differ from `expected`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.exists():
+        raise SerError("missing weights", path, "Run the stage that makes them: dvc repro")
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise SerError(f"damaged weights: {error}", path, "Remove the folder and make it anew") from error
+    check_shapes(weights, expected, path)
+    return weights
+
+
+def check_shapes(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> None:
+    """Raises `SerError` naming the first weight that is missing, unknown or of another shape than expected."""
+    for name in sorted(weights.keys() ^ expected.keys()):
+        raise SerError(f"weight {name!r} is {'missing' if name in expected else 'unknown'}", where)
+    for name, tensor in weights.items():
+        found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
+        if found != wanted:
+            raise SerError(f"weight {name!r} has shape {found}, the sizes ask for {wanted}", where)
