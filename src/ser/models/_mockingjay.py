@@ -23,6 +23,7 @@ from torch.nn import functional
 from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import read_json, replacing, write_json
+from ser.models._attention import attention
 from ser.models._mockingjay_config import Config, Masking
 
 __all__ = ["Config", "Encoder", "Head", "Masking", "Masks", "load_encoder", "mask", "masked", "save_encoder"]
@@ -44,13 +45,9 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """`lengths`: valid frames, at least 1 each; None: all frames of all utterances are valid."""
-        T = x.shape[1]
-        keys = None
-        if lengths is not None:
-            keys = (torch.arange(T, device=x.device) < lengths[:, None])[:, None, None]  # (B, 1, 1, T)
-        h = self.dropout(self.norm(self.input(x) + positions(T, self.config.hidden, x.device, x.dtype)))
+        h = self.dropout(self.norm(self.input(x) + positions(x.shape[1], self.config.hidden, x.device, x.dtype)))
         for layer in self.layers:
-            h = layer(h, keys)
+            h = layer(h, lengths)
         return h
 
 
@@ -68,12 +65,12 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.activation = _ACTIVATIONS[config.activation]
 
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """(B, T, H), keys (B, 1, 1, T) True where a key is valid -> (B, T, H)."""
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, H), (B,) -> (B, T, H)."""
         B, T, H = x.shape
         q, k, v = self.qkv(x).view(B, T, 3, self.heads, H // self.heads).permute(2, 0, 3, 1, 4)  # (B, A, T, H / A)
         drop = self.attention_dropout if self.training else 0.0
-        heads = functional.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=drop)
+        heads = attention(q, k, v, lengths, drop)
         z = self.attention_norm(x + self.dropout(self.out(heads.transpose(1, 2).reshape(B, T, H))))
         return self.ffn_norm(z + self.dropout(self.down(self.activation(self.up(z)))))
 

@@ -1,0 +1,248 @@
+"""Batches of a pretraining: which utterances, in which order, cropped and masked; a pure function of the settings.
+
+The main process plans, loader workers read audio or a packed store, compute features and draw the masks. Everything
+drawn for an utterance comes from a generator seeded by (seed, step, utterance), so neither the number of workers nor
+a restart changes a batch.
+
+Letters: B utterances, T frames (padded), F columns, M masked frames.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ser.core.errors import SerError
+from ser.core.store import Store, Writer
+from ser.models._mockingjay import Masking, Masks, mask
+from ser.pretraining.settings import Settings
+from ser.training.seeds import seed_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Clip(NamedTuple):
+    """One utterance of the manifest; times as in `ser.core.manifest`."""
+
+    utterance: str
+    file: str
+    start: float | None
+    end: float | None
+    rate: int
+    duration: float
+
+
+def clips(table: pd.DataFrame) -> list[Clip]:
+    columns = table[["utterance", "file", "start", "end", "rate", "duration"]].itertuples(index=False)
+    return [Clip(str(u), str(f), _seconds(s), _seconds(e), int(r), float(d)) for u, f, s, e, r, d in columns]
+
+
+def _seconds(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def split(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training utterances, and dev utterances of held-out speakers, evenly thinned to `dev_utterances`.
+
+    Raises `SerError` when there are fewer than two speakers.
+    """
+    speakers = sorted(set(table["speaker"]))
+    if len(speakers) < 2:
+        raise SerError(f"{len(speakers)} speaker: none can be held out for dev", "manifest", "Add another speaker")
+    drawn = np.random.default_rng(seed_of(settings.seed, "dev speakers")).permutation(len(speakers))
+    held = {speakers[i] for i in drawn[: min(len(speakers) - 1, max(1, round(settings.dev_share * len(speakers))))]}
+    is_dev = table["speaker"].isin(held)
+    dev = table[is_dev]
+    kept = np.unique(np.linspace(0, len(dev) - 1, min(len(dev), settings.dev_utterances)).round().astype(int))
+    return table[~is_dev], dev.iloc[kept]
+
+
+class FromAudio:
+    """Features of a clip from its file; the samples pass through 16 bits, as in the pipeline's audio packs."""
+
+    def __init__(self, root: Path, feature: Any) -> None:
+        self.root, self.feature = root, feature
+
+    def __call__(self, clip: Clip) -> np.ndarray:
+        """(T, F) float32."""
+        from ser.audio import decode, resample
+        from ser.extraction import to_float, to_int16
+
+        signal, rate, _ = decode(self.root / clip.file, clip.start, clip.end, clip.rate)
+        samples, _ = to_int16(resample(signal, rate, self.feature.rate))
+        x = self.feature.extract(to_float(samples), self.feature.rate)
+        if not np.isfinite(x).all():
+            raise SerError(
+                f"utterance {clip.utterance!r} gives NaN", self.root / clip.file, "Take it out of the corpus"
+            )
+        return x
+
+
+class FromStore:
+    """Features of a clip from a packed store; no audio library is imported."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __call__(self, clip: Clip) -> np.ndarray:
+        return self.store.read(clip.utterance)
+
+
+def pack(table: pd.DataFrame, source: FromAudio, card: dict[str, Any], folder: Path, jobs: int) -> Store:
+    """Features of all utterances as one store."""
+    from ser.extraction import run
+
+    items = clips(table)
+    with Writer(folder, source.feature.dim, "float32", {**card, "level": "frame"}) as writer:
+        for clip, x in zip(
+            items, run(source, items, [c.duration for c in items], jobs, "threading", "features"), strict=True
+        ):
+            writer.append(clip.utterance, x)
+    return Store(folder)
+
+
+def lengths(items: Sequence[Clip], settings: Settings, frame_rate: float) -> np.ndarray:
+    """Frames of each clip as its duration tells, (n,), at most `longest`: what batches are planned by."""
+    # 1e-6: 1.13 s of 100 frames a second are 112.99999999999999 in floating point
+    frames = 1 + np.floor([c.duration * frame_rate + 1e-6 for c in items]).astype(np.int64)
+    return np.minimum(frames, settings.longest)
+
+
+def plan(frames: np.ndarray, settings: Settings, epoch: int, world: int = 1) -> list[np.ndarray]:
+    """Batches of one epoch, each the utterances of all `world` processes together; every utterance once.
+
+    Utterances are shuffled, sorted by length inside pools, cut into batches, and the batches shuffled again."""
+    generator = np.random.default_rng(seed_of(settings.seed, "order", epoch))
+    order = generator.permutation(len(frames))
+    pool = settings.pool * (settings.batch * world if settings.frames is None else _fitting(frames, settings, world))
+    batches: list[np.ndarray] = []
+    for first in range(0, len(order), pool):
+        part = order[first : first + pool]
+        batches += cut(part[np.argsort(frames[part], kind="stable")], frames, settings, world)
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def _fitting(frames: np.ndarray, settings: Settings, world: int) -> int:
+    return max(1, int((settings.frames or 0) * world / frames.mean()))
+
+
+def cut(order: np.ndarray, frames: np.ndarray, settings: Settings, world: int = 1) -> list[np.ndarray]:
+    """Utterances in order of length, cut into batches: `frames` padded frames each, or `batch` utterances, half of
+    them when the longest exceeds `halve_above` (papers.md 4.3)."""
+    batches, first = [], 0
+    while first < len(order):
+        if settings.frames is not None:
+            room = settings.frames * world
+            padded = frames[order[first:]] * np.arange(1, len(order) - first + 1)  # the last one is the longest
+            size = max(1, int((padded <= room).sum()))
+        else:
+            size = settings.batch * world
+            if frames[order[min(first + size, len(order)) - 1]] > settings.halve_above:
+                size = max(1, size // 2)
+        batches.append(order[first : first + size])
+        first += size
+    return batches
+
+
+class Item(NamedTuple):
+    """What a worker is asked for. `step` 0 is dev: nothing is drawn anew from one evaluation to the next."""
+
+    step: int
+    indices: tuple[int, ...]
+
+
+def train_items(frames: np.ndarray, settings: Settings, first: int, rank: int, world: int) -> Iterator[Item]:
+    """This process's part of every batch from step `first` (counted from 1) to the last; empty where a batch has fewer
+    utterances than there are processes."""
+    step, epoch = 0, 0
+    while step < settings.steps:
+        for batch in plan(frames, settings, epoch, world):
+            step += 1
+            if first <= step <= settings.steps:
+                yield Item(step, tuple(batch[rank::world].tolist()))
+        epoch += 1
+
+
+def dev_items(frames: np.ndarray, settings: Settings, rank: int, world: int) -> list[Item]:
+    """This process's part of the dev batches, in order of length."""
+    batches = cut(np.argsort(frames, kind="stable"), frames, settings)
+    return [Item(0, tuple(batch.tolist())) for batch in batches[rank::world]]
+
+
+class Batch(NamedTuple):
+    x: Tensor  # (B, T, F) original features, zero after the valid frames
+    lengths: Tensor  # (B,)
+    masks: Masks
+    hidden: int  # M, frames the loss is on
+
+
+class Batches:
+    """The map from an `Item` to its `Batch`, for a DataLoader: training masks, or on dev always zeros.
+
+    On dev every masked frame is hidden: one left unchanged would be predicted by copying it."""
+
+    def __init__(self, items: Sequence[Clip], source: FromAudio | FromStore, settings: Settings, dim: int) -> None:
+        self.items, self.source, self.settings, self.dim = list(items), source, settings, dim
+
+    def __getitem__(self, item: Item) -> Batch:
+        rows, generators = [], []
+        for i in item.indices:
+            generator = np.random.default_rng(seed_of(self.settings.seed, item.step or "dev", self.items[i].utterance))
+            rows.append(self._cropped(self.source(self.items[i]), generator if item.step else None))
+            generators.append(generator)
+        return collate(rows or [np.zeros((1, self.dim), np.float32)], generators, self._masking(item))
+
+    def _masking(self, item: Item) -> Masking:
+        masking = self.settings.masking
+        return masking if item.step else replace(masking, zero=1.0, replace=0.0)
+
+    def _cropped(self, x: np.ndarray, generator: np.random.Generator | None) -> np.ndarray:
+        spare = len(x) - self.settings.longest
+        start = int(generator.integers(spare + 1)) if generator is not None and spare > 0 else 0
+        return x[start : start + self.settings.longest]
+
+
+def collate(rows: Sequence[np.ndarray], generators: Sequence[np.random.Generator], masking: Masking) -> Batch:
+    """Pads and masks; no generators: nothing is masked."""
+    valid = [len(row) for row in rows]
+    x = torch.zeros(len(rows), max(valid), rows[0].shape[1])
+    for target, row in zip(x, rows, strict=True):
+        target[: len(row)] = torch.from_numpy(row)
+    if generators:
+        masks = mask(valid, generators, masking)
+    else:
+        none = torch.zeros(x.shape[:2], dtype=torch.bool)
+        masks = Masks(none, none, torch.arange(x.shape[1]).expand(x.shape[:2]))
+    return Batch(x, torch.tensor(valid), masks, int(masks.loss.sum()))
+
+
+def loader(batches: Batches, items: Iterable[Item], workers: int, pin: bool) -> Iterable[Batch]:
+    """Batches in the order of `items`; `workers` processes load ahead, each on one thread."""
+    return DataLoader(
+        batches,  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=items,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=_one_thread,
+        pin_memory=pin,
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _one_thread(worker: int) -> None:
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
