@@ -80,7 +80,7 @@ def settings(
         "selection": "last",
         "seeds": [1],
         "control": "none",
-        "size": "demo",
+        "threads": 1,
         "features": ["vectors"],
         "config": config or {},
         "training": training or {},
@@ -90,7 +90,7 @@ def settings(
     }
 
 
-TRAINING = {"epochs": 4, "batch": 8, "lr": 0.01}
+TRAINING = {"epochs": 4, "batch": 8, "lr": 0.01, "frames": 32}
 
 
 def for_model(where: Files, model: str) -> tuple[dict, Files]:

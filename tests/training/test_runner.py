@@ -108,3 +108,38 @@ def test_results_survive_a_round_trip(tmp_path):
     assert [a.tolist() for a in read.scores] == [a.tolist() for a in arrays]
     assert read.history == [{"train_loss": 1.0}]
     assert read.notes == {"C": 0.1}
+
+
+def test_values_that_cannot_work_stop_before_any_fold(where):
+    settings, files = toy.for_model(where, "cnns")
+    for change, message in (
+        ({"training": {"epochs": 1}}, r"needs inputs of one length \(models.cnns.training.frames\)"),
+        ({"config": {"dense": -3}}, r"dense is at least 1"),
+        ({"config": {"pools": [0, 4], "channels": [4, 4]}}, r"pool"),
+        ({"training": {"epochs": 1, "frames": 8, "time_share": 7.0}}, r"time_share is a share"),
+    ):
+        with pytest.raises(SerError, match=message):
+            runner.run({**settings, **change}, files, {"jobs": 1})
+    with pytest.raises(SerError, match="chooses its hyper-parameters itself"):
+        runner.run(toy.settings("svm", selection="test_oracle"), where, {"jobs": 1})
+    with pytest.raises(SerError, match="is not trained by the loop"):
+        runner.run(toy.settings("svm", training={"epochs": 3}), where, {"jobs": 1})
+    assert not files.checkpoints.exists()
+
+
+def test_an_svm_with_one_training_class_is_one_line(where):
+    table = pd.read_csv(where.manifest / "utterances.csv", dtype=str, keep_default_na=False)
+    table["emotion"] = "anger"
+    table.to_csv(where.manifest / "utterances.csv", index=False)
+    with pytest.raises(SerError, match="one class only, 'anger'"):
+        runner.run(toy.settings("svm"), where, {"jobs": 1})
+
+
+def test_inner_folds_of_one_class_do_not_stop_the_svm():
+    from ser.models import svm
+    from ser.training.data import Task
+
+    model = svm.Model(svm.Config(), Task("classification", ("a", "b"), {"x": 2}, {"x": "utterance"}), 0)
+    x = np.random.default_rng(0).normal(size=(12, 2))
+    y, speakers = np.repeat([0, 1], 6), np.repeat(["s1", "s2"], 6)
+    assert model._inner(0.01, x, y, speakers) == 0.0, "each speaker's class is never seen in training"

@@ -5,4 +5,5 @@ and
 ``loss(output, batch) -> scalar``; `ser.training.loop` trains it, and the contract tests do with the sizes in `TINY`.
 A classical one is ``Model(config, task, seed)`` with
 ``fit(train, dev) -> history`` and ``scores(inputs)``. Both get head and input sizes from the task.
+A module with ``FIXED_LENGTH = True`` cannot be trained without `training.frames`.
 """

@@ -80,9 +80,11 @@ class ConvBranch(nn.Module):
 
 
 def check_branch(channels: Sequence[int], pools: Sequence[int]) -> None:
-    """Raises ValueError unless every block has its channels and its pool."""
+    """Raises ValueError unless every block has its channels and its pool, all at least 1."""
     if len(channels) != len(pools):
         raise ValueError(f"{len(channels)} channels but {len(pools)} pools")
+    if not channels or min(*channels, *pools) < 1:
+        raise ValueError(f"channels and pools are at least 1, not {tuple(channels)} and {tuple(pools)}")
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:

@@ -28,9 +28,14 @@ class Config:
 
     def __post_init__(self) -> None:
         check_branch(self.channels, self.pools)
+        if self.dense < 1 or not 0 <= self.dropout < 1:
+            raise ValueError(f"dense is at least 1 and dropout in [0, 1), not {self.dense} and {self.dropout}")
 
 
 TINY = {"channels": [4, 8], "pools": [2, 2], "dense": 8}  # a Config of test size: the contract tests train it
+
+
+FIXED_LENGTH = True  # padding takes part in the group norm: without training.frames a batch would change its members
 
 
 class Model(nn.Module):

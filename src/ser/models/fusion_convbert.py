@@ -166,6 +166,9 @@ TINY = {  # a Config of test size: the contract tests train it
 }
 
 
+FIXED_LENGTH = True  # as in `cnns`: padding takes part in the group norm of the CNN branch
+
+
 class Model(nn.Module):
     """(B, T, F) -> (B, K). Raises `SerError` for a task without exactly one frame-level input and for a `pretrained`
     that the variant must not have, lacks, or that does not fit.

@@ -25,6 +25,8 @@ class Config:
     def __post_init__(self) -> None:
         if not self.C or min(self.C) <= 0:
             raise ValueError(f"C needs at least one positive value, not {self.C}")
+        if self.inner_folds < 2:
+            raise ValueError(f"inner_folds must be at least 2, not {self.inner_folds}")
 
 
 class Model:
@@ -42,6 +44,9 @@ class Model:
     def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
         """Chooses C, then fits on the training part; returns one row a value of C: training error and score."""
         x, y = self._scaled(train, train), np.asarray(train.labels)
+        if len(np.unique(y)) < 2:
+            only = self.task.outputs[int(y[0])]
+            raise SerError(f"the training part has one class only, {only!r}", "model svm", "Choose other folds")
         inner = "train (inner speaker folds)" if len(self.config.C) > 1 else "fixed"
         self.notes["selection"] = inner if dev is None else "dev"
         rows = []
@@ -87,7 +92,10 @@ class Model:
             )
         prediction = np.empty_like(y)
         for train, test in GroupKFold(folds).split(x, y, speakers):
-            prediction[test] = self._svc(C).fit(x[train], y[train]).predict(x[test])
+            if len(np.unique(y[train])) < 2:  # the other speakers share one class: it is all that can be predicted
+                prediction[test] = y[train][0]
+            else:
+                prediction[test] = self._svc(C).fit(x[train], y[train]).predict(x[test])
         return self._ua(y, prediction)
 
     def _scaled(self, inputs: Inputs, train: Inputs) -> np.ndarray:

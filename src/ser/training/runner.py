@@ -13,8 +13,8 @@ import shutil
 import sys
 import time
 import types
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,12 @@ from ser.core import audit, manifest, plugins
 from ser.core import folds as fold_files
 from ser.core.errors import SerError
 from ser.core.files import digest, read_json, write_json
-from ser.core.folds import Fold
 from ser.core.store import Store
 from ser.core.workers import workers
-from ser.evaluation import predictions
-from ser.training.data import Examples, Inputs, Task, class_indices, macro_recall
-from ser.training.results import FRAME_SECONDS, Result, card, classification_rows, continuous_rows, write_curves
+from ser.evaluation import metrics, predictions
+from ser.training.data import Task, macro_recall
+from ser.training.parts import Job, continuous_labels, examples, parts
+from ser.training.results import Result, card, classification_rows, continuous_rows, write_curves
 from ser.training.seeds import seed_of
 from ser.training.settings import Training
 
@@ -51,46 +51,23 @@ class Files:
     checkpoints: Path = CHECKPOINTS
 
 
-@dataclass(frozen=True)
-class Job:
-    """One fold and seed, with all a worker needs; stores are opened in the worker."""
-
-    settings: Mapping[str, Any]
-    table: pd.DataFrame  # the manifest
-    labels: Mapping[str, np.ndarray]  # continuous corpora: utterance -> (rows, D)
-    task: Task
-    features: Mapping[str, Path]
-    fold: Fold
-    seed: int
-    folder: Path
-    device: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.fold.name}-seed{self.seed}"
-
-    @property
-    def result(self) -> Path:
-        return self.folder / f"{self.name}.npz"
-
-
 def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Trains and predicts every fold and seed of one experiment; writes predictions, curves and card.
 
-    Raises `SerError` on a leak, an unknown label, a missing feature. `execution`: the `run` block of params.yaml (jobs,
-    backend, threads); none of it but `threads` can change a number.
+    Raises `SerError` on a leak, an unknown label, a missing feature. `execution`: the `run` block of params.yaml, of
+    which jobs and backend are used here: they change no number.
     """
     table = manifest.read(files.manifest / "utterances.csv")
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     task = _task(files)
     module = plugins.load("models", settings["model"])
-    plugins.build(module.Config, settings["config"], f"models.{settings['model']}")  # wrong values stop before any work
+    _check(settings, module)
     device = "cpu" if _is_classical(module) else device_of(settings["device"])
     folder = files.checkpoints / settings["study"] / settings["experiment"] / _fingerprint(settings, files, device)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", settings)
-    labels = _continuous_labels(files.manifest, table, task)
+    labels = continuous_labels(files.manifest, table, task)
     todo = [
         Job(settings, table, labels, task, files.features, fold, seed, folder, device)
         for seed in settings["seeds"]
@@ -103,6 +80,22 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     write_curves(list(results.values()), files.curves)
     write_json(files.card, card(settings, claims, table, task, device, results))
     return rows
+
+
+def _check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
+    """Values that cannot work stop an experiment before any of its folds is trained."""
+    name = f"models.{settings['model']}"
+    plugins.build(module.Config, settings["config"], name)
+    training = plugins.build(Training, settings["training"], f"{name}.training")
+    if _is_classical(module):
+        if settings["training"]:
+            raise SerError(f"{settings['model']} is not trained by the loop", f"{name}.training", "Remove it")
+        if settings["selection"] != "last":
+            where = f"experiments.{settings['experiment']}.selection"
+            raise SerError(f"{settings['model']} chooses its hyper-parameters itself", where, "Remove it")
+    elif getattr(module, "FIXED_LENGTH", False) and training.frames is None:
+        mend = "Set the frames of an utterance; papers.md 4.1: 768"
+        raise SerError(f"{settings['model']} needs inputs of one length", f"{name}.training.frames", mend)
 
 
 def device_of(setting: str) -> str:
@@ -128,8 +121,8 @@ def _task(files: Files) -> Task:
 
 def _fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
     models = Path(__file__).parents[1] / "models"
-    shared = [*sorted(models.glob("_*.py")), *sorted(Path(__file__).parent.glob("*.py"))]
-    sources = [models / f"{settings['model']}.py", *shared]
+    code = [models / f"{settings['model']}.py", *sorted(models.glob("_*.py"))]
+    code += [*sorted(Path(__file__).parent.glob("*.py")), Path(metrics.__file__)]  # metrics decide the selection on dev
     contents = {name: Store(path).content for name, path in files.features.items()}
     pretrained = Path(settings["config"].get("pretrained") or "")
     weights = sorted(p for p in pretrained.glob("*") if p.is_file()) if pretrained.name else []
@@ -141,7 +134,7 @@ def _fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
         [_version(m) for m in ("numpy", "scikit-learn", "torch")],
         files.folds.read_bytes(),
         *[p.read_bytes() for p in labels],
-        *[p.read_bytes() for p in (*sources, *weights)],
+        *[p.read_bytes() for p in (*code, *weights)],
     )
 
 
@@ -163,7 +156,7 @@ def _work(todo: list[Job], total: int, execution: Mapping[str, Any]) -> None:
     if done:
         print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
     n = min(workers(execution, todo[0].device), len(todo))
-    backend, threads = execution.get("backend", "loky"), execution.get("threads", 1)
+    backend, threads = execution.get("backend", "loky"), int(todo[0].settings.get("threads", 1))
     bar = tqdm(total=total, initial=done, desc=label, unit="fold", disable=None)
     if n == 1:
         for job in todo:
@@ -197,37 +190,6 @@ def _run_job(job: Job, threads: int) -> None:
     shutil.rmtree(job.folder / job.name, ignore_errors=True)
 
 
-def _parts(job: Job) -> tuple[Examples, Examples | None, Inputs]:
-    """Training and dev examples, and test inputs without labels."""
-    train = _examples(job, job.fold.train, "train")
-    if job.settings["control"] == "shuffled_labels":
-        shuffled = np.random.default_rng(seed_of(job.seed, job.fold.name, "shuffled")).permutation(len(train))
-        labels = (
-            train.labels[shuffled] if isinstance(train.labels, np.ndarray) else _shuffle_rows(train.labels, shuffled)
-        )
-        train = replace(train, labels=labels)
-    dev = _examples(job, job.fold.dev, "dev") if job.fold.dev else None
-    return train, dev, _examples(job, job.fold.test, "test").unlabelled()
-
-
-def _examples(job: Job, ids: tuple[str, ...], part: str) -> Examples:
-    rows = job.table.set_index("utterance").loc[list(ids)]
-    stores = {name: Store(path) for name, path in job.features.items()}
-    if job.task.kind == "classification":
-        classes = class_indices(list(rows["emotion"]), job.task.outputs, f"{job.name}, {part}")
-        return Examples(ids, tuple(rows["speaker"]), stores, (), classes)
-    labels = [job.labels[u] for u in ids]
-    unlabelled = [u for u, label in zip(ids, labels, strict=True) if np.isnan(label).any()]
-    if unlabelled and part != "test":
-        raise SerError(f"recording {unlabelled[0]} has no labels but is in the {part} part", job.name)
-    return Examples(ids, tuple(rows["speaker"]), stores, tuple(map(len, labels)), labels)
-
-
-def _shuffle_rows(labels: Sequence[np.ndarray], shuffled: np.ndarray) -> list[np.ndarray]:
-    """Each recording gets another one's labels, repeated or cut to its own number of rows."""
-    return [np.resize(labels[j], labels[i].shape) for i, j in enumerate(shuffled)]
-
-
 def _rows(job: Job, result: Result) -> pd.DataFrame:
     test = job.table.set_index("utterance").loc[list(job.fold.test)].reset_index()
     if isinstance(result.scores, np.ndarray):
@@ -236,26 +198,13 @@ def _rows(job: Job, result: Result) -> pd.DataFrame:
     return continuous_rows(test, job.fold.name, job.seed, result.scores, truth, job.task)
 
 
-def _continuous_labels(folder: Path, table: pd.DataFrame, task: Task) -> dict[str, np.ndarray]:
-    """utterance -> (rows, D) from the manifest folder's labels.csv, NaN where the corpus gives none (test labels that
-    the organisers keep); empty for classification."""
-    if task.kind == "classification":
-        return {}
-    found = pd.read_csv(folder / "labels.csv", dtype={"utterance": str})
-    columns = list(task.outputs)
-    labels = {str(u): part[columns].to_numpy(dtype=np.float32) for u, part in found.groupby("utterance", sort=False)}
-    for row in table[~table["utterance"].isin(list(labels))].itertuples():
-        labels[row.utterance] = np.full((round(row.duration / FRAME_SECONDS), len(columns)), np.nan, dtype=np.float32)
-    return labels
-
-
 def _is_classical(module: types.ModuleType) -> bool:
     return hasattr(module.Model, "fit")
 
 
 def _classical(job: Job, module: types.ModuleType) -> Result:
     """scikit-learn style: ``Model(config, task, seed).fit(train, dev) -> history``, ``.scores(inputs) -> (n, K)``."""
-    train, dev, test = _parts(job)
+    train, dev, test = parts(job)
     config = plugins.build(module.Config, job.settings["config"], f"models.{job.settings['model']}")
     model = module.Model(config, job.task, seed_of(job.seed, job.fold.name))
     history = model.fit(train, dev)
@@ -271,7 +220,7 @@ def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, guards nothing here
-    train, dev, test = _parts(job)
+    train, dev, test = parts(job)
     settings = job.settings
     config = plugins.build(module.Config, settings["config"], f"models.{settings['model']}")
     training = plugins.build(Training, settings["training"], f"models.{settings['model']}.training")
@@ -291,7 +240,7 @@ def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
     parameters = sum(p.numel() for p in loop.model.parameters())
     notes = {"parameters": parameters, "best_step": loop.progress.best_step, **getattr(loop.model, "notes", {})}
     if settings["selection"] == "test_oracle":
-        truth = np.asarray(_examples(job, job.fold.test, "test").labels)
+        truth = np.asarray(examples(job, job.fold.test, "test").labels)
         return Result(_oracle(loop.snapshots, truth), history, notes)
     return Result(loop.predict(test), history, notes)
 

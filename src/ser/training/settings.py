@@ -42,5 +42,12 @@ class Training:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}")
-        if self.lr <= 0:
-            raise ValueError(f"lr must be positive, not {self.lr}")
+        if not 0 <= self.time_share <= 1:
+            raise ValueError(f"time_share is a share of the utterance, from 0 to 1, not {self.time_share}")
+        if self.lr <= 0 or (self.clip is not None and self.clip <= 0):
+            raise ValueError(f"lr and clip must be positive, not {self.lr} and {self.clip}")
+        for name in ("weight_decay", "frequency_masks", "frequency_width", "time_masks", "time_width"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas are from 0 to below 1, not {self.betas}")
