@@ -11,7 +11,7 @@ from ser.core.layout import Layout
 def main() -> None:
     path, study = sys.argv[1:]
     folder = Layout(study).data / "settings"
-    files = params.settings(path)  # every check, before anything is touched
+    files = params.settings(path, study)  # every check, before anything is touched
     shutil.rmtree(folder, ignore_errors=True)
     params.write(files, folder)
     print(f"settings: {len(files)} files from {path}")

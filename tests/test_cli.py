@@ -30,7 +30,11 @@ def test_corpora_lists_each_with_its_licence(place, capsys):
         assert name in out
     assert "CC BY-NC-SA 4.0" in out
     cli.main(["corpora", "iemocap"])
-    assert "ser link iemocap" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "ser link iemocap" in out
+    assert "share numbers only" in out
+    cli.main(["corpora", "emodb"])
+    assert "may be shared" in capsys.readouterr().out
 
 
 def test_an_unknown_corpus_names_the_nearest(place, capsys):
@@ -59,3 +63,12 @@ def test_link_then_corpora_says_so(place, capsys):
     capsys.readouterr()
     cli.main(["corpora"])
     assert "linked" in capsys.readouterr().out
+
+
+def test_spaces_in_lists_do_not_count(monkeypatch):
+    from ser import study
+
+    given = []
+    monkeypatch.setattr(study, "new", lambda *arguments: given.extend(arguments[:3]))
+    cli.main(["study", "new", "mine", "--corpora", " emodb, ravdess ,", "--experiments", "svm-*, cnns*"])
+    assert given == ["mine", ["emodb", "ravdess"], ["svm-*", "cnns*"]]

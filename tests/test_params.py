@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,7 +60,22 @@ def test_every_shipped_study_is_valid(path):
         ("statistics:", "statistcs:", r"unknown key 'statistcs'.*'statistics'"),
         ("bands: 40", "band: 40", r"unknown key of logmel 'band'.*'bands'"),
         ("corpora: #", "corpora: [ #", r"not valid YAML.*line"),
-        ("study: demo", "other: demo", r"unknown key 'other'|missing key 'study'"),
+        ("study: demo", "other: demo", r"unknown key 'other' .*line 5, key other\)"),
+        ("study: demo", "# no name", r"missing key 'study' \(\S+params.yaml\)\. Keys: study"),
+        ("audio: #", "audio: null\nextra: #", r"unknown key 'extra' .*line \d+, key extra\)"),
+        ("jobs: 0", "jobs: many", r"expected int, got 'many' .*key run.jobs\)"),
+        ("jobs: 0", "jobs: -1", r"jobs must not be negative, got -1.*key run\)"),
+        ("jobs: 0", "threads: 0", r"threads must be at least 1, got 0.*key run\)"),
+        ("draws: 2000", "draws: -5", r"draws must not be negative.*key statistics\)"),
+        ("draws: 2000", "confidence: 95.0", r"confidence is a share between 0 and 1, not 95.0"),
+        ("emodb: {rate: 16000}", "emodb: {rate: 16}", r"rate is in Hz and at least 8000.*key audio.emodb\)"),
+        (", plot: scatter", "", r"missing key 'plot'.*key experiments.majority-sewa-partitions\)\. Write plot: conf"),
+        (", feature2: is10", "", r"missing key 'feature2'.*the same name as feature"),
+        ("size: demo}", "seeds: [1, 2, 1]}", r"a seed stands twice in \[1, 2, 1\].*emodb-loso.seeds"),
+        ("size: demo}", "paper: fusion_convbert.tables.table_5}", r"key experiments.majority-emodb-loso.paper"),
+        ("scaling: train", "C: fast", r"expected a list, got 'fast' .*key models.svm.C\)"),
+        ("dense: 64", "dense: wide", r"expected int, got 'wide' .*line \d+, key models.cnns.dense\)"),
+        ("config: {scaling: per_speaker}", "config: {scaling: 3}", r"3 is not one of .*loso.config.scaling"),
     ],
 )
 def test_a_wrong_key_is_one_line_with_file_line_key_and_mend(edited, old, new, message):
@@ -82,3 +100,74 @@ def test_a_models_value_reaches_its_experiments_and_no_other(edited):
 def test_folds_of_another_corpus_are_refused(edited):
     with pytest.raises(SerError, match="are of corpus 'ravdess', not 'emodb'"):
         params.settings(edited("folds: emodb-loso, feature", "folds: ravdess-actors, feature"))
+
+
+@pytest.mark.parametrize("block", ["corpora", "experiments"])
+def test_an_empty_block_is_named(tmp_path, block):
+    data = {**params.load(ROOT / "params.yaml"), block: {}}
+    (tmp_path / "params.yaml").write_text(json.dumps(data))
+    with pytest.raises(SerError, match=rf"at least one entry in {block} .*line 1, key {block}\)"):
+        params.settings(tmp_path / "params.yaml")
+
+
+def test_bytes_that_are_not_utf8_are_one_line(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"study: demo\nroot: .\n# M\xfcnchen\n")
+    with pytest.raises(SerError, match=r"not UTF-8: byte 0xfc \(.*, line 3\)"):
+        params.settings(path)
+
+
+class TestPlace:
+    """The graph passes PARAMS and STUDY of the params.yaml beside it: a copy that was not adapted must not run."""
+
+    @pytest.fixture
+    def write(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+        def write(path: str, **values: str) -> str:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(json.dumps({**params.load(ROOT / "params.yaml"), **values}))
+            return path
+
+        return write
+
+    def test_the_demo_and_a_whole_study_pass(self, write):
+        assert params.settings(write("params.yaml"), "demo")
+        mine = "studies/mine/params.yaml"
+        assert params.settings(write(mine, study="mine", params=mine, root="../.."), "mine")
+
+    def test_a_copy_that_forgets_params_is_told_what_to_set(self, write):
+        with pytest.raises(SerError, match=r"key study\)\. In .* set params: studies/mine/params.yaml"):
+            params.settings(write("params.yaml"), "mine")
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            ({"study": "demo"}, r"study is 'demo' in the folder of 'mine' .*Set study: mine"),
+            ({"params": "params.yaml"}, r"params is 'params.yaml', but .*Set params: studies/mine/params.yaml"),
+            ({"root": "."}, r"root is '.', but .*Set root: \W[.]{2}/[.]{2}\W"),
+        ],
+    )
+    def test_a_study_whose_keys_are_another_ones(self, write, wrong, message):
+        mine = "studies/mine/params.yaml"
+        values = {"study": "mine", "params": mine, "root": "../..", **wrong}
+        with pytest.raises(SerError, match=message):
+            params.settings(write(mine, **values), values["study"])
+
+    def test_the_demos_root_is_here(self, write):
+        with pytest.raises(SerError, match=r'Set root: "[.]"'):
+            params.settings(write("params.yaml", root="../.."), "demo")
+
+
+def test_size_is_a_label_of_results_only_and_threads_can_change_sums():
+    files = params.settings(ROOT / "params.yaml")
+    assert "size" not in files["train/svm-emodb-loso"]
+    assert files["evaluate/svm-emodb-loso"]["size"] == "demo"
+    assert files["train/svm-emodb-loso"]["threads"] == 1
+
+
+def test_checking_values_of_models_imports_no_torch():
+    code = f"import sys; from ser import params; params.settings({str(ROOT / 'params.yaml')!r}); print(sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "'ser.params'" in out
+    assert "'torch'" not in out

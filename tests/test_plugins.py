@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from ser.core import plugins
-from ser.core.errors import SerError
+from ser.core.errors import SerError, door
+from ser.core.workers import workers
 
 
 @dataclass(frozen=True)
@@ -70,3 +73,60 @@ def test_keys_read_from_source_are_the_dataclass_fields(kind):
 def test_an_unknown_plugin_names_the_nearest():
     with pytest.raises(SerError, match="Did you mean 'svm'"):
         plugins.load("models", "smv")
+
+
+@pytest.mark.parametrize("kind", list(plugins.KINDS))
+def test_types_read_from_source_convert_the_defaults(kind):
+    import dataclasses
+
+    for name in plugins.names(kind):
+        for field in dataclasses.fields(getattr(plugins.load(kind, name), plugins.KINDS[kind])):
+            if field.default is not dataclasses.MISSING:
+                plugins.check_values(kind, name, {field.name: field.default}, name)
+
+
+def test_types_read_from_source_refuse_as_build_does():
+    with pytest.raises(SerError, match=r"expected float, got 'b' \(models.svm.C\[1\]\)"):
+        plugins.check_values("models", "svm", {"C": [1, "b"]}, "models.svm")
+    with pytest.raises(SerError, match=r"expected float, got 'x' \(m.lr_rest\)"):
+        plugins.check_values("models", "fusion_convbert", {"lr_rest": "x"}, "m")
+    plugins.check_values("models", "fusion_convbert", {"lr_rest": None, "cnn_activation": "any"}, "m")  # alias: left
+
+
+def test_an_error_crosses_processes_whole():
+    error = pickle.loads(pickle.dumps(SerError("wrong", "a.b", "Did you mean 'c'?")))
+    assert str(error) == "wrong (a.b). Did you mean 'c'?"
+    assert (error.what, error.where, error.mend) == ("wrong", "a.b", "Did you mean 'c'?")
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (lambda: Path("/nowhere/x").read_text(), "error: No such file or directory (/nowhere/x).\n"),
+        (lambda: b"a\xff".decode(), "error: text that is not UTF-8: byte 0xff at 1 (invalid start byte). Save"),
+    ],
+    ids=["file", "bytes"],
+)
+def test_files_that_cannot_be_read_are_one_line(capsys, fault, line):
+    with pytest.raises(SystemExit):
+        door(fault)
+    error = capsys.readouterr().err
+    assert error.startswith(line)
+    assert error.count("\n") == 1
+
+
+def test_an_os_error_without_a_file_stays_a_traceback():
+    def fault() -> None:
+        raise OSError("no socket")
+
+    with pytest.raises(OSError, match="no socket"):
+        door(fault)
+
+
+def test_a_negative_number_of_workers_blames_who_said_it(monkeypatch):
+    monkeypatch.setenv("SER_JOBS", "-1")
+    with pytest.raises(SerError, match="SER_JOBS is '-1'"):
+        workers({"jobs": 2})
+    monkeypatch.delenv("SER_JOBS")
+    with pytest.raises(SerError, match=r"run\.jobs"):
+        workers({"jobs": -1})

@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument(
         "--source", choices=("real", "synthetic"), help="default: real where the corpus is here, else as in the base"
     )
+    new.add_argument("--csv", help="your own table (columns file, speaker, emotion), for --corpora table")
     new.set_defaults(run=_study_new)
     status = studies.add_parser("status", help="what `dvc repro` would rerun, and why, in words")
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
@@ -78,11 +79,13 @@ def _link(corpus: str, path: Path) -> None:
 def _study_new(options: argparse.Namespace) -> None:
     from ser import study
 
-    print(
-        study.new(
-            options.name, options.corpora.split(","), options.experiments.split(","), options.base, options.source
-        )
-    )
+    corpora, patterns = _names(options.corpora), _names(options.experiments)
+    print(study.new(options.name, corpora, patterns, options.base, options.source, options.csv))
+
+
+def _names(text: str) -> list[str]:
+    """Parts of a comma-separated list; spaces around them do not count."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _study_status(options: argparse.Namespace) -> None:

@@ -13,136 +13,57 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from ser.blocks import Audio, Corpus, Experiment, Study
 from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import write_json
+from ser.yamlfile import line_of, load
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
-@dataclass(frozen=True)
-class Run:
-    """How the study runs. `device` and `precision` change numbers and are part of every experiment's settings; `jobs`,
-    `backend` and `threads` only change how long it takes."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA when there is one
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 autocast on CUDA, float32 on CPU
-    jobs: int = 0  # workers of a stage; 0: one a core. SER_JOBS overrides it
-    backend: str = "loky"  # joblib backend; a cluster engine registers its own
-    threads: int = 1  # threads of one worker (ours: 1, so that sums are the same on every machine)
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Bootstrap of the metrics."""
-
-    draws: int = 2000  # ours: the Monte-Carlo error of a 95 % bound is then well under one point
-    confidence: float = 0.95
-
-
-@dataclass(frozen=True)
-class Corpus:
-    source: Literal["real", "synthetic"]
-    synthetic: dict = field(default_factory=dict)  # sizes, seed, difficulty of the look-alike
-    reader: dict = field(default_factory=dict)  # options of the reader
-
-
-@dataclass(frozen=True)
-class Audio:
-    rate: int = 16000  # Hz
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One experiment: a model on a corpus under a protocol, all its folds and seeds."""
-
-    model: str
-    corpus: str
-    folds: str  # a key of folds
-    feature: str  # the feature <corpus>-<feature>
-    feature2: str  # a second input; the same name again when there is one input only
-    plot: Literal["confusion_normalized", "scatter"] = "confusion_normalized"
-    seeds: tuple[int, ...] = (1,)
-    selection: Literal["dev", "last", "test_oracle"] = (
-        "last"  # test_oracle imitates selection on test; labelled as biased
-    )
-    control: Literal["none", "shuffled_labels"] = "none"  # shuffled_labels: training labels permuted, a leak detector
-    size: Literal["paper", "reduced", "demo"] = "reduced"
-    paper: str = ""  # the published row this experiment answers to
-    config: dict = field(default_factory=dict)  # values of the model that differ in this experiment
-    training: dict = field(default_factory=dict)  # values of its training that differ in this experiment
-
-
-@dataclass(frozen=True)
-class Study:
-    """The whole of params.yaml."""
-
-    study: str
-    root: str
-    params: str
-    data: Literal["synthetic", "real", "mixed"]  # what the corpora are: stands in the titles of plots
-    corpora: dict[str, Any]
-    audio: dict[str, Any]
-    features: dict[str, Any]
-    folds: dict[str, Any]
-    models: dict[str, Any]
-    experiments: dict[str, Any]
-    run: Run = Run()
-    statistics: Statistics = Statistics()
-
-
-def load(path: str | Path) -> dict[str, Any]:
-    """params.yaml as plain data (YAML 1.2, as DVC reads it). Raises `SerError` with the line of a syntax error."""
-    from ruamel.yaml import YAML, YAMLError
-
-    path = Path(path)
-    if not path.exists():
-        raise SerError("no such file", path, "Run this from the repository root")
-    try:
-        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise SerError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where) from error
-    if not isinstance(data, Mapping):
-        raise SerError("expected a mapping", path)
-    return dict(data)
-
-
-def line_of(path: str | Path, key: str) -> int | None:
-    """Line of a dotted key in a YAML file (for error messages)."""
-    from ruamel.yaml import YAML
-
-    node: Any = YAML().load(Path(path).read_text(encoding="utf-8"))
-    line = None
-    for part in key.split("."):
-        part = part.split("[")[0]
-        if not isinstance(node, Mapping) or part not in node:
-            break
-        line = node.lc.key(part)[0] + 1  # type: ignore[attr-defined]
-        node = node[part]
-    return line
-
-
-def settings(path: str | Path) -> dict[str, Any]:
+def settings(path: str | Path, study: str | None = None) -> dict[str, Any]:
     """All settings files of a study, as ``{"train/svm-emodb-loso": {...}, ...}``, after every check.
 
-    Raises `SerError` naming file, line, key and the nearest known key.
+    `study` is the name the graph was called with: the file must be that study's own. Raises `SerError` naming file,
+    line, key and the nearest known key.
     """
+    data = load(path)
     try:
-        return _Checker(load(path)).all()
+        if study is not None:
+            _check_place(data, Path(path), study)
+        return _Checker(data).all()
     except SerError as error:
-        key = re.search(r"\(([\w.\[\]-]+)\)\.", str(error))
-        line = line_of(path, key.group(1)) if key else None
-        if key is None or line is None:
+        if not error.where:
+            raise SerError(error.what, path, error.mend) from None
+        line = line_of(path, error.where)
+        if line is None:
             raise
-        raise SerError(
-            str(error).replace(f"({key.group(1)})", f"({path}, line {line}, key {key.group(1)})", 1)
-        ) from None
+        raise SerError(error.what, f"{path}, line {line}, key {error.where}", error.mend) from None
+
+
+def _check_place(data: Mapping[str, Any], path: Path, study: str) -> None:
+    """`study`, `params` and `root` fit the place of the file: the graph beside a copied params.yaml takes them from the
+    copy, and would run another study's values, or write over its results, where they were forgotten.
+    """
+    own, file = data.get("study"), path.as_posix()
+    if own != study:
+        mend = f"In studies/{study}/params.yaml set params: studies/{study}/params.yaml"
+        raise SerError(f"study {study!r} is run with the values of study {own!r}", "study", mend)
+    if data.get("params") != file:
+        raise SerError(f"params is {data.get('params')!r}, but this file is {file}", "params", f"Set params: {file}")
+    root = "."
+    if len(path.parts) == 3 and path.parts[0] == "studies":
+        root = "../.."
+        if study != path.parts[1]:
+            raise SerError(
+                f"study is {study!r} in the folder of {path.parts[1]!r}", "study", f"Set study: {path.parts[1]}"
+            )
+    if len(path.parts) in (1, 3) and data.get("root") != root:
+        raise SerError(f"root is {data.get('root')!r}, but this is {file}", "root", f'Set root: "{root}"')
 
 
 def write(files: dict[str, Any], folder: str | Path) -> None:
@@ -153,11 +74,13 @@ def write(files: dict[str, Any], folder: str | Path) -> None:
 
 class _Checker:
     def __init__(self, data: dict[str, Any]) -> None:
-        self.study = plugins.build(Study, data, "params")
+        self.study = plugins.build(Study, data, "")
         self.files: dict[str, Any] = {}
 
     def all(self) -> dict[str, Any]:
         for block in ("corpora", "audio", "features", "folds", "models", "experiments"):
+            if not getattr(self.study, block) and block in ("corpora", "experiments"):
+                raise SerError(f"a study needs at least one entry in {block}", block, "`ser study new` makes them")
             for name in getattr(self.study, block):
                 if not NAME.fullmatch(str(name)):
                     raise SerError(
@@ -182,10 +105,8 @@ class _Checker:
         return self.files
 
     def plugin_keys(self, kind: str, name: str, values: Mapping[str, Any], where: str) -> None:
-        """Names of keys from the plugin's source; values too, except of models, as those would import torch."""
-        known = plugins.keys(kind, name)
-        for key in values:
-            plugins.check_name(str(key), known, f"key of {name}", f"{where}.{key}")
+        """Keys and types of values from the plugin's source; its own checks too, except of models (torch)."""
+        plugins.check_values(kind, name, values, where)
         if kind != "models":
             plugins.build(getattr(plugins.load(kind, name), plugins.KINDS[kind]), values, where)
 
@@ -276,6 +197,9 @@ class _Checker:
             plugins.check_name(value, self.study.features, "feature of this study", f"{where}.{slot}")
         if not item.seeds:
             raise SerError("an experiment needs at least one seed", f"{where}.seeds")
+        if len(set(item.seeds)) < len(item.seeds):
+            raise SerError(f"a seed stands twice in {list(item.seeds)}", f"{where}.seeds", "Keep each once")
+        self.paper(item.paper, f"{where}.paper")
         config, training = self.model(item.model)
         self.plugin_keys("models", item.model, item.config, f"{where}.config")
         self.training_keys(item.training, f"{where}.training")
@@ -287,7 +211,6 @@ class _Checker:
             "selection": item.selection,
             "seeds": list(item.seeds),
             "control": item.control,
-            "size": item.size,
         }
         self.files[f"train/{name}"] = {
             **shared,
@@ -297,13 +220,24 @@ class _Checker:
             "training": {**training, **item.training},
             "device": self.study.run.device,
             "precision": self.study.run.precision,
+            "threads": self.study.run.threads,
         }
         self.files[f"evaluate/{name}"] = {
             **shared,
+            "size": item.size,
             "protocol": folds["protocol"],
             "paper": item.paper,
             **dataclasses.asdict(self.study.statistics),
         }
+
+    @staticmethod
+    def paper(key: str, where: str) -> None:
+        from ser.evaluation.report import published
+
+        try:
+            published(key)
+        except SerError as error:
+            raise SerError(error.what, where, error.mend) from error
 
     @staticmethod
     def structure(block: Any, where: str, required: tuple[str, ...]) -> dict[str, Any]:

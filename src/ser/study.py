@@ -12,7 +12,8 @@ from typing import Any
 from ser import params
 from ser.core import plugins
 from ser.core.errors import SerError
-from ser.core.files import replacing
+from ser.core.files import read_json, replacing
+from ser.core.layout import Layout
 from ser.corpora._overview import state
 
 STUDIES = Path("studies")
@@ -28,10 +29,15 @@ def folder(name: str) -> Path:
 
 
 def new(
-    name: str, corpora: Sequence[str], patterns: Sequence[str], base: str = "demo", source: str | None = None
+    name: str,
+    corpora: Sequence[str],
+    patterns: Sequence[str],
+    base: str = "demo",
+    source: str | None = None,
+    csv: str | None = None,
 ) -> str:
     """Makes studies/<name>: a copy of dvc.yaml, and of the base's params.yaml only what these corpora and experiments
-    need.
+    need. `csv` is a user's own table, whose blocks are made from what it holds.
 
     Raises `SerError` when the study exists, a corpus is not in the base, or no experiment is left.
     """
@@ -46,16 +52,13 @@ def new(
         raise SerError("this study exists already", target, "Choose another name, or edit its params.yaml")
     yaml = YAML()
     yaml.width = 200
-    data = yaml.load((folder(base) / "params.yaml").read_text(encoding="utf-8"))
-    for corpus in corpora:
-        plugins.check_name(corpus, data["corpora"], f"corpus of study {base}", "--corpora")
-    _filter(data, set(corpora), patterns)
-    if not data["experiments"]:
-        raise SerError(
-            f"no experiment of study {base} matches {','.join(patterns)} on {','.join(corpora)}", "ser study new"
-        )
+    origin = folder(base) / "params.yaml"
+    params.load(origin)  # a fault of the file is told in one line
+    data = yaml.load(origin.read_text(encoding="utf-8"))
+    _take(data, corpora, patterns, base, csv, yaml)
     for corpus, block in data["corpora"].items():
-        block["source"] = source or ("real" if state(corpus) in ("here", "linked") else block["source"])
+        own = corpus == "table"  # lies where its CSV is
+        block["source"] = source or ("real" if own or state(corpus) in ("here", "linked") else block["source"])
         if block["source"] == "real":
             block.pop("synthetic", None)
     kinds = {block["source"] for block in data["corpora"].values()}
@@ -64,19 +67,52 @@ def new(
     data.yaml_set_start_comment(
         f"Study {name}: dvc repro {target.as_posix()}/dvc.yaml\nMade from study {base} by ser study new; edit freely.\n"
     )
-    target.mkdir(parents=True)
-    with replacing(target / "params.yaml") as temporary, temporary.open("w", encoding="utf-8") as file:
-        yaml.dump(data, file)
-    shutil.copyfile("dvc.yaml", target / "dvc.yaml")
-    try:
-        params.settings(target / "params.yaml")
-    except SerError:
-        shutil.rmtree(target)
-        raise
+    _write(target, data, yaml)
     sources = ", ".join(f"{c} ({b['source']})" for c, b in data["corpora"].items())
     return (
         f"{target}: {sources}; {len(data['experiments'])} experiments\nRun it: dvc repro {target.as_posix()}/dvc.yaml"
     )
+
+
+def _write(target: Path, data: Any, yaml: Any) -> None:
+    """The study's folder, or none at all when its params.yaml does not pass the checks."""
+    target.mkdir(parents=True)
+    try:
+        with replacing(target / "params.yaml") as temporary, temporary.open("w", encoding="utf-8") as file:
+            yaml.dump(data, file)
+        shutil.copyfile("dvc.yaml", target / "dvc.yaml")
+        params.settings(target / "params.yaml", target.name)
+    except BaseException:
+        shutil.rmtree(target)
+        raise
+
+
+def _take(data: Any, corpora: Sequence[str], patterns: Sequence[str], base: str, csv: str | None, yaml: Any) -> None:
+    """Leaves in `data`, the base's params.yaml, what these corpora and patterns need; adds the blocks of a CSV."""
+    if not corpora:
+        raise SerError("no corpus is named", "--corpora", "Name some, such as emodb,ravdess; `ser corpora` lists them")
+    for corpus in corpora:
+        plugins.check_name(corpus, plugins.names("corpora"), "corpus", "--corpora")
+    if csv and "table" not in corpora:
+        raise SerError("a CSV is the corpus table", "--csv", "Add table to --corpora")
+    if "table" in corpora and (csv or "table" not in data["corpora"]):
+        from ser import _table_blocks
+
+        _table_blocks.add(data, _table_blocks.blocks(csv, yaml))
+    for corpus in corpora:
+        if corpus not in data["corpora"]:
+            known = ", ".join(data["corpora"])
+            mend = f"It has {known}; give a --base that has {corpus}, or add its blocks to the base's params.yaml"
+            raise SerError(f"study {base} has no corpus {corpus}", "--corpora", mend)
+    having = {e["corpus"]: None for e in data["experiments"].values()}
+    if not having.keys() & set(corpora):
+        mend = f"Corpora with experiments there: {', '.join(having)}"
+        raise SerError(f"study {base} has no experiment on {', '.join(corpora)}", "--corpora", mend)
+    names = [n for n, e in data["experiments"].items() if e["corpus"] in corpora]
+    _filter(data, set(corpora), patterns)
+    if not data["experiments"]:
+        what = f"no experiment on {', '.join(corpora)} matches {', '.join(patterns)}"
+        raise SerError(what, "--experiments", f"There are {', '.join(names)}")
 
 
 def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
@@ -105,21 +141,46 @@ def status(name: str) -> str:
 
     file = (folder(name) / "dvc.yaml").as_posix()
     with Repo() as repo:
-        changed = repo.status(targets=[file])
         graph = repo.index.graph
         stages = {s.addressing: s for s in graph.nodes if s.path_in_repo == file}
+        if not Path(file).with_suffix(".lock").exists():
+            return f"study {name} never ran: {len(stages)} stages would run"
+        changed = repo.status(targets=[file])
         direct = {_short(a): _reasons(r) for a, r in changed.items() if a in stages or _short(a) in map(_short, stages)}
         follow = set()
         for address, stage in stages.items():
             if _short(address) not in direct and any(_short(d.addressing) in direct for d in _ancestors(graph, stage)):
                 follow.add(_short(address))
+    corpora = _changed_corpora(name, file)
     if not direct:
-        return f"study {name}: up to date, dvc repro would run nothing ({len(stages)} stages)"
+        up = f"study {name}: up to date, dvc repro would run nothing ({len(stages)} stages)"
+        return "\n".join([up, *corpora])
     lines = [f"study {name}: {len(direct)} of {len(stages)} stages would run"]
-    lines += [f"  {stage}: {'; '.join(reasons)}" for stage, reasons in direct.items()]
+    lines += [f"  {', '.join(same)}: {reason}" for reason, same in _grouped(direct).items()]
     if follow:
         lines.append(f"and after them, if their outputs change: {', '.join(sorted(follow))}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *corpora])
+
+
+def _grouped(direct: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Reasons in words -> the stages they hold for."""
+    groups: dict[str, list[str]] = {}
+    for stage, reasons in direct.items():
+        groups.setdefault("; ".join(reasons), []).append(stage)
+    return groups
+
+
+def _changed_corpora(name: str, file: str) -> list[str]:
+    """A line for each corpus whose original files changed since its receipt: DVC does not watch them."""
+    from ser.corpora._shared.location import changed
+
+    prefix = "" if name == "demo" else f"{file}:"
+    receipts = sorted(Layout(name).receipt("x").parent.glob("*.json"))
+    return [
+        f"the files of {path.stem} changed since it was read; take them over: dvc repro -f {prefix}download@{path.stem}"
+        for path in receipts
+        if changed(read_json(path))
+    ]
 
 
 def _ancestors(graph: Any, stage: Any) -> set[Any]:

@@ -5,12 +5,12 @@ words.
 from __future__ import annotations
 
 import dataclasses
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from ser import audio
@@ -19,6 +19,7 @@ from ser.core.errors import SerError
 from ser.core.files import write_json
 from ser.corpora import Card, Utterance
 from ser.corpora._shared.check import check_counts
+from ser.corpora._shared.read import ID
 
 if TYPE_CHECKING:
     from ser.corpora._shared.location import Location
@@ -37,7 +38,9 @@ _FROM_READER = (
     "text_id",
     "labels",
 )
-_ID = re.compile(r"\w[\w.+-]*")
+STEP = 0.1  # seconds between two labels (papers.md 1.5): models count rows, not times
+_TOLERANCE = 0.001  # seconds a label may lie off its place; ours: files round times to milliseconds
+_OVERHANG = 1.0  # seconds labels may outlast the audio; ours: annotation tools end on their own clock
 
 
 def write(corpus: str, location: Location, config: Any, folder: Path, jobs: int) -> str:
@@ -48,22 +51,24 @@ def write(corpus: str, location: Location, config: Any, folder: Path, jobs: int)
     Returns a summary line. The folder appears whole or not at all.
     """
     module = plugins.load("corpora", corpus)
-    card = module.expected(config) if hasattr(module, "expected") else module.CARD
+    card = _card(module, config)
     table = build(corpus, location.root, config, location.synthetic, jobs)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     manifest.write(table, partial / "utterances.csv")
-    write_json(partial / "card.json", {"corpus": corpus, "task": module.CARD.task, "outputs": _outputs(card, table)})
+    write_json(partial / "card.json", {"corpus": corpus, "task": card.task, "outputs": _outputs(card, table)})
     speakers, minutes = table["speaker"].nunique(), table["duration"].sum() / 60
     summary = [f"{corpus}: {len(table)} utterances, {speakers} speakers, {minutes:.1f} min"]
-    if module.CARD.task == "continuous":
-        labels = _labels(module, location.root, table)
+    if hasattr(module, "incomplete") and not location.synthetic:
+        summary += [f"incomplete subset {subset}" for subset in module.incomplete(table["file"])]
+    if card.task == "continuous":
+        labels = _labels(module, config, card.dimensions, location.root, table)
         labels.to_csv(partial / "labels.csv", index=False, lineterminator="\n")
         summary.append(f"labels of {labels['utterance'].nunique()} recordings")
     if hasattr(module, "words"):
         words = _words(module, location.root, config)
         words.to_csv(partial / "words.csv", index=False, lineterminator="\n", float_format="%.4f")
-        summary.append(f"{len(words)} aligned words in {words['utterance'].nunique()} utterances")
+        summary.append(f"{len(words)} aligned words in {words['utterance'].nunique()} of {len(table)} utterances")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial.rename(folder)
@@ -101,8 +106,12 @@ def build(
     ]
     table = pd.DataFrame(rows, columns=list(manifest.COLUMNS)).astype({"start": float, "end": float})
     if not synthetic:
-        check_counts(module.expected(config) if hasattr(module, "expected") else module.CARD, table, root)
+        check_counts(_card(module, config), table, root)
     return table
+
+
+def _card(module: Any, config: Any) -> Card:
+    return module.expected(config) if hasattr(module, "expected") else module.CARD
 
 
 def _outputs(card: Card, table: pd.DataFrame) -> list[str]:
@@ -113,18 +122,37 @@ def _outputs(card: Card, table: pd.DataFrame) -> list[str]:
     return [c for c in card.classes if c in found] or sorted(found)
 
 
-def _labels(module: Any, root: Path, table: pd.DataFrame) -> pd.DataFrame:
+def _labels(module: Any, config: Any, dimensions: Sequence[str], root: Path, table: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for row in table[table["labels"] != ""].itertuples():
-        times, values = module.read_labels(root / row.labels)
-        if not len(times):
-            raise SerError("a label file without rows", root / row.labels)
-        part = pd.DataFrame(values, columns=list(module.CARD.dimensions))
+        times, values = module.read_labels(root / row.labels, config)
+        _check_times(times, row.duration, root / row.labels)
+        part = pd.DataFrame(values, columns=list(dimensions))
         part.insert(0, "row", range(len(part)))
         part.insert(0, "utterance", row.utterance)
         parts.append(part)
-    columns = ["utterance", "row", *module.CARD.dimensions]
+    columns = ["utterance", "row", *dimensions]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _check_times(times: np.ndarray, duration: float, path: Path) -> None:
+    """Later stages take row k for the label at k * STEP, so the times (T,) must be that grid. Fewer rows than the audio
+    lasts are fine.
+    """
+    mend = f"Write one label every {STEP} s, from the start of the audio"
+    if not -_TOLERANCE <= times[0] <= STEP + _TOLERANCE:
+        raise SerError(f"the labels start at {times[0]:g} s (row 1), not within the first {STEP} s", path, mend)
+    expected = times[0] + STEP * np.arange(len(times))
+    wrong = np.flatnonzero(np.abs(times - expected) > _TOLERANCE + 1e-9)  # 1e-9: rounding of the sums
+    if wrong.size:
+        k = wrong[0]
+        raise SerError(f"label row {k + 1} is at {times[k]:g} s, expected {expected[k]:g} s", path, mend)
+    if times[-1] > duration + _OVERHANG:
+        raise SerError(
+            f"the labels last to {times[-1]:g} s (row {len(times)}), their audio {duration:g} s",
+            path,
+            "Check that they are this recording's",
+        )
 
 
 def _words(module: Any, root: Path, config: Any) -> pd.DataFrame:
@@ -136,7 +164,7 @@ def _words(module: Any, root: Path, config: Any) -> pd.DataFrame:
 def _check_ids(utterances: Sequence[Utterance], root: Path) -> None:
     previous = ""
     for utterance in utterances:
-        if not _ID.fullmatch(utterance.id):
+        if not ID.fullmatch(utterance.id):
             raise SerError(
                 f"utterance id {utterance.id!r} is not safe in a CSV or a file name",
                 root,

@@ -47,6 +47,12 @@ def test_card_is_complete(name: str) -> None:
     assert bool(card.dimensions) == (card.task == "continuous")
 
 
+def test_options_leave_a_card_of_the_same_corpus(name: str) -> None:
+    module = plugins.load("corpora", name)
+    made = module.expected(module.Config()) if hasattr(module, "expected") else module.CARD
+    assert (made.name, made.task, made.dimensions) == (name, module.CARD.task, module.CARD.dimensions)
+
+
 def test_counts_of_the_card_add_up(name: str) -> None:
     card: Card = plugins.load("corpora", name).CARD
     if card.counts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 
 from ser.core import plugins
 from ser.core.errors import SerError
-from ser.corpora import MARKER, _source
+from ser.corpora import MARKER, _overview, _source
+from ser.corpora._shared import location as _location
 from ser.corpora._shared.location import Location
 from ser.corpora._shared.location import receipt as receipt_of
+from tests import corpus_trees as trees
 
 SMALL = {"speakers": 1, "per_cell": 1}
 
@@ -82,6 +86,13 @@ def test_a_dangling_link_names_its_target(raw: Path, tmp_path: Path) -> None:
         _source.ensure("emodb", "real")
 
 
+def test_a_file_in_the_place_of_a_corpus(raw: Path) -> None:
+    raw.mkdir()
+    (raw / "emodb").write_text("an archive, say")
+    with pytest.raises(SerError, match=r"EMO-DB .* must be a folder.*raw/emodb\).*ser link emodb PATH"):
+        _source.ensure("emodb", "real")
+
+
 def test_a_table_lies_where_its_csv_is(raw: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     csv = tmp_path / "mine" / "all.csv"
@@ -113,8 +124,94 @@ def test_receipt_counts_visible_files_and_follows_links(raw: Path, tmp_path: Pat
         "files": 2,
         "bytes": 8,
     }
-    (tmp_path / "elsewhere" / "a.wav").write_bytes(b"123456")
-    assert receipt_of(Location(root, False), "emodb")["digest"] != receipt["digest"]
+
+
+@pytest.fixture
+def small(raw: Path) -> Path:
+    """A corpus of a file of 10 and one of 4 bytes."""
+    (raw / "emodb").mkdir(parents=True)
+    (raw / "emodb" / "a.wav").write_bytes(b"0123456789")
+    (raw / "emodb" / "b.txt").write_bytes(b"0123")
+    return raw / "emodb"
+
+
+def edit(path: Path, data: bytes, mtime_ns: int | None = None) -> None:
+    """Other contents, with the time of change it had unless one is given."""
+    mtime_ns = path.stat().st_mtime_ns if mtime_ns is None else mtime_ns
+    path.write_bytes(data)
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+
+
+def test_receipt_sees_contents_and_not_times(small: Path) -> None:
+    receipt = receipt_of(Location(small, False), "emodb")
+    edit(small / "a.wav", b"0123456789", mtime_ns=1)
+    assert receipt_of(Location(small, False), "emodb") == receipt
+    assert not _location.changed(receipt)
+    edit(small / "a.wav", b"012345678X")
+    assert _location.changed(receipt)
+    assert _location.found(receipt).root == small  # number and bytes only: quick
+    edit(small / "a.wav", b"0123456789")
+    assert not _location.changed(receipt)
+    (small / "a.wav").rename(small / "c.wav")
+    assert _location.changed(receipt)
+
+
+def test_receipt_of_a_large_corpus_sees_times_of_large_files(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_location, "WHOLE", 13)
+    monkeypatch.setattr(_location, "SMALL", 4)
+    receipt = receipt_of(Location(small, False), "emodb")
+    before = (small / "a.wav").stat().st_mtime_ns
+    edit(small / "a.wav", b"012345678X")
+    assert not _location.changed(receipt)  # what the limit costs
+    edit(small / "a.wav", b"0123456789", mtime_ns=before + 1)
+    assert _location.changed(receipt)
+    edit(small / "a.wav", b"0123456789", mtime_ns=before)
+    edit(small / "b.txt", b"012X")
+    assert _location.changed(receipt)
+
+
+def test_a_corpus_that_changed_is_not_found(small: Path) -> None:
+    receipt = receipt_of(Location(small, True), "emodb")
+    assert _location.found(receipt) == Location(small, True)
+    (small / "new.wav").write_bytes(b"")
+    with pytest.raises(SerError, match=r"corpus emodb changed since it was checked: 3 files.*-f download@emodb"):
+        _location.found(receipt)
+    (small / "new.wav").unlink()
+    edit(small / "b.txt", b"01234")
+    with pytest.raises(SerError, match=r"15 bytes, then 2 files of 14 bytes"):
+        _location.found(receipt)
+    shutil.rmtree(small)
+    assert _location.changed(receipt)
+    with pytest.raises(SerError, match="no longer here"):
+        _location.found(receipt)
+
+
+def test_a_corpus_around_the_project_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (small / "project").mkdir()
+    monkeypatch.chdir(small / "project")
+    with pytest.raises(SerError, match="holds this whole project"):
+        receipt_of(Location(small, False), "emodb")
+
+
+def test_link_deletes_the_receipts_of_what_lay_there(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    receipts = [trees.write(tmp_path / f"data/{s}/corpora/{c}.json", "{}") for s in "ab" for c in ("emodb", "sewa")]
+    with pytest.raises(SerError):
+        _overview.link("emodb", tmp_path / "none")
+    assert all(r.exists() for r in receipts)
+    _overview.link("emodb", trees.emodb(tmp_path / "mine"))
+    assert [r.stem for r in receipts if r.exists()] == ["sewa", "sewa"]
+
+
+def test_link_of_a_table_asks_for_its_csv(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SerError, match=r"Write a table\.csv"):
+        _overview.link("table", tmp_path / "mine")
+    trees.write(tmp_path / "mine/table.csv", "file,speaker,labels\n")  # continuous: the study names its dimensions
+    _overview.link("table", tmp_path / "mine")
+    assert (raw / "table").resolve() == (tmp_path / "mine").resolve()
 
 
 def test_receipt_keeps_clear_of_the_settings_it_is_stored_with(raw: Path) -> None:

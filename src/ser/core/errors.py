@@ -13,31 +13,42 @@ class SerError(Exception):
     """
 
     def __init__(self, what: str, where: object = None, mend: str | None = None) -> None:
+        self.what, self.mend = what, mend
+        self.where = None if where is None else str(where)
         text = " ".join(str(what).split()).rstrip(".")
-        if where is not None:
-            text += f" ({where})"
+        if self.where:
+            text += f" ({self.where})"
         text += "."
         if mend:
-            text += " " + " ".join(mend.split()).rstrip(".") + "."
+            sentence = " ".join(mend.split()).rstrip(".")
+            text += f" {sentence}" + ("" if sentence.endswith(("?", "!")) else ".")
         super().__init__(text)
 
-    def __reduce__(self):  # crosses process boundaries with its final text
-        return _rebuild, (str(self),)
-
-
-def _rebuild(text: str) -> SerError:
-    error = SerError.__new__(SerError)
-    Exception.__init__(error, text)
-    return error
+    def __reduce__(self):  # crosses process boundaries
+        return SerError, (self.what, self.where, self.mend)
 
 
 def door(function: Callable[[], object]) -> None:
-    """Runs a stage or a command; a `SerError` becomes one line on stderr and exit status 1."""
+    """Runs a stage or a command; a fault a user can mend becomes one line on stderr and exit status 1.
+
+    Beside `SerError` these are files that cannot be read or written, and text that is not UTF-8.
+    """
     try:
         function()
     except SerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _stop(error)
+    except UnicodeDecodeError as error:
+        what = f"text that is not UTF-8: byte {error.object[error.start]:#04x} at {error.start} ({error.reason})"
+        _stop(SerError(what, None, "Save the file as UTF-8"))
+    except OSError as error:
+        if error.filename is None:  # no file, so nothing a user could look at: a fault of ours
+            raise
+        _stop(SerError(error.strerror or type(error).__name__, error.filename))
     except KeyboardInterrupt:
         print("stopped; finished work is kept, the same command continues", file=sys.stderr)
         sys.exit(130)
+
+
+def _stop(error: SerError) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)

@@ -62,18 +62,40 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def keys(kind: str, name: str) -> list[str]:
     """Field names of a plugin's parameters, read from its source: checking params.yaml imports no torch."""
+    return list(_annotations(kind, name))
+
+
+def check_values(kind: str, name: str, values: Mapping[str, Any], where: str) -> None:
+    """Types of a plugin's values from the annotations in its source, as `keys` does; values of an annotation that is
+    not built of `_TYPES` are left for `build`. Raises `SerError` that names the key."""
+    annotations = _annotations(kind, name)
+    for key, value in values.items():
+        check_name(str(key), annotations, f"key of {name}", f"{where}.{key}")
+        code = compile(ast.Expression(annotations[key]), f"{name}.{key}", "eval")
+        try:
+            hint = eval(code, {"__builtins__": {}}, _TYPES)  # an annotation of our own source
+        except (NameError, AttributeError, TypeError):
+            continue
+        _convert(value, hint, f"{where}.{key}")
+
+
+_TYPES = {t.__name__: t for t in (int, float, str, bool, tuple, dict)} | {"Literal": typing.Literal, "Any": Any}
+
+
+def _annotations(kind: str, name: str) -> dict[str, ast.expr]:
+    """Field names of a plugin's dataclass and their annotations, in the order of the source."""
     check_name(name, names(kind), f"{kind.split('.')[-1]} plugin")
     tree = ast.parse((path(kind) / f"{name}.py").read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == KINDS[kind]:
-            return [
-                s.target.id
+            return {
+                s.target.id: s.annotation
                 for s in node.body
                 if isinstance(s, ast.AnnAssign)
                 and isinstance(s.target, ast.Name)
                 and "ClassVar" not in ast.dump(s.annotation)
-            ]
-    return []
+            }
+    return {}
 
 
 def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
@@ -81,23 +103,26 @@ def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
 
     Unknown keys, missing keys and values of the wrong type raise `SerError` that names the key and the nearest known
     one. Lists become tuples, ints become floats where a float is asked for, nested dataclasses are built from nested
-    mappings."""
+    mappings. `where` is the dotted key of the block, empty at the top; a field's metadata may hold the `mend` of its
+    absence."""
+    prefix = f"{where}." if where else ""
     values = {} if values is None else values
     if not isinstance(values, Mapping):
         raise SerError(f"expected a mapping, got {values!r}", where)
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in values:
-        check_name(str(key), fields, "key", f"{where}.{key}")
+        check_name(str(key), fields, "key", f"{prefix}{key}")
     missing = [
         n
         for n, f in fields.items()
         if n not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise SerError(f"missing key {missing[0]!r}", where, f"Keys: {', '.join(fields)}")
+        mend = fields[missing[0]].metadata.get("mend", f"Keys: {', '.join(fields)}")
+        raise SerError(f"missing key {missing[0]!r}", where, mend)
     try:
-        return cls(**{k: _convert(v, hints[k], f"{where}.{k}") for k, v in values.items()})
+        return cls(**{k: _convert(v, hints[k], f"{prefix}{k}") for k, v in values.items()})
     except ValueError as error:
         raise SerError(str(error), where) from error
 

@@ -15,14 +15,15 @@ def workers(run: Mapping[str, Any] | None = None, device: str = "cpu") -> int:
     Raises `SerError` when either is not a number of workers.
     """
     asked = os.environ.get("SER_JOBS")
+    mend = "Give a number of workers, such as SER_JOBS=2, or 0 for one a core"
     try:
         jobs = int(asked) if asked else int((run or {}).get("jobs", 0))
     except ValueError:
-        raise SerError(
-            f"SER_JOBS is {asked!r}", "environment", "Give a number of workers, such as SER_JOBS=2"
-        ) from None
+        raise SerError(f"SER_JOBS is {asked!r}", "environment", mend) from None
+    if jobs < 0 and asked:
+        raise SerError(f"SER_JOBS is {asked!r}", "environment", mend)
     if jobs < 0:
-        raise SerError(f"a negative number of workers: {jobs}", "run.jobs")
+        raise SerError(f"a negative number of workers: {jobs}", "run.jobs", "Write 0 for one a core")
     if jobs:
         return jobs
     if device == "cuda":

@@ -5,15 +5,19 @@
 ``Config``
     frozen dataclass of the reader's options; every one has ``rates`` (rates in Hz its files may have, empty: any) and
     ``assume_rate`` (Hz, instead of what the headers say);
-``expected(config)`` (only where options change the counts)
-    the card with the counts that a complete copy has under these options;
+``expected(config)`` (only where options change them)
+    the card with the task, outputs and counts that a complete copy has under these options;
 ``download(root, config)``
     fetches the original archives into `root` (checksums, resume, progress), or raises `SerError` with the exact steps
     for a corpus behind a licence;
 ``utterances(root, config)``
     yields one `Utterance` a labelled piece of audio, sorted by id, reading the corpus's original on-disk layout;
 ``words(root, utterances)`` (only where the corpus has word alignments)
-    yields ``(utterance id, [Word, ...])``.
+    yields ``(utterance id, [Word, ...])``;
+``read_labels(path, config)`` (only where the task may be continuous)
+    times (rows,) in seconds and values (rows, D) of one label file;
+``incomplete(files)`` (only where parts of a corpus are read)
+    which of its subsets lack utterances.
 
 The look-alikes in `ser.corpora.synthetic` write the same layouts, so both go through the same readers.
 """

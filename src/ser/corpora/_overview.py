@@ -58,6 +58,9 @@ def card(name: str) -> str:
         if card.utterances and card.speakers
         else "",
         "counts": counts,
+        "sharing": "its audio may be shared"
+        if card.shareable
+        else "its audio stays on this machine: share numbers only",
         "here": state(name),
         "to get it": card.steps,
     }
@@ -79,14 +82,18 @@ def card(name: str) -> str:
 def link(corpus: str, path: Path) -> str:
     """Makes data/raw/<corpus> a symbolic link to `path`, after a look whether the corpus's reader finds anything there.
 
+    Receipts of what lay there before are deleted, so that the next `dvc repro` checks the corpus anew.
     Raises `SerError` when the folder is missing, is not that corpus, or something else already lies under that name.
     """
     module = plugins.load("corpora", corpus)
     path = path.expanduser().resolve()
     if not path.is_dir():
         raise SerError("no such folder", path, "Give the folder the original archive unpacks to")
-    first = next(iter(module.utterances(path, module.Config())), None)
-    if first is None:
+    if module.CARD.access == "own":  # which of its columns count, the study's options tell later
+        there = (path / module.Config().csv).is_file()
+    else:
+        there = next(iter(module.utterances(path, module.Config())), None) is not None
+    if not there:
         raise SerError(f"no {module.CARD.title} here", path, module.CARD.steps)
     place = raw_folder() / corpus
     if place.is_symlink():
@@ -95,4 +102,6 @@ def link(corpus: str, path: Path) -> str:
         raise SerError("something lies here already", place, "Move it away, then link again")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(path, target_is_directory=True)
+    for receipt in Path("data").glob(f"*/corpora/{corpus}.json"):
+        receipt.unlink()
     return f"{place} -> {path}\nUse it: ser study new NAME --corpora {corpus}, or corpora.{corpus}.source: real"

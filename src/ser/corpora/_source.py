@@ -53,6 +53,9 @@ def _real_root(module: Any, config: Any) -> Path:
     if root.is_symlink() and not root.exists():
         mend = f"Mount it, or link again: ser link {card.name} PATH"
         raise SerError(f"the link to {card.title} leads to {os.readlink(root)}, which is not there", root, mend)
+    if root.exists() and not root.is_dir():
+        mend = f"Move it away, unpack it elsewhere and run: ser link {card.name} PATH"
+        raise SerError(f"{card.title} must be a folder, and this is a file", root, mend)
     here = root.is_dir() and bool(_read.visible(root.iterdir()))
     if card.access == "download":
         ours = not root.is_symlink() and any([*root.glob(".*.done"), *root.glob(f".*{_read.PART}")])

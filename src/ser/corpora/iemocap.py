@@ -137,7 +137,7 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
 
 
 def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, list[Word]]]:
-    """Words of every turn that has a `.wdseg`; the others are left out (see `alignment_coverage`)."""
+    """Words of every turn that has a `.wdseg`; the others are left out."""
     for utterance in utterances:
         wav = Path(root) / utterance.file
         path = wav.parents[2] / "ForcedAlignment" / wav.parent.name / f"{wav.stem}.wdseg"

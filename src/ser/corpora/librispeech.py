@@ -87,7 +87,7 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
 
 
 def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, list[Word]]]:
-    """Words of every utterance that has an alignment beside it; the others are left out (see `alignment_coverage`)."""
+    """Words of every utterance that has an alignment beside it; the others are left out."""
     read: Path | None = None
     table: dict[str, list[Word]] = {}
     for utterance in utterances:
@@ -101,9 +101,9 @@ def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, li
             yield utterance.id, _alignment.textgrid(grid)
 
 
-def incomplete(utterances: Iterable[Utterance]) -> list[str]:
-    """One line a subset that has fewer utterances than a complete copy: worth showing, not a fault."""
-    found = Counter(Path(u.file).parts[-4] for u in utterances)
+def incomplete(files: Iterable[str]) -> list[str]:
+    """The subsets of these utterances' files that are not whole, with their counts: worth showing, not a fault."""
+    found = Counter(Path(file).parts[-4] for file in files)
     return [
         f"{subset}: {n} of {_SUBSETS[subset][0]} utterances"
         for subset, n in sorted(found.items())

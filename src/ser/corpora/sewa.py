@@ -88,25 +88,24 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
 
 
 def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, list[Word]]]:
-    """Words of every recording that has a segmentation; the others are left out (see `alignment_coverage`)."""
+    """Words of every recording that has a segmentation; the others are left out."""
     for utterance in utterances:
         path = Path(root) / "segmentation" / f"{utterance.id}.csv"
         if path.exists():
             yield utterance.id, _alignment.segmentation(path)
 
 
-def read_labels(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray, np.ndarray]:
     """Times (T,) in seconds and gold standard (T, 3) arousal, valence, liking in [-1, 1] of `labels/<id>.csv`.
 
     Rows are ``'name';time;arousal;valence;liking``, also without the name; a header and ``,`` between fields are found.
-    There may be fewer rows than the audio lasts: the caller compares. Raises `SerError` naming the line.
+    There may be fewer rows than the audio lasts: the caller compares, and checks the times. Raises `SerError` naming
+    the line.
     """
     rows = [numbers for numbers, _ in _rows(Path(path), 4, 1)]
     if not rows:
         raise SerError("no labels in the file", path)
     table = np.asarray(rows, dtype=np.float64)
-    if (steps := np.flatnonzero(np.diff(table[:, 0]) <= 0)).size:
-        raise SerError(f"times do not grow after {table[steps[0], 0]} s", path)
     return table[:, 0], table[:, 1:]
 
 

@@ -2,17 +2,23 @@
 
 Columns: file and speaker, and emotion or labels (a file of continuous labels); optional utterance, start, end (seconds
 or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id, sex. audformat's names do as well.
-Files count from the corpus's root. Without a column utterance the id is the file's path, joined by ``-``, and start.
+Files count from the corpus's root. Without a column utterance the id is the file's path, joined by ``-``, and start;
+what is not safe in an id becomes ``_``.
+
+A file of labels is a CSV too: a header, a column time (0.1 s apart, from the utterance's start), one a dimension.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from ser.core.errors import SerError
 from ser.core.plugins import nearest
@@ -40,6 +46,10 @@ _PARTITIONS = {
     "test": "test",
     "": "",
 }
+_MENDS = {  # of a row or a table without it
+    "emotion": "For continuous labels, name their columns in params.yaml: corpora.table.reader.dimensions",
+    "labels": "With corpora.table.reader.dimensions every utterance needs a file of labels",
+}
 _SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else is left open
 CARD = Card(
     name="table",
@@ -50,7 +60,7 @@ CARD = Card(
     language="",
     task="classification",
     access="own",
-    steps="Write a table.csv with columns file, speaker, emotion into the folder of the audio, and run: "
+    steps="Write a table.csv with columns file, speaker, emotion (or labels) into the folder of the audio, and run: "
     "ser link table PATH (PATH holds table.csv)",
 )
 
@@ -58,13 +68,31 @@ CARD = Card(
 @dataclass(frozen=True)
 class Config:
     """`csv` is the table, below data/raw/table or a path of its own with the audio beside it; `classes` the emotions
-    to keep, in report order (empty: all).
+    to keep, in report order (empty: all); `dimensions` the columns of the label files (empty: the task is to tell
+    emotions).
     """
 
     csv: str = "table.csv"
     classes: tuple[str, ...] = ()
+    dimensions: tuple[str, ...] = ()
     rates: tuple[int, ...] = ()
     assume_rate: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.classes and self.dimensions:
+            raise ValueError("classes and dimensions cannot both be given: emotions are told, or labels followed")
+        taken = {"time", "utterance", "row"}  # columns of the tables the labels go to
+        for i, name in enumerate(self.dimensions):
+            if name.lower() in taken or not _read.ID.fullmatch(name):
+                raise ValueError(f"dimensions[{i}]: {name!r} stands twice, is taken or is no plain name")
+            taken.add(name.lower())
+
+
+def expected(config: Config) -> Card:
+    """The card with the task that these options make of the table."""
+    if not config.dimensions:
+        return CARD
+    return dataclasses.replace(CARD, task="continuous", dimensions=config.dimensions)
 
 
 def download(root: Path, config: Config = Config()) -> None:
@@ -79,7 +107,7 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
     if not path.is_file():
         raise SerError("no table of the corpus", path, CARD.steps)
     found: dict[str, tuple[int, Utterance]] = {}
-    for number, row in _rows(path):
+    for number, row in _rows(path, "labels" if config.dimensions else "emotion"):
         utterance = _utterance(row, root, f"{path}:{number}")
         if utterance.id in found:
             raise SerError(
@@ -95,44 +123,70 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
     yield from sorted(kept, key=lambda u: u.id)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray, np.ndarray]:
+    """Times (T,) in seconds and values (T, D) in the order of `config.dimensions`; other columns are left out.
+
+    Raises `SerError` naming the line.
+    """
+    path = Path(path)
+    fields = _fields(path)
+    _, head = next(fields, (1, []))
+    names = [h.lower() for h in head]
+    for name in ("time", *config.dimensions):
+        if names.count(name.lower()) != 1:
+            fault = f"{'two columns' if name.lower() in names else 'no column'} {name!r}"
+            raise SerError(fault, f"{path}:1", f"Columns there: {', '.join(head) or 'none'}")
+    places = [names.index(name.lower()) for name in ("time", *config.dimensions)]
+    rows = [[_read.seconds(row[i], path, number) for i in places] for number, row in fields]
+    if not rows:
+        raise SerError("no labels in the file", path)
+    table = np.asarray(rows, dtype=np.float64)
+    return table[:, 0], table[:, 1:]
+
+
+def _rows(path: Path, target: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and values by column; every row has a `file`, a `speaker` and the `target`, emotion or labels."""
+    fields = _fields(path)
+    columns = [_ALIASES.get(c.lower(), c.lower()) for c in next(fields, (1, []))[1]]
+    _check_columns(columns, path, target)
+    for number, values in fields:
+        row = dict(zip(columns, values, strict=True))
+        for needed in ("file", "speaker", target):
+            if not row[needed]:
+                raise SerError(f"empty {needed}", f"{path}:{number}", _MENDS.get(needed))
+        yield number, row
+
+
+def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields, stripped, of the header and of every row that is not blank."""
     text = _read.text(path)
-    head = text.split("\n", 1)[0]
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=";" if ";" in head and "," not in head else ",", strict=True
-    )
+    head = text.lstrip().split("\n", 1)[0]
+    separator = ";" if ";" in head and "," not in head else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    columns = 0
     try:
-        columns = [_ALIASES.get(c.strip().lower(), c.strip().lower()) for c in next(reader, [])]
-        _check_columns(columns, path)
-        for fields in reader:
-            if not any(f.strip() for f in fields):
+        for row in reader:
+            if not any(f.strip() for f in row):
                 continue
-            if len(fields) != len(columns):
-                raise SerError(f"{len(fields)} fields under {len(columns)} columns", f"{path}:{reader.line_num}")
-            yield reader.line_num, {c: f.strip() for c, f in zip(columns, fields, strict=True)}
+            columns = columns or len(row)
+            if len(row) != columns:
+                raise SerError(f"{len(row)} fields under {columns} columns", f"{path}:{reader.line_num}")
+            yield reader.line_num, [f.strip() for f in row]
     except csv.Error as error:
         raise SerError(f"not a CSV: {error}", f"{path}:{reader.line_num}") from error
 
 
-def _check_columns(columns: list[str], path: Path) -> None:
+def _check_columns(columns: list[str], path: Path, target: str) -> None:
     known = [c for c in columns if c in _COLUMNS]
     if doubled := sorted({c for c in known if known.count(c) > 1}):
         raise SerError(f"two columns {doubled[0]!r}", f"{path}:1", "Keep one of them")
-    for needed in ("file", "speaker"):
+    for needed in ("file", "speaker", target):
         if needed not in known:
-            raise SerError(f"no column {needed!r}", f"{path}:1", f"Columns there: {', '.join(columns) or 'none'}")
-    if "emotion" not in known and "labels" not in known:
-        raise SerError(
-            "no column 'emotion' and no column 'labels'", f"{path}:1", f"Columns there: {', '.join(columns)}"
-        )
+            there = f"Columns there: {', '.join(columns) or 'none'}"
+            raise SerError(f"no column {needed!r}", f"{path}:1", f"{there}. {_MENDS.get(needed, '')}")
 
 
 def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
-    for needed in ("file", "speaker"):
-        if not row[needed]:
-            raise SerError(f"empty {needed}", where)
-    if not (row.get("emotion") or row.get("labels")):
-        raise SerError("neither an emotion nor a file of labels", where)
     file = _inside(row["file"], where)
     labels = _inside(row["labels"], where) if row.get("labels") else ""
     if labels and not (root / labels).is_file():
@@ -141,9 +195,8 @@ def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
     if partition not in _PARTITIONS:
         raise SerError(f"partition {partition!r} is none of train, dev, test", where, nearest(partition, _PARTITIONS))
     start, end = (_time(row.get(c, ""), c, where) for c in ("start", "end"))
-    segment = f"-{round(start * 1000):07d}" if start is not None else ""
     return Utterance(
-        id=row.get("utterance") or str(PurePosixPath(file).with_suffix("")).replace("/", "-") + segment,
+        id=_id(row.get("utterance", ""), file, start, where),
         file=file,
         speaker=row["speaker"],
         start=start,
@@ -153,6 +206,21 @@ def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
         labels=labels,
         **{c: row.get(c, "") for c in _REST},
     )
+
+
+def _id(given: str, file: str, start: float | None, where: str) -> str:
+    """The id given, which must be safe; else one made of file and start, with `_` for every character that is not."""
+    if not given:
+        segment = f"-{round(start * 1000):07d}" if start is not None else ""
+        made = str(PurePosixPath(file).with_suffix("")).replace("/", "-") + segment
+        return re.sub(r"^[.+-]|[^\w.+-]", "_", made)
+    if not _read.ID.fullmatch(given):
+        raise SerError(
+            f"utterance id {given!r} is not safe in a CSV or a file name",
+            where,
+            "Use letters, digits, _ . + - in the column utterance",
+        )
+    return given
 
 
 def _inside(file: str, where: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from pathlib import Path
 
 from ser.core.errors import SerError
-from ser.corpora import Utterance, Word
+from ser.corpora import Word
 from ser.corpora._shared import read as _read
 
 _FRAME = 0.01  # seconds a frame of the Sphinx aligner that made the .wdseg files
@@ -15,15 +14,6 @@ _SILENCE = {"", "sp", "sil", "spn", "<eps>"}  # what aligners write into an inte
 _CHAPTER_LINE = re.compile(r'(\S+) "(.*)" "([^"]*)"')
 _TIER = re.compile(r'class = "(\w+)"\s+name = "((?:[^"]|"")*)"')
 _INTERVAL = re.compile(r'xmin = (\S+)\s+xmax = (\S+)\s+text = "((?:[^"]|"")*)"')
-
-
-def alignment_coverage(aligned: Collection[str], utterances: Collection[Utterance]) -> str:
-    """One line for the user: how many of `utterances` have word times (`aligned`: their ids), and which have not."""
-    missing = [u.id for u in utterances if u.id not in aligned]
-    line = f"{len(utterances) - len(missing)} of {len(utterances)} utterances have word times"
-    if not missing:
-        return line
-    return f"{line}; missing: {', '.join(missing[:3])}{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}"
 
 
 def wdseg(path: Path) -> list[Word]:
@@ -82,7 +72,7 @@ def segmentation(path: Path) -> list[Word]:
         fields = line.split(";", 3)
         if len(fields) != 4:
             raise SerError("expected: segment;start;end;word", f"{path}:{number}")
-        if number == 1 and fields[1].strip().isalpha():
+        if number == 1 and not any(c.isdigit() for c in fields[1] + fields[2]):
             continue  # a header
         start, end = (_read.seconds(f, path, number) for f in fields[1:3])
         if token := fields[3].strip().strip("'\""):

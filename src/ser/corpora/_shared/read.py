@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ser.core.errors import SerError
 from ser.corpora import Card
 
+ID = re.compile(r"\w[\w.+-]*")  # an utterance id that is safe in a CSV, a spreadsheet and a file name
 PART = ".part"  # suffix of everything that a download has not finished
 
 
