@@ -84,8 +84,8 @@ def test_a_wrong_key_is_one_line_with_file_line_key_and_mend(edited, old, new, m
     assert "\n" not in str(caught.value)
 
 
-def test_an_experiments_own_values_win(edited):
-    files = params.settings(edited("scaling: train", "scaling: train"))
+def test_an_experiments_own_values_win():
+    files = params.settings(ROOT / "studies/emodb/params.yaml")
     assert files["train/svm-emodb-loso"]["config"]["scaling"] == "train"
     assert files["train/svm_speaker_scaled-emodb-loso"]["config"]["scaling"] == "per_speaker"
 
