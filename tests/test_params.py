@@ -75,7 +75,7 @@ def test_every_shipped_study_is_valid(path):
         ("size: demo}", "paper: fusion_convbert.tables.table_5}", r"key experiments.majority-emodb-loso.paper"),
         ("scaling: train", "C: fast", r"expected a list, got 'fast' .*key models.svm.C\)"),
         ("dense: 64", "dense: wide", r"expected int, got 'wide' .*line \d+, key models.cnns.dense\)"),
-        ("config: {scaling: per_speaker}", "config: {scaling: 3}", r"3 is not one of .*loso.config.scaling"),
+        ("selection: dev}", "selection: dev, config: {dense: [1]}}", r"expected int, got \[1\] .*config.dense"),
     ],
 )
 def test_a_wrong_key_is_one_line_with_file_line_key_and_mend(edited, old, new, message):
