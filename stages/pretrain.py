@@ -22,9 +22,9 @@ def main() -> None:
         plugins.build(Settings, block["settings"], f"pretraining.{name}"),
         layout.manifest(block["corpus"]) / "utterances.csv",
         found(read_json(layout.receipt(block["corpus"]))).root,
-        layout.data / "pretrained" / name,
-        layout.metrics / "pretraining" / f"{name}.csv",
-        layout.metrics / "pretraining" / f"{name}.png",
+        layout.pretrained(name),
+        layout.metrics / "pretraining" / name / "curve.csv",
+        layout.metrics / "pretraining" / name / "reconstructions.png",
         execution={**layout.settings("run"), "device": block["device"], "precision": block["precision"]},
     )
 

@@ -14,6 +14,7 @@ def main() -> None:
     files = params.settings(path, study)  # every check, before anything is touched
     shutil.rmtree(folder, ignore_errors=True)
     params.write(files, folder)
+    (folder.parent / "none").write_text("Nothing: an input of the experiments that say extra: none\n")
     print(f"settings: {len(files)} files from {path}")
 
 

@@ -51,7 +51,8 @@ def blocks(csv: str | None, yaml: Any) -> Any:
     speakers = len({u.speaker for u in utterances})
     few = speakers < 3  # leaving one out, C could not be chosen on speakers of their own
     folds = KFOLD.format(speakers=speakers) if few else LOSO
-    rest = f"folds: {'table-kfold' if few else 'table-loso'}, feature: is10, feature2: is10, plot: confusion_normalized"
+    inputs = "feature: is10, feature2: is10, extra: none"
+    rest = f"folds: {'table-kfold' if few else 'table-loso'}, {inputs}, plot: confusion_normalized"
     config = ", config: {C: [0.01]}" if few else ""
     text = BLOCKS.format(csv=_quoted(csv or table.Config.csv), folds=folds, rest=rest, config=config)
     return yaml.load(text)

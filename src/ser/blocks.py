@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-# DVC's graph takes these two from the file itself, so they have no default
+# DVC's graph takes these three from the file itself, so they have no default
 PLOT = "Write plot: confusion_normalized for classes, plot: scatter for continuous labels"
+EXTRA = "Write extra: none, or what it also reads: pretrained/<name>, features/<corpus>-<name>"
 FEATURE2 = "Write the second input, or the same name as feature: where there is one input"
 
 
@@ -67,12 +68,15 @@ class Experiment:
     folds: str  # a key of folds
     feature: str  # the feature <corpus>-<feature>
     feature2: str = field(metadata={"mend": FEATURE2})  # a second input, or the same name again
+    extra: str = field(metadata={"mend": EXTRA})  # none | pretrained/<name> | features/<corpus>-<name>, a third input
     plot: Literal["confusion_normalized", "scatter"] = field(metadata={"mend": PLOT})
     seeds: tuple[int, ...] = (1,)
     selection: Literal["dev", "last", "test_oracle"] = (
         "last"  # test_oracle imitates selection on test; labelled as biased
     )
-    control: Literal["none", "shuffled_labels"] = "none"  # shuffled_labels: training labels permuted, a leak detector
+    control: Literal["none", "shuffled_labels", "majority", "length_only", "speaker_only", "leaky_windows"] = (
+        "none"  # what the experiment is run as instead, see CONTRIBUTING.md
+    )
     size: Literal["paper", "reduced", "demo"] = "reduced"
     paper: str = ""  # the published row this experiment answers to
     config: dict = field(default_factory=dict)  # values of the model that differ in this experiment
@@ -91,6 +95,7 @@ class Study:
     audio: dict[str, Any]
     features: dict[str, Any]
     folds: dict[str, Any]
+    pretraining: dict[str, Any]
     models: dict[str, Any]
     experiments: dict[str, Any]
     run: Run = Run()

@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.blocks import Audio, Corpus, Experiment, Study
+from ser.blocks import EXTRA, Audio, Corpus, Experiment, Study
 from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import write_json
+from ser.core.layout import Layout
 from ser.yamlfile import line_of, load
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -78,7 +79,7 @@ class _Checker:
         self.files: dict[str, Any] = {}
 
     def all(self) -> dict[str, Any]:
-        for block in ("corpora", "audio", "features", "folds", "models", "experiments"):
+        for block in ("corpora", "audio", "features", "folds", "pretraining", "models", "experiments"):
             if not getattr(self.study, block) and block in ("corpora", "experiments"):
                 raise SerError(f"a study needs at least one entry in {block}", block, "`ser study new` makes them")
             for name in getattr(self.study, block):
@@ -92,6 +93,7 @@ class _Checker:
         self.audio()
         self.features()
         self.folds()
+        self.pretraining()
         for name in self.study.models:
             self.model(name)
         for name in self.study.experiments:
@@ -164,6 +166,24 @@ class _Checker:
                 "config": config,
             }
 
+    def pretraining(self) -> None:
+        from ser.pretraining.settings import Settings
+
+        for name, block in self.study.pretraining.items():
+            where = f"pretraining.{name}"
+            values = self.structure(block, where, ("corpus", "feature"))
+            plugins.check_name(values["corpus"], self.study.corpora, "corpus of this study", f"{where}.corpus")
+            plugins.check_name(values["feature"], plugins.names("features"), "feature", f"{where}.feature")
+            own = {k: v for k, v in values.items() if k != "corpus"}
+            plugins.build(Settings, own, where)
+            self.plugin_keys("features", values["feature"], own.get("features") or {}, f"{where}.features")
+            self.files[f"pretrain/{name}"] = {
+                "corpus": values["corpus"],
+                "settings": own,
+                "device": self.study.run.device,
+                "precision": self.study.run.precision,
+            }
+
     def model(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         where = f"models.{name}"
         plugins.check_name(name, plugins.names("models"), "model", where)
@@ -199,6 +219,7 @@ class _Checker:
             raise SerError("an experiment needs at least one seed", f"{where}.seeds")
         if len(set(item.seeds)) < len(item.seeds):
             raise SerError(f"a seed stands twice in {list(item.seeds)}", f"{where}.seeds", "Keep each once")
+        inputs, pretrained = self.extra(item, where)
         self.paper(item.paper, f"{where}.paper")
         config, training = self.model(item.model)
         self.plugin_keys("models", item.model, item.config, f"{where}.config")
@@ -215,8 +236,8 @@ class _Checker:
         self.files[f"train/{name}"] = {
             **shared,
             "folds": item.folds,
-            "features": list(dict.fromkeys([item.feature, item.feature2])),
-            "config": {**config, **item.config},
+            "features": inputs,
+            "config": {**config, **item.config, **pretrained},
             "training": {**training, **item.training},
             "device": self.study.run.device,
             "precision": self.study.run.precision,
@@ -229,6 +250,38 @@ class _Checker:
             "paper": item.paper,
             **dataclasses.asdict(self.study.statistics),
         }
+
+    def extra(self, item: Experiment, where: str) -> tuple[list[str], dict[str, str]]:
+        """The names of an experiment's features, and the values of its model that its `extra` gives."""
+        features = list(dict.fromkeys([item.feature, item.feature2]))
+        kind, _, name = item.extra.partition("/")
+        if item.extra == "none":
+            return features, {}
+        if kind == "features":
+            plugins.check_name(name, self.study.features, "feature of this study", f"{where}.extra")
+            if self.study.features[name]["corpus"] != item.corpus:
+                raise SerError(f"feature {name!r} is of another corpus than {item.corpus!r}", f"{where}.extra")
+            return list(dict.fromkeys([*features, name.removeprefix(f"{item.corpus}-")])), {}
+        if kind != "pretrained":
+            raise SerError(f"nothing is known by the name {item.extra!r}", f"{where}.extra", EXTRA)
+        plugins.check_name(name, self.study.pretraining, "pretraining of this study", f"{where}.extra")
+        if "pretrained" not in plugins.keys("models", item.model):
+            raise SerError(f"{item.model} takes no pretrained weights", f"{where}.extra", "Write extra: none")
+        self.same_feature(item, name, f"{where}.extra")
+        return features, {"pretrained": (Layout(self.study.study).pretrained(name)).as_posix()}
+
+    def same_feature(self, item: Experiment, name: str, where: str) -> None:
+        """An encoder reads what it was pretrained on: the feature, and each of its parameters."""
+        theirs, ours = self.study.pretraining[name], self.study.features[f"{item.corpus}-{item.feature}"]
+        own = {k: v for k, v in ours.items() if k not in ("corpus", "feature")}
+        made = []
+        for feature, values in ((ours["feature"], own), (theirs["feature"], theirs.get("features") or {})):
+            module = plugins.load("features", feature)
+            made.append((feature, dataclasses.asdict(plugins.build(module.Feature, values, where))))
+        if made[0] != made[1]:
+            differing = sorted(k for k in made[0][1] if made[0][1].get(k) != made[1][1].get(k)) or ["feature"]
+            what = f"pretraining {name} and feature {item.corpus}-{item.feature} differ in {', '.join(differing)}"
+            raise SerError(what, where, f"Give pretraining.{name}.features the feature's own values")
 
     @staticmethod
     def paper(key: str, where: str) -> None:

@@ -108,7 +108,7 @@ def _take(data: Any, corpora: Sequence[str], patterns: Sequence[str], base: str,
     if not having.keys() & set(corpora):
         mend = f"Corpora with experiments there: {', '.join(having)}"
         raise SerError(f"study {base} has no experiment on {', '.join(corpora)}", "--corpora", mend)
-    names = [n for n, e in data["experiments"].items() if e["corpus"] in corpora]
+    names = [n for n, e in data["experiments"].items() if _needs(data, e) <= set(corpora)]
     _filter(data, set(corpora), patterns)
     if not data["experiments"]:
         what = f"no experiment on {', '.join(corpora)} matches {', '.join(patterns)}"
@@ -120,14 +120,23 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
     for block in ("corpora", "audio"):
         _keep(data[block], lambda name, _: name in corpora)
     _keep(
-        data["experiments"], lambda name, e: e["corpus"] in corpora and any(fnmatch.fnmatch(name, p) for p in patterns)
+        data["experiments"],
+        lambda name, e: _needs(data, e) <= corpora and any(fnmatch.fnmatch(name, p) for p in patterns),
     )
     used = list(data["experiments"].values())
+    extra = {e["extra"] for e in used}
+    _keep(data["pretraining"], lambda name, _: f"pretrained/{name}" in extra)
     _keep(data["folds"], lambda name, _: any(e["folds"] == name for e in used))
     features = {f"{e['corpus']}-{e[slot]}" for e in used for slot in ("feature", "feature2")}
-    _keep(data["features"], lambda name, _: name in features)
+    _keep(data["features"], lambda name, _: name in features or f"features/{name}" in extra)
     _keep(data["audio"], lambda name, _: any(f["corpus"] == name for f in data["features"].values()))
     _keep(data["models"], lambda name, _: any(e["model"] == name for e in used))
+
+
+def _needs(data: Any, experiment: Any) -> set[str]:
+    """The corpora an experiment reads: its own, and that of its pretrained weights."""
+    kind, _, name = experiment["extra"].partition("/")
+    return {experiment["corpus"]} | ({data["pretraining"][name]["corpus"]} if kind == "pretrained" else set())
 
 
 def _keep(block: Any, wanted: Any) -> None:

@@ -12,7 +12,7 @@ from ser.core.errors import SerError
 from ser.core.files import read_json
 from ser.core.store import Store
 from ser.evaluation import predictions
-from ser.models import _mockingjay
+from ser.models.parts import mockingjay
 from ser.models.fusion_convbert import Config
 from ser.training import data
 from ser.training.loop import Loop
@@ -28,9 +28,9 @@ TRAINING = {"epochs": 2, "batch": 8, "lr": 0.01, "frames": 32}
 def pretrained(tmp_path_factory):
     """A folder as pre-training leaves it; its dropout is not what fine-tuning uses."""
     torch.manual_seed(7)
-    config = _mockingjay.Config(input=F, **ENCODER, dropout=0.4, layer_norm_eps=1e-3)
+    config = mockingjay.Config(input=F, **ENCODER, dropout=0.4, layer_norm_eps=1e-3)
     folder = tmp_path_factory.mktemp("pretrained")
-    _mockingjay.save_encoder(folder, _mockingjay.Encoder(config), config, {"steps": 50, "hours": 0.1})
+    mockingjay.save_encoder(folder, mockingjay.Encoder(config), config, {"steps": 50, "hours": 0.1})
     return folder
 
 
@@ -50,7 +50,7 @@ def _examples(where):
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "transformer"])
 def test_the_encoder_has_the_weights_it_was_given(variant, pretrained):
     m = model(variant=variant, pretrained=str(pretrained), allow_random=False, dropout=0.2)
-    _, weights = _mockingjay.load_encoder(pretrained)
+    _, weights = mockingjay.load_encoder(pretrained)
     assert m.encoder.state_dict().keys() == weights.keys()
     assert all(torch.equal(v, weights[k]) for k, v in m.encoder.state_dict().items())
     assert m.notes == {"pretrained": {"kind": "mockingjay", "steps": 50, "hours": 0.1}}

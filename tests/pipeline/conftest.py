@@ -35,15 +35,16 @@ folds:
   emodb-loso: {corpus: emodb, protocol: leave_one_speaker_out, seed: 1}
   emodb-si: {corpus: emodb, protocol: speaker_independent, seed: 1}
   sewa-partitions: {corpus: sewa, protocol: partitions, seed: 1}
+pretraining: {}
 models:
   majority: {}
   svm: {C: [0.01, 0.1]}
   cnns: {channels: [4, 8], pools: [4, 4], dense: 8, training: {epochs: 2, batch: 16, frames: 128}}
 experiments:
-  majority-sewa: {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, plot: scatter}
-  svm-emodb: {model: svm, corpus: emodb, folds: emodb-loso, feature: is09, feature2: is09, plot: confusion_normalized}
+  majority-sewa: {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, extra: none, plot: scatter}
+  svm-emodb: {model: svm, corpus: emodb, folds: emodb-loso, feature: is09, feature2: is09, extra: none, plot: confusion_normalized}
   cnns-emodb:
-    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, selection: dev,
+    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, extra: none, selection: dev,
      plot: confusion_normalized}
 statistics: {draws: 100}
 """

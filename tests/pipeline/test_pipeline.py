@@ -81,7 +81,7 @@ def test_a_changed_feature_value_leaves_other_features_alone(finished, copy_of):
 def test_killed_training_continues_and_ends_with_the_same_bytes(finished, copy_of):
     clone = copy_of(finished)
     wanted = _results(clone)
-    for name in ("predictions/cnns-emodb.csv", "cards/cnns-emodb.json"):
+    for name in ("predictions/cnns-emodb.csv", "cards/cnns-emodb/card.json"):
         (clone.root / "metrics/demo" / name).unlink()
     experiment = clone.root / "checkpoints/demo/cnns-emodb"
     folder = next(experiment.iterdir())
@@ -218,7 +218,7 @@ folds:
   table-loso: {{corpus: table, protocol: leave_one_speaker_out, seed: 1}}
 models: {{svm: {{C: [0.01]}}}}
 experiments:
-  svm-table: {{model: svm, corpus: table, folds: table-loso, feature: is09, feature2: is09, plot: confusion_normalized}}
+  svm-table: {{model: svm, corpus: table, folds: table-loso, feature: is09, feature2: is09, extra: none, plot: confusion_normalized}}
 statistics: {{draws: 50}}
 """
         (clone.root / "params.yaml").write_text(text)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ser.core.errors import SerError
 from ser.core.files import read_json
-from ser.models import _mockingjay as mockingjay
+from ser.models.parts import mockingjay
 from ser.pretraining.convert import convert
 
 H, A, FFN, F = 16, 4, 24, 160

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from ser.core.errors import SerError
-from ser.models import _mockingjay as mockingjay
-from ser.models._mockingjay import Config, Encoder, Head, Masking
+from ser.models.parts import mockingjay
+from ser.models.parts.mockingjay import Config, Encoder, Head, Masking
 
 SMALL = Config(input=6, hidden=16, layers=2, heads=4, ffn=24, init_std=0.2)
 

@@ -13,7 +13,7 @@ import torch
 
 from ser.core import manifest, plugins
 from ser.core.errors import SerError
-from ser.models import _mockingjay as mockingjay
+from ser.models.parts import mockingjay
 from ser.pretraining import data, loop
 from ser.pretraining.run import pretrain
 from ser.pretraining.settings import Settings

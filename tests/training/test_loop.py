@@ -13,6 +13,7 @@ from ser.models import cnns
 from ser.training import checkpoint, data
 from ser.training.loop import Loop
 from ser.training.settings import Training
+from ser.training.windows import Window
 from tests import toy
 
 TASK = data.Task("classification", toy.CLASSES, {"frames": 12}, {"frames": "frame"})
@@ -33,6 +34,10 @@ def examples(tmp_path_factory):
     )
 
 
+def _whole(positions):
+    return [Window(i, None) for i in positions]
+
+
 def _loop(training=TRAINING, folder=None, selection="last"):
     checkpoint.seed_everything(0)
     return Loop(
@@ -44,7 +49,7 @@ def test_it_learns(examples):
     loop = _loop(replace(TRAINING, epochs=15))
     history = loop.fit(examples, None)
     assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
-    scores = loop.predict(examples.unlabelled())
+    scores = loop.predict(examples.unlabelled()).values
     assert (scores.argmax(1) == examples.labels).mean() > 0.8
 
 
@@ -79,7 +84,7 @@ def test_a_killed_training_ends_with_the_same_weights(examples, tmp_path):
 def test_dev_selection_keeps_the_weights_of_the_best_evaluation(examples):
     loop = _loop(selection="dev")
     history = loop.fit(examples, examples)
-    kept = data.macro_recall(examples.labels, loop.predict(examples).argmax(1), 3)
+    kept = data.macro_recall(examples.labels, loop.predict(examples).values.argmax(1), 3)
     assert kept == max(row["dev_score"] for row in history)
 
 
@@ -104,7 +109,7 @@ def test_an_exploding_loss_is_an_error_not_a_number(examples):
 def test_every_utterance_is_in_one_batch_an_epoch(examples):
     for epoch in (0, 1):
         plan = data.order(examples, TRAINING, 1, epoch)
-        assert sorted(i for b in plan for i in b) == list(range(len(examples)))
+        assert sorted(w.utterance for b in plan for w in b) == list(range(len(examples)))
     assert data.order(examples, TRAINING, 1, 0) != data.order(examples, TRAINING, 1, 1)
     assert data.order(examples, TRAINING, 1, 0) == data.order(examples, TRAINING, 1, 0)
 
@@ -113,13 +118,14 @@ def test_buckets_cut_padding(examples):
     lengths = examples.stores["frames"].lengths(examples.utterances)
 
     def padding(training):
-        return sum(max(lengths[b]) * len(b) - sum(lengths[b]) for b in data.order(examples, training, 1, 0))
+        plan = [lengths[[w.utterance for w in b]] for b in data.order(examples, training, 1, 0)]
+        return sum(max(b) * len(b) - sum(b) for b in plan)
 
     assert padding(TRAINING) < 0.5 * padding(replace(TRAINING, bucket=False))
 
 
 def test_padding_and_masks(examples):
-    batch = data.collate(examples, [0, 1, 2], TRAINING, "cpu", None)
+    batch = data.collate(examples, _whole(range(3)), TRAINING, "cpu", None)
     mask, x = batch.mask("frames"), batch.inputs["frames"]
     lengths = examples.stores["frames"].lengths(examples.utterances[:3])
     assert mask.sum(1).tolist() == lengths.tolist()
@@ -133,11 +139,15 @@ def test_long_utterances_are_cropped_at_the_centre_or_at_random(examples):
     longest = int(np.argmax(examples.stores["frames"].lengths(examples.utterances)))
     whole = examples.frames("frames", longest)
     start = (len(whole) - 8) // 2
-    centre = data.collate(examples, [longest], training, "cpu", None).inputs["frames"][0].numpy()
+    centre = data.collate(examples, _whole([longest]), training, "cpu", None).inputs["frames"][0].numpy()
     np.testing.assert_array_equal(centre, whole[start : start + 8])
     starts = set()
     for seed in range(20):
-        x = data.collate(examples, [longest], training, "cpu", np.random.default_rng(seed)).inputs["frames"][0].numpy()
+        x = (
+            data.collate(examples, _whole([longest]), training, "cpu", np.random.default_rng(seed))
+            .inputs["frames"][0]
+            .numpy()
+        )
         starts.add(int(np.flatnonzero((whole == x[0]).all(1))[0]))
     assert len(starts) > 5
     assert max(starts) <= len(whole) - 8
@@ -145,9 +155,9 @@ def test_long_utterances_are_cropped_at_the_centre_or_at_random(examples):
 
 def test_specaugment_masks_only_in_training_and_within_its_widths(examples):
     training = replace(TRAINING, frequency_masks=1, frequency_width=4, time_masks=1, time_width=6, time_share=0.2)
-    plain = data.collate(examples, range(16), training, "cpu", None)
+    plain = data.collate(examples, _whole(range(16)), training, "cpu", None)
     torch.manual_seed(0)
-    masked = data.collate(examples, range(16), training, "cpu", np.random.default_rng(0))
+    masked = data.collate(examples, _whole(range(16)), training, "cpu", np.random.default_rng(0))
     assert not (plain.inputs["frames"][plain.mask("frames")] == 0).any()
     seen = 0
     for x, length in zip(masked.inputs["frames"], masked.lengths["frames"], strict=True):

@@ -10,6 +10,7 @@ from ser.core.errors import SerError
 from ser.core.files import read_json
 from ser.evaluation import predictions
 from ser.training import runner
+from ser.training.fingerprint import fingerprint
 from ser.training.results import Result
 from tests import toy
 
@@ -57,7 +58,11 @@ def test_finished_folds_are_not_trained_again(where, monkeypatch):
 @pytest.mark.parametrize("change", ["settings", "labels", "features", "folds"])
 def test_a_change_never_reuses_an_old_fold(where, tmp_path, change):
     settings = toy.settings("svm")
-    first = runner._fingerprint(settings, where, "cpu")
+
+    def key():
+        return fingerprint(settings, where.manifest, where.folds, where.features, "cpu")
+
+    first = key()
     if change == "settings":
         settings = toy.settings("svm", {"C": [0.5]})
     elif change == "labels":
@@ -67,7 +72,7 @@ def test_a_change_never_reuses_an_old_fold(where, tmp_path, change):
         where = replace(where, features={"vectors": tmp_path / "frames"})
     else:
         where.folds.write_text("\n".join(where.folds.read_text().split("\n")[:-2]) + "\n")
-    assert runner._fingerprint(settings, where, "cpu") != first
+    assert key() != first
 
 
 def test_a_fold_file_changed_by_hand_is_audited_again(where):

@@ -48,7 +48,11 @@ class Layout:
         return self.metrics / "curves" / f"{experiment}.csv"
 
     def card(self, experiment: str) -> Path:
-        return self.metrics / "cards" / f"{experiment}.json"
+        """In a folder of the experiment's own, with windows.csv and figures where there are any."""
+        return self.metrics / "cards" / experiment / "card.json"
+
+    def pretrained(self, name: str) -> Path:
+        return self.data / "pretrained" / name
 
     def plot(self, experiment: str) -> Path:
         return self.metrics / "plots" / f"{experiment}.csv"

@@ -82,6 +82,24 @@ def check_values(kind: str, name: str, values: Mapping[str, Any], where: str) ->
 _TYPES = {t.__name__: t for t in (int, float, str, bool, tuple, dict)} | {"Literal": typing.Literal, "Any": Any}
 
 
+def sources(kind: str, name: str) -> list[Path]:
+    """The source of a plugin and of the shared parts of its kind that it imports, however deep; sorted.
+
+    A result is filed under these: an edit of another model's part leaves it standing."""
+    package, todo, seen = f"ser.{kind}", [path(kind) / f"{name}.py"], set()
+    while todo:
+        file = todo.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package):
+                found = [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
+                files = (path(kind) / f"{m.removeprefix(package).lstrip('.')}.py" for m in found)
+                todo += [f for f in files if f.is_file()]
+    return sorted(seen)
+
+
 def _annotations(kind: str, name: str) -> dict[str, ast.expr]:
     """Field names of a plugin's dataclass and their annotations, in the order of the source."""
     check_name(name, names(kind), f"{kind.split('.')[-1]} plugin")

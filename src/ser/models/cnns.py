@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.models._blocks import ConvBranch, Output, check_branch, frame_feature
+from ser.models.parts.blocks import ConvBranch, Output, check_branch, frame_feature
 from ser.training.data import Batch, Task
 
 

@@ -33,8 +33,8 @@ from torch.nn import functional
 
 from ser.core.errors import SerError
 from ser.core.files import read_json
-from ser.models import _mockingjay
-from ser.models._blocks import (
+from ser.models.parts import mockingjay
+from ser.models.parts.blocks import (
     ACTIVATIONS,
     Activation,
     ConvBranch,
@@ -258,7 +258,7 @@ class Model(nn.Module):
         return groups
 
 
-def build_encoder(config: Config, inputs: int) -> _mockingjay.Encoder:
+def build_encoder(config: Config, inputs: int) -> mockingjay.Encoder:
     """The encoder for `inputs` bands, with pre-trained weights where the variant has them.
 
     Raises `SerError` when `pretrained` is given to `transformer` or missing elsewhere, and when its sizes differ.
@@ -273,7 +273,7 @@ def build_encoder(config: Config, inputs: int) -> _mockingjay.Encoder:
             where,
             "Name its folder, or set allow_random: true, or variant: transformer",
         )
-    own = _mockingjay.Config(
+    own = mockingjay.Config(
         input=inputs,
         hidden=config.hidden,
         layers=config.layers,
@@ -284,8 +284,8 @@ def build_encoder(config: Config, inputs: int) -> _mockingjay.Encoder:
         activation=config.activation,
     )
     if not config.pretrained:
-        return _mockingjay.Encoder(own)
-    theirs, weights = _mockingjay.load_encoder(Path(config.pretrained))
+        return mockingjay.Encoder(own)
+    theirs, weights = mockingjay.load_encoder(Path(config.pretrained))
     for name in ("input", "hidden", "layers", "heads", "ffn", "activation"):
         if getattr(own, name) != getattr(theirs, name):
             raise SerError(
@@ -293,7 +293,7 @@ def build_encoder(config: Config, inputs: int) -> _mockingjay.Encoder:
                 where,
                 "Give models.fusion_convbert its sizes, and the feature it was pre-trained on (input: bands)",
             )
-    encoder = _mockingjay.Encoder(
+    encoder = mockingjay.Encoder(
         dataclasses.replace(theirs, dropout=config.dropout, attention_dropout=config.attention_dropout)
     )
     encoder.load_state_dict(weights)

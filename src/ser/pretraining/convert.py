@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ser.core.errors import SerError, door
 from ser.features.logmel import Feature
-from ser.models._mockingjay import Config, Encoder, check_shapes, save_encoder
+from ser.models.parts.mockingjay import Config, Encoder, check_shapes, save_encoder
 
 _STATES = ("Mockingjay", "Transformer")
 _SETTINGS = (

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from ser.core.errors import SerError
 from ser.core.store import Store, Writer
-from ser.models._mockingjay import Masking, Masks, mask
+from ser.models.parts.mockingjay import Masking, Masks, mask
 from ser.pretraining.settings import Settings
 from ser.training.seeds import seed_of
 

@@ -23,7 +23,7 @@ from ser.core.errors import SerError
 from ser.core.files import digest, replacing, write_json
 from ser.core.store import Store
 from ser.core.workers import workers
-from ser.models import _mockingjay as mockingjay
+from ser.models.parts import mockingjay
 from ser.pretraining import data, plots
 from ser.pretraining.loop import Loop, Pretrainer, Processes, processes
 from ser.pretraining.settings import Settings
@@ -201,8 +201,8 @@ def _fingerprint(settings: Settings, path: Path, about: Mapping[str, Any]) -> st
     names = (
         "pretraining/data",
         "pretraining/loop",
-        "models/_mockingjay",
-        "models/_attention",
+        "models/parts/mockingjay",
+        "models/parts/attention",
         f"features/{settings.feature}",
     )
     sources = [package / f"{name}.py" for name in names]

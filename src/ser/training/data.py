@@ -1,12 +1,13 @@
 """What a model is given: a task, inputs without labels, examples with labels, padded batches with masks.
 
-Letters: B utterances of a batch, T frames (padded), F columns of a feature, K classes, D continuous dimensions.
+Letters: B utterances of a batch, T frames (padded), F columns of a feature, K classes, R label rows,
+D continuous dimensions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,8 +15,10 @@ import numpy as np
 from ser.core.errors import SerError
 from ser.core.store import Store
 from ser.evaluation import metrics
+from ser.training import windows
 from ser.training.seeds import seed_of
 from ser.training.settings import Training
+from ser.training.windows import Window
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +42,8 @@ class Inputs:
     speakers: tuple[str, ...]
     stores: Mapping[str, Store]
     rows: tuple[int, ...]  # continuous tasks: label rows of each utterance, so that a prediction has as many
+    durations: tuple[float, ...] = field(default=(), kw_only=True)  # s
+    windows: tuple[Window, ...] | None = field(default=None, kw_only=True)  # the leak control's; else the settings'
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -59,7 +64,9 @@ class Examples(Inputs):
     labels: np.ndarray | Sequence[np.ndarray]
 
     def unlabelled(self) -> Inputs:
-        return Inputs(self.utterances, self.speakers, self.stores, self.rows)
+        return Inputs(
+            self.utterances, self.speakers, self.stores, self.rows, durations=self.durations, windows=self.windows
+        )
 
 
 @dataclass
@@ -67,7 +74,8 @@ class Batch:
     """B utterances on one device.
 
     inputs: feature -> (B, T, F) for frame features, zero-padded after the valid frames, or (B, F);
-    lengths: frame feature -> (B,) valid frames; labels: (B,) class indices or None.
+    lengths: frame feature -> (B,) valid frames; labels: (B,) class indices, (B, R, D) continuous with NaN where there
+    is none, or None.
     """
 
     inputs: dict[str, torch.Tensor]
@@ -88,56 +96,62 @@ class Batch:
         return torch.arange(x.shape[1], device=x.device)[None, :] < self.lengths[feature][:, None]
 
 
-def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[list[int]]:
-    """Index lists of one epoch's batches: shuffled, and with `bucket` of similar length.
+def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[list[Window]]:
+    """One epoch's batches of windows: shuffled, and with `bucket` of similar length.
 
     Bucketing sorts by length inside pools of 32 batches (ours: long enough to cut padding, short enough to stay
     random)."""
     generator = np.random.default_rng(seed_of(seed, "order", epoch))
-    indices = generator.permutation(len(examples))
-    feature = next((f for f, s in examples.stores.items() if s.card["level"] == "frame"), None)
-    if training.bucket and feature is not None:
-        lengths = examples.stores[feature].lengths(examples.utterances)
+    items = windows.drawn(examples, training)
+    indices = generator.permutation(len(items))
+    if training.bucket:
+        sizes = windows.sizes(examples, items, training)
         pool = 32 * training.batch
         parts = [indices[i : i + pool] for i in range(0, len(indices), pool)]
-        indices = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in parts])
-    batches = [indices[i : i + training.batch].tolist() for i in range(0, len(indices), training.batch)]
+        indices = np.concatenate([p[np.argsort(sizes[p], kind="stable")] for p in parts])
+    batches = [[items[i] for i in indices[j : j + training.batch]] for j in range(0, len(indices), training.batch)]
     return [batches[i] for i in generator.permutation(len(batches))]
 
 
 def collate(
-    examples: Inputs, indices: Sequence[int], training: Training, device: str, crop: np.random.Generator | None
+    examples: Inputs, items: Sequence[Window], training: Training, device: str, crop: np.random.Generator | None
 ) -> Batch:
-    """One padded batch. `crop` draws the start of a random crop of utterances longer than `training.frames`, and says
-    that this is training (SpecAugment is applied); without it the crop is centred and nothing is masked."""
+    """One padded batch. `crop` draws the start of windows that have none, and says that this is training (SpecAugment
+    is applied); without it such a window is centred and nothing is masked. All frame-level inputs are cut alike."""
     import torch
 
+    utterances = [examples.utterances[w.utterance] for w in items]
+    own = windows.lengths(examples)
+    cuts = [windows.cut(int(own[w.utterance]), w.start, training.frames, crop) for w in items]
     inputs, lengths = {}, {}
     for name, store in examples.stores.items():
         if store.card["level"] == "utterance":
-            rows = store.rows([examples.utterances[i] for i in indices])
-            inputs[name] = torch.from_numpy(np.array(rows, dtype=np.float32)).to(device)
+            inputs[name] = torch.from_numpy(np.array(store.rows(utterances), dtype=np.float32)).to(device)
             continue
-        pieces = [_cut(examples.frames(name, i), training.frames, crop) for i in indices]
+        # without `frames` an input keeps its own length, which may differ by a row from the labels'
+        pieces = [store[u][c] if training.frames else store[u] for u, c in zip(utterances, cuts, strict=True)]
         valid = [len(p) for p in pieces]
-        x = torch.zeros(len(pieces), training.frames or max(valid), pieces[0].shape[1])
+        x = torch.zeros(len(pieces), training.frames or max(valid), int(store.card["dim"]))
         for row, piece in zip(x, pieces, strict=True):
             row[: len(piece)] = _augment(
                 torch.from_numpy(np.array(piece, dtype=np.float32)), training, crop is not None
             )
         inputs[name] = x.to(device, non_blocking=True)
         lengths[name] = torch.tensor(valid, device=device)
-    labels = None
-    if isinstance(examples, Examples):
-        labels = torch.as_tensor(np.asarray(examples.labels)[list(indices)], device=device)
-    return Batch(inputs, lengths, labels)
+    labels = _labels(examples, items, cuts, training) if isinstance(examples, Examples) else None
+    return Batch(inputs, lengths, None if labels is None else torch.as_tensor(labels, device=device))
 
 
-def _cut(frames: np.ndarray, length: int | None, crop: np.random.Generator | None) -> np.ndarray:
-    if length is None or len(frames) <= length:
-        return frames
-    start = (len(frames) - length) // 2 if crop is None else int(crop.integers(0, len(frames) - length + 1))
-    return frames[start : start + length]
+def _labels(examples: Examples, items: Sequence[Window], cuts: Sequence[slice], training: Training) -> np.ndarray:
+    """(B,) class indices, or (B, R, D) with NaN after the last label row."""
+    if isinstance(examples.labels, np.ndarray):
+        return examples.labels[[w.utterance for w in items]]
+    pieces = [examples.labels[w.utterance][c] for w, c in zip(items, cuts, strict=True)]
+    rows = training.frames or max(map(len, pieces))
+    out = np.full((len(pieces), rows, pieces[0].shape[1]), np.nan, dtype=np.float32)
+    for row, piece in zip(out, pieces, strict=True):
+        row[: len(piece)] = piece
+    return out
 
 
 def _augment(x: torch.Tensor, training: Training, active: bool) -> torch.Tensor:
@@ -154,14 +168,12 @@ def _augment(x: torch.Tensor, training: Training, active: bool) -> torch.Tensor:
     return spectrogram[0].T
 
 
-def batches(inputs: Inputs, training: Training, device: str) -> Iterator[tuple[list[int], Batch]]:
-    """Batches for prediction, sorted by length; yields the positions of the batch's utterances with it."""
-    feature = next((f for f, s in inputs.stores.items() if s.card["level"] == "frame"), None)
-    indices = np.arange(len(inputs))
-    if feature is not None:
-        indices = np.argsort(inputs.stores[feature].lengths(inputs.utterances), kind="stable")
+def batches(inputs: Inputs, training: Training, device: str) -> Iterator[tuple[list[Window], Batch]]:
+    """Batches for prediction, sorted by length; yields the windows of the batch with it."""
+    items = windows.fixed(inputs, training)
+    indices = np.argsort(windows.sizes(inputs, items, training), kind="stable")
     for i in range(0, len(indices), training.batch):
-        part = indices[i : i + training.batch].tolist()
+        part = [items[j] for j in indices[i : i + training.batch]]
         yield part, collate(inputs, part, training, device, None)
 
 

@@ -18,10 +18,12 @@ import torch
 from tqdm import tqdm
 
 from ser.core.errors import SerError
-from ser.training import checkpoint
-from ser.training.data import Batch, Examples, Inputs, batches, collate, macro_recall, order
+from ser.training import checkpoint, windows
+from ser.training.data import Batch, Examples, Inputs, batches, collate, order
+from ser.training.scores import Scores, classes, judge, traces
 from ser.training.seeds import seed_of
 from ser.training.settings import Training
+from ser.training.windows import Window
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Progress:
     epoch: int = 0
     position: int = 0  # batches of this epoch already used
     losses: list[float] = field(default_factory=list)  # since the last evaluation
+    parts: dict[str, float] = field(default_factory=dict)  # sums of the loss's parts, likewise
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = -math.inf
     best_step: int = 0
@@ -42,9 +45,12 @@ class Progress:
 class Loop:
     """Trains one model on one fold.
 
-    Parameters: `model` with ``loss(output, batch) -> scalar`` and ``forward(batch) -> output`` whose
-    ``output.logits`` is (B, K); `selection` "dev" keeps the weights of the best dev macro recall (the first on ties),
-    "last" those of the last step."""
+    Parameters: `model` with ``forward(batch) -> output``, whose ``output.logits`` is (B, K) or ``output.values``
+    (B, R, D), and ``loss(output, batch)``, a scalar or named scalars that add up to the loss and each get a column
+    ``train_<name>`` of the curve. A model may have ``prepare(train)``, called before the first step with the training
+    part, for scalers and other statistics, and ``at_step(step, total)``, called before every step, for schedules of
+    its own. `selection` "dev" keeps the weights of the best dev score (the first on ties), "last" those of the last
+    step."""
 
     def __init__(
         self,
@@ -67,6 +73,7 @@ class Loop:
         self.optimiser = self._optimiser()
         self.best_weights: dict[str, torch.Tensor] | None = None
         self.progress = Progress()
+        self.per_epoch = 1
         self.snapshots: list[np.ndarray] = []  # scores on `watch` at each evaluation
 
     def _optimiser(self) -> torch.optim.Optimizer:
@@ -84,14 +91,24 @@ class Loop:
     def total_steps(self, examples: Inputs) -> int:
         if self.training.steps is not None:
             return self.training.steps
-        return (self.training.epochs or 0) * math.ceil(len(examples) / self.training.batch)
+        return (self.training.epochs or 0) * self.steps_per_epoch(examples)
 
-    def rate(self, step: int, total: int) -> float:
-        """Factor on the peak rate at a step (counted from 0): linear warm-up, then constant or linear decay to 0."""
-        warm = math.ceil(self.training.warmup * total)
+    def steps_per_epoch(self, examples: Inputs) -> int:
+        return math.ceil(len(windows.drawn(examples, self.training)) / self.training.batch)
+
+    def rate(self, step: int, total: int, per_epoch: int = 1) -> float:
+        """Factor on the peak rate at a step (counted from 0): linear warm-up, then constant, linear decay to 0, or
+        factors at epochs."""
+        t = self.training
+        warm = math.ceil(t.warmup * total)
         if step < warm:
             return (step + 1) / warm
-        return (total - step) / max(1, total - warm) if self.training.schedule == "linear" else 1.0
+        if t.schedule == "linear":
+            return (total - step) / max(1, total - warm)
+        late = step // per_epoch - t.decay_start  # epochs past the start of the decay
+        if t.schedule == "step" and late >= 0:
+            return t.gamma ** (1 if t.decay_every is None else 1 + late // t.decay_every)
+        return 1.0
 
     def fit(self, train: Examples, dev: Examples | None, watch: Inputs | None = None) -> list[dict[str, float]]:
         """Trains and leaves the selected weights in the model; returns the curve, one row an evaluation.
@@ -105,8 +122,10 @@ class Loop:
                 "Set selection: last, or a protocol with dev",
             )
         checkpoint.seed_everything(seed_of(self.seed, "weights"))
-        total = self.total_steps(train)
-        every = self.training.evaluate_every or math.ceil(len(train) / self.training.batch)
+        total, self.per_epoch = self.total_steps(train), self.steps_per_epoch(train)
+        every = self.training.evaluate_every or self.per_epoch
+        if hasattr(self.model, "prepare"):
+            self.model.prepare(train)
         self._resume()
         p = self.progress
         bar = tqdm(total=total, initial=p.step, desc=self.label, unit="step", disable=None, leave=False)
@@ -132,10 +151,10 @@ class Loop:
     def _epoch(self, train: Examples) -> Iterator[Batch]:
         p = self.progress
         plan = order(train, self.training, self.seed, p.epoch)
-        for indices in plan[p.position :]:
+        for items in plan[p.position :]:
             crop = np.random.default_rng(seed_of(self.seed, "crop", p.epoch, p.position))
             p.position += 1
-            yield collate(train, indices, self.training, self.device, crop)
+            yield collate(train, items, self.training, self.device, crop)
         p.epoch, p.position = p.epoch + 1, 0
 
     def _autocast(self) -> Any:
@@ -145,10 +164,15 @@ class Loop:
         p = self.progress
         self.model.train()
         for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * self.rate(p.step, total)
+            group["lr"] = group["peak"] * self.rate(p.step, total, self.per_epoch)
+        if hasattr(self.model, "at_step"):
+            self.model.at_step(p.step, total)
         self.optimiser.zero_grad(set_to_none=True)
         with self._autocast():
             loss = self.model.loss(self.model(batch), batch)
+        parts = loss if isinstance(loss, dict) else {}
+        if parts:
+            loss = sum(parts.values())
         loss.backward()
         if self.training.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip)
@@ -159,20 +183,20 @@ class Loop:
                 f"the loss is {value} at step {p.step + 1}", self.label, "Lower models.<model>.training.lr or set clip"
             )
         p.losses.append(value)
+        for name, part in parts.items():
+            p.parts[name] = p.parts.get(name, 0.0) + float(part.detach())
         p.step += 1
 
     def _evaluate(self, dev: Examples | None, watch: Inputs | None) -> None:
         p = self.progress
         row = {"step": float(p.step), "epoch": float(p.epoch + 1), "train_loss": float(np.mean(p.losses))}
-        p.losses = []
+        row |= {f"train_{name}": value / len(p.losses) for name, value in p.parts.items()}
+        p.losses, p.parts = [], {}
         state = checkpoint.random_state()  # whether there is a dev part must not change what is drawn in training
         if watch is not None:
-            self.snapshots.append(self.predict(watch))
+            self.snapshots.append(self.predict(watch).values)
         if dev is not None and len(dev):
-            scores = self.predict(dev)
-            truth = np.asarray(dev.labels)
-            row["dev_loss"] = float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], 1e-12)).mean())
-            row["dev_score"] = macro_recall(truth, scores.argmax(1), scores.shape[1])
+            row |= judge(self.predict(dev), dev)
             self._select(row["dev_score"])
         checkpoint.restore_random_state(state)
         p.history.append(row)
@@ -187,17 +211,30 @@ class Loop:
             p.waited += 1
         p.done = self.training.patience is not None and p.waited >= self.training.patience
 
-    @torch.no_grad()
-    def predict(self, inputs: Inputs) -> np.ndarray:
-        """Class probabilities (len(inputs), K) float64."""
+    def predict(self, inputs: Inputs) -> Scores:
+        """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 an utterance."""
         self.model.eval()
-        rows: list[np.ndarray | None] = [None] * len(inputs)
-        for indices, batch in batches(inputs, self.training, self.device):
+        if inputs.rows:
+            return traces(inputs, self._outputs(inputs))
+        return classes(inputs, self._outputs(inputs), self.training.window != "whole")
+
+    @torch.no_grad()
+    def _outputs(self, inputs: Inputs) -> Iterator[tuple[list[Window], np.ndarray]]:
+        for items, batch in batches(inputs, self.training, self.device):
             with self._autocast():
-                logits = self.model(batch).logits
-            for i, row in zip(indices, logits.double().softmax(1).cpu().numpy(), strict=True):
-                rows[i] = row
-        return np.stack(rows)  # type: ignore[arg-type]
+                output = self.model(batch)
+            found = output.values.float() if inputs.rows else output.logits.double().softmax(1)
+            yield items, found.cpu().numpy()
+
+    @torch.no_grad()
+    def artefacts(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        """What the model gives for its figures, from inputs without labels; empty for a model that gives nothing."""
+        if not hasattr(self.model, "artefacts"):
+            return {}
+        self.model.eval()
+        return self.model.artefacts(
+            ([w.utterance for w in items], batch) for items, batch in batches(inputs, self.training, self.device)
+        )
 
     def _save(self) -> None:
         if self.path is None:

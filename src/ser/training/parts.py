@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.folds import Fold
 from ser.core.store import Store
+from ser.training import windows
 from ser.training.data import Examples, Inputs, Task, class_indices
 from ser.training.results import FRAME_SECONDS
 from ser.training.seeds import seed_of
+from ser.training.settings import Training
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Job:
     seed: int
     folder: Path
     device: str
+    place: tuple[int, int] = (0, 1)  # which fold of how many
+    first: bool = False  # the fold and seed whose figures are kept
 
     @property
     def name(self) -> str:
@@ -43,6 +48,9 @@ class Job:
 
 def parts(job: Job) -> tuple[Examples, Examples | None, Inputs]:
     """Training and dev examples, and test inputs without labels."""
+    if job.settings["control"] == "leaky_windows":
+        train, test = leaky(job)
+        return train, None, test
     train = examples(job, job.fold.train, "train")
     if job.settings["control"] == "shuffled_labels":
         shuffled = np.random.default_rng(seed_of(job.seed, job.fold.name, "shuffled")).permutation(len(train))
@@ -59,12 +67,52 @@ def examples(job: Job, ids: tuple[str, ...], part: str) -> Examples:
     stores = {name: Store(path) for name, path in job.features.items()}
     if job.task.kind == "classification":
         classes = class_indices(list(rows["emotion"]), job.task.outputs, f"{job.name}, {part}")
-        return Examples(ids, tuple(rows["speaker"]), stores, (), classes)
+        return Examples(ids, tuple(rows["speaker"]), stores, (), classes, durations=tuple(rows["duration"]))
     labels = [job.labels[u] for u in ids]
     unlabelled = [u for u, label in zip(ids, labels, strict=True) if np.isnan(label).any()]
     if unlabelled and part != "test":
         raise SerError(f"recording {unlabelled[0]} has no labels but is in the {part} part", job.name)
-    return Examples(ids, tuple(rows["speaker"]), stores, tuple(map(len, labels)), labels)
+    counts = tuple(map(len, labels))
+    return Examples(ids, tuple(rows["speaker"]), stores, counts, labels, durations=tuple(rows["duration"]))
+
+
+def leaky(job: Job) -> tuple[Examples, Inputs]:
+    """The deliberate mistake (papers.md 8): utterances are cut into windows first and the windows then dealt to the
+    folds at random, so that every test window has neighbours of its own utterance in training."""
+    everything = examples(job, (*job.fold.train, *job.fold.dev, *job.fold.test), "leaky")
+    everything = _sorted(everything)
+    training = plugins.build(Training, job.settings["training"], f"models.{job.settings['model']}.training")
+    made = windows.fixed(everything, training)
+    own, count = job.place
+    dealt = np.random.default_rng(seed_of(job.seed, "leaky")).permutation(len(made)) % count
+    train = replace(everything, windows=tuple(w for w, f in zip(made, dealt, strict=True) if f != own))
+    test = [w for w, f in zip(made, dealt, strict=True) if f == own]
+    kept = sorted({w.utterance for w in test})
+    position = {u: i for i, u in enumerate(kept)}
+    inputs = Inputs(
+        tuple(everything.utterances[u] for u in kept),
+        tuple(everything.speakers[u] for u in kept),
+        everything.stores,
+        (),
+        windows=tuple(w._replace(utterance=position[w.utterance]) for w in test),
+    )
+    return train, inputs
+
+
+def _sorted(part: Examples) -> Examples:
+    """By id, so that every fold deals the same windows."""
+    order = sorted(range(len(part)), key=part.utterances.__getitem__)
+
+    def pick(values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(values[i] for i in order)
+
+    return replace(
+        part,
+        utterances=pick(part.utterances),
+        speakers=pick(part.speakers),
+        durations=pick(part.durations),
+        labels=np.asarray(part.labels)[order],
+    )
 
 
 def _shuffle_rows(labels: Sequence[np.ndarray], shuffled: np.ndarray) -> list[np.ndarray]:

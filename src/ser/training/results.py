@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,40 @@ from ser.core import manifest
 from ser.core.files import replacing
 from ser.training.data import Task
 
+_ARTEFACT = "artefact_"
 FRAME_SECONDS = 0.1  # spacing of continuous labels and predictions (SEWA: 10 Hz, papers.md 1.5)
 
 
 @dataclass(frozen=True)
 class Result:
-    """One trained fold. `scores`: (n, K) class probabilities, or one array (rows, D) an utterance."""
+    """One trained fold. `scores`: (n, K) class probabilities, or one array (rows, D) an utterance. `votes`: (n, K)
+    windows of each utterance whose best class it is, empty without windows. `utterances`: what was tested, where it is
+    not the fold's test part (the leak control). `artefacts`: what the figures are drawn from, of the first fold only.
+    """
 
     scores: np.ndarray | Sequence[np.ndarray]
     history: list[dict[str, float]]
     notes: dict[str, Any]
+    votes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    utterances: tuple[str, ...] = ()
+    artefacts: dict[str, np.ndarray] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Atomically, as an .npz without pickle."""
         continuous = not isinstance(self.scores, np.ndarray)
         lengths = np.array([len(s) for s in self.scores], dtype=np.int64) if continuous else np.zeros(0, np.int64)
         scores = np.concatenate(list(self.scores)) if continuous else self.scores
+        artefacts: dict[str, Any] = {_ARTEFACT + name: array for name, array in self.artefacts.items()}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
-                file, scores=scores, lengths=lengths, history=json.dumps(self.history), notes=json.dumps(self.notes)
+                file,
+                scores=scores,
+                lengths=lengths,
+                history=json.dumps(self.history),
+                notes=json.dumps(self.notes),
+                votes=self.votes,
+                utterances=np.array(self.utterances, dtype=str),
+                **artefacts,
             )
 
     @classmethod
@@ -41,7 +56,15 @@ class Result:
         with np.load(path) as data:
             scores, lengths = data["scores"], data["lengths"]
             parts = np.split(scores, np.cumsum(lengths)[:-1]) if len(lengths) else scores
-            return cls(parts, json.loads(str(data["history"])), json.loads(str(data["notes"])))
+            artefacts = {k.removeprefix(_ARTEFACT): data[k] for k in data.files if k.startswith(_ARTEFACT)}
+            return cls(
+                parts,
+                json.loads(str(data["history"])),
+                json.loads(str(data["notes"])),
+                data["votes"],
+                tuple(map(str, data["utterances"])),
+                artefacts,
+            )
 
 
 def classification_rows(test: pd.DataFrame, fold: str, seed: int, scores: np.ndarray, task: Task) -> pd.DataFrame:
@@ -88,11 +111,43 @@ def continuous_rows(
 def write_curves(results: Sequence[Result], path: Path) -> None:
     """The mean over folds and seeds at each evaluation, one row each; folds that stopped early leave the mean."""
     rows = pd.concat([pd.DataFrame(r.history).assign(evaluation=range(1, len(r.history) + 1)) for r in results])
-    columns = ["train_loss", "dev_loss", "dev_score"]
+    parts = sorted(c for c in rows if c.startswith("train_") and c != "train_loss")
+    columns = ["train_loss", *parts, "dev_loss", "dev_score"]
     mean = rows.reindex(columns=["evaluation", *columns]).groupby("evaluation")[columns].mean().reset_index()
     mean["folds"] = rows.groupby("evaluation").size().to_numpy()
     with replacing(path) as temporary:
         mean.round(5).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def leaky_rows(
+    table: pd.DataFrame, home: Mapping[str, str], seed: int, results: Sequence[Result], task: Task
+) -> pd.DataFrame:
+    """Prediction rows of the leak control: each utterance's windows were tested in several folds, its scores are their
+    mean. `home`: utterance -> the fold that tests it when nothing leaks."""
+    parts = [
+        pd.DataFrame(r.scores * r.votes.sum(1, keepdims=True)).assign(utterance=r.utterances, n=r.votes.sum(1))
+        for r in results
+    ]
+    sums = pd.concat(parts).groupby("utterance").sum()
+    found = table.set_index("utterance").loc[sums.index].reset_index()
+    scores = sums.drop(columns="n").to_numpy() / sums[["n"]].to_numpy()
+    rows = classification_rows(found, "", seed, scores, task)
+    return rows.assign(fold=rows["utterance"].map(home))
+
+
+def write_windows(rows: Sequence[pd.DataFrame], path: Path) -> None:
+    """How many windows of each utterance went to each class, the file behind the window-level accuracy; nothing is
+    written for experiments without windows."""
+    if rows:
+        with replacing(path) as temporary:
+            pd.concat(rows).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def window_rows(table: pd.DataFrame, ids: Sequence[str], fold: str, seed: int, result: Result, task: Task) -> Any:
+    """utterance, fold, seed, truth, one column of counts a class."""
+    truth = table.set_index("utterance").loc[list(ids), "emotion"].to_numpy()
+    about = pd.DataFrame({"utterance": list(ids), "fold": fold, "seed": seed, "truth": truth})
+    return pd.concat([about, pd.DataFrame(result.votes, columns=[f"windows_{c}" for c in task.outputs])], axis=1)
 
 
 def card(
@@ -114,6 +169,7 @@ def card(
         "protocol": claims["protocol"],
         **claims["claims"],
         "synthetic": manifest.is_synthetic(table),
+        "leaky": settings["control"] == "leaky_windows",
         "transductive": any(n.get("transductive", False) for n in notes.values()),
         "device": device,
         "notes": notes,

@@ -8,13 +8,14 @@ unfinished fold, and a changed parameter can never pick up an old one.
 
 from __future__ import annotations
 
+import importlib
 import resource
 import shutil
 import sys
 import time
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,23 @@ from tqdm import tqdm
 from ser.core import audit, manifest, plugins
 from ser.core import folds as fold_files
 from ser.core.errors import SerError
-from ser.core.files import digest, read_json, write_json
+from ser.core.files import read_json, write_json
 from ser.core.store import Store
 from ser.core.workers import workers
-from ser.evaluation import metrics, predictions
+from ser.evaluation import predictions
 from ser.training.data import Task, macro_recall
+from ser.training.fingerprint import fingerprint
 from ser.training.parts import Job, continuous_labels, examples, parts
-from ser.training.results import Result, card, classification_rows, continuous_rows, write_curves
+from ser.training.results import (
+    Result,
+    card,
+    classification_rows,
+    continuous_rows,
+    leaky_rows,
+    window_rows,
+    write_curves,
+    write_windows,
+)
 from ser.training.seeds import seed_of
 from ser.training.settings import Training
 
@@ -61,38 +72,92 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     task = _task(files)
-    module = plugins.load("models", settings["model"])
+    module = module_of(settings)
     _check(settings, module)
     device = "cpu" if _is_classical(module) else device_of(settings["device"])
-    folder = files.checkpoints / settings["study"] / settings["experiment"] / _fingerprint(settings, files, device)
+    folder = (
+        files.checkpoints
+        / settings["study"]
+        / settings["experiment"]
+        / fingerprint(settings, files.manifest, files.folds, files.features, device)
+    )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "settings.json", settings)
     labels = continuous_labels(files.manifest, table, task)
+    pairs = [(seed, i) for seed in settings["seeds"] for i in range(len(folds))]
     todo = [
-        Job(settings, table, labels, task, files.features, fold, seed, folder, device)
-        for seed in settings["seeds"]
-        for fold in folds
+        Job(settings, table, labels, task, files.features, folds[i], seed, folder, device, (i, len(folds)), n == 0)
+        for n, (seed, i) in enumerate(pairs)
     ]
     _work([j for j in todo if not j.result.exists()], len(todo), dict(execution or {}))
     results = {j.name: Result.read(j.result) for j in todo}
-    rows = pd.concat([_rows(j, results[j.name]) for j in todo], ignore_index=True)
+    rows = _all_rows(todo, results)
     predictions.write(rows, files.predictions)
     write_curves(list(results.values()), files.curves)
     write_json(files.card, card(settings, claims, table, task, device, results))
+    windowed = [
+        window_rows(table, r.utterances or j.fold.test, j.fold.name, j.seed, r, task)
+        for j in todo
+        if len((r := results[j.name]).votes)
+    ]
+    write_windows(windowed, files.card.with_name("windows.csv"))
+    _draw(module, todo[0], results[todo[0].name], files.card.parent)
     return rows
+
+
+def module_of(settings: Mapping[str, Any]) -> types.ModuleType:
+    """The experiment's model, or the control that stands in for it."""
+    if settings["control"] in STAND_INS:
+        return STAND_INS[settings["control"]]()
+    return plugins.load("models", settings["model"])
+
+
+STAND_INS: dict[str, Callable[[], types.ModuleType]] = {
+    "majority": lambda: plugins.load("models", "majority"),
+    "length_only": lambda: importlib.import_module("ser.training.controls"),
+    "speaker_only": lambda: importlib.import_module("ser.training.controls"),
+}
+
+
+def _all_rows(todo: Sequence[Job], results: Mapping[str, Result]) -> pd.DataFrame:
+    first = todo[0]
+    if first.settings["control"] != "leaky_windows":
+        return pd.concat([_rows(j, results[j.name]) for j in todo], ignore_index=True)
+    home = {u: j.fold.name for j in todo for u in j.fold.test}
+    parts = [
+        leaky_rows(first.table, home, seed, [results[j.name] for j in todo if j.seed == seed], first.task)
+        for seed in first.settings["seeds"]
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw(module: types.ModuleType, job: Job, result: Result, folder: Path) -> None:
+    """The model's own figures of its first fold, beside the card."""
+    if not result.artefacts or not hasattr(module, "draw"):
+        return
+    test = job.table.set_index("utterance").loc[list(result.utterances or job.fold.test)].reset_index()
+    module.draw(result.artefacts, test, job.task.outputs, folder)
 
 
 def _check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
     """Values that cannot work stop an experiment before any of its folds is trained."""
-    name = f"models.{settings['model']}"
+    name, where = f"models.{settings['model']}", f"experiments.{settings['experiment']}"
+    if settings["control"] in STAND_INS:
+        return
     plugins.build(module.Config, settings["config"], name)
     training = plugins.build(Training, settings["training"], f"{name}.training")
+    if settings["control"] == "leaky_windows":
+        if _is_classical(module) or training.window != "crops":
+            raise SerError("control leaky_windows deals windows", f"{where}.control", "It needs training.window: crops")
+        if settings["selection"] != "last":
+            raise SerError("control leaky_windows has no dev part", f"{where}.selection", "Set selection: last")
     if _is_classical(module):
         if settings["training"]:
             raise SerError(f"{settings['model']} is not trained by the loop", f"{name}.training", "Remove it")
         if settings["selection"] != "last":
-            where = f"experiments.{settings['experiment']}.selection"
-            raise SerError(f"{settings['model']} chooses its hyper-parameters itself", where, "Remove it")
+            raise SerError(
+                f"{settings['model']} chooses its hyper-parameters itself", f"{where}.selection", "Remove it"
+            )
     elif getattr(module, "FIXED_LENGTH", False) and training.frames is None:
         mend = "Set the frames of an utterance; papers.md 4.1: 768"
         raise SerError(f"{settings['model']} needs inputs of one length", f"{name}.training.frames", mend)
@@ -117,34 +182,6 @@ def _task(files: Files) -> Task:
     inputs = {name: int(store.card["dim"]) for name, store in stores.items()}
     levels = {name: str(store.card["level"]) for name, store in stores.items()}
     return Task(card["task"], tuple(card["outputs"]), inputs, levels)
-
-
-def _fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
-    models = Path(__file__).parents[1] / "models"
-    code = [models / f"{settings['model']}.py", *sorted(models.glob("_*.py"))]
-    code += [*sorted(Path(__file__).parent.glob("*.py")), Path(metrics.__file__)]  # metrics decide the selection on dev
-    contents = {name: Store(path).content for name, path in files.features.items()}
-    pretrained = Path(settings["config"].get("pretrained") or "")
-    weights = sorted(p for p in pretrained.glob("*") if p.is_file()) if pretrained.name else []
-    labels = [p for p in sorted(files.manifest.iterdir()) if p.name != "words.csv"]
-    return digest(
-        dict(settings),
-        contents,
-        device,
-        [_version(m) for m in ("numpy", "scikit-learn", "torch")],
-        files.folds.read_bytes(),
-        *[p.read_bytes() for p in labels],
-        *[p.read_bytes() for p in (*code, *weights)],
-    )
-
-
-def _version(module: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"{module}=={version(module)}"
-    except PackageNotFoundError:
-        return module
 
 
 def _work(todo: list[Job], total: int, execution: Mapping[str, Any]) -> None:
@@ -175,7 +212,7 @@ def _run_job(job: Job, threads: int) -> None:
     from threadpoolctl import threadpool_limits
 
     start = time.perf_counter()
-    module = plugins.load("models", job.settings["model"])
+    module = module_of(job.settings)
     with threadpool_limits(threads):
         result = _classical(job, module) if _is_classical(module) else _torch(job, module, threads)
     result.write(job.result)
@@ -205,10 +242,16 @@ def _is_classical(module: types.ModuleType) -> bool:
 def _classical(job: Job, module: types.ModuleType) -> Result:
     """scikit-learn style: ``Model(config, task, seed).fit(train, dev) -> history``, ``.scores(inputs) -> (n, K)``."""
     train, dev, test = parts(job)
-    config = plugins.build(module.Config, job.settings["config"], f"models.{job.settings['model']}")
-    model = module.Model(config, job.task, seed_of(job.seed, job.fold.name))
+    model = module.Model(_config(job, module), job.task, seed_of(job.seed, job.fold.name))
     history = model.fit(train, dev)
     return Result(model.scores(test), history, dict(getattr(model, "notes", {})))
+
+
+def _config(job: Job, module: types.ModuleType) -> Any:
+    control = job.settings["control"]
+    if control in STAND_INS:
+        return module.Config() if control == "majority" else module.Config(control)
+    return plugins.build(module.Config, job.settings["config"], f"models.{job.settings['model']}")
 
 
 def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
@@ -222,12 +265,11 @@ def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, guards nothing here
     train, dev, test = parts(job)
     settings = job.settings
-    config = plugins.build(module.Config, settings["config"], f"models.{settings['model']}")
     training = plugins.build(Training, settings["training"], f"models.{settings['model']}.training")
     seed = seed_of(job.seed, job.fold.name)
     checkpoint.seed_everything(seed_of(seed, "initial"))
     loop = Loop(
-        module.Model(config, job.task),
+        module.Model(_config(job, module), job.task),
         training,
         selection=settings["selection"],
         seed=seed,
@@ -242,7 +284,11 @@ def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
     if settings["selection"] == "test_oracle":
         truth = np.asarray(examples(job, job.fold.test, "test").labels)
         return Result(_oracle(loop.snapshots, truth), history, notes)
-    return Result(loop.predict(test), history, notes)
+    scores = loop.predict(test)
+    result = Result(scores.values, history, notes, artefacts=loop.artefacts(test) if job.first else {})
+    if scores.votes is not None:
+        result = replace(result, votes=scores.votes)
+    return replace(result, utterances=test.utterances) if test.windows is not None else result
 
 
 def _oracle(snapshots: list[np.ndarray], truth: np.ndarray) -> np.ndarray:

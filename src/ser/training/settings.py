@@ -18,13 +18,20 @@ class Training:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: float = 0.0  # share of the steps with a linearly growing rate; P1 4.5: 0.07
-    schedule: Literal["constant", "linear"] = "constant"  # after the warm-up; linear: down to 0
+    schedule: Literal["constant", "linear", "step"] = "constant"  # after the warm-up; linear: down to 0
+    decay_start: int = 10  # schedule step: epochs at the full rate (P3, papers.md 6.5)
+    gamma: float = 0.1  # schedule step: factor after them (papers.md 6.5, reading b)
+    decay_every: int | None = None  # schedule step: epochs between further factors; none: one factor only
     clip: float | None = None  # largest gradient norm; P1 4.5: 1.0
     evaluate_every: int | None = None  # steps between evaluations on dev; none: once an epoch
     patience: int | None = None  # evaluations without a better dev score before stopping; none: run to the end
     frames: int | None = (
         None  # length in frames every input is brought to (P1 4.1: 768); none: the longest of the batch
     )
+    window: Literal["whole", "crops", "blocks"] = (
+        "whole"  # what one example is: an utterance cut to `frames`; a random crop; consecutive blocks of `frames`
+    )
+    crop_hop: int = 64  # window crops: frames between the crops of a prediction (papers.md 5.1)
     bucket: bool = True  # batches of similar length, so that little padding is computed
     frequency_masks: int = 0  # SpecAugment (P1 4.5, values ours: papers.md 4.5): number of frequency masks
     frequency_width: int = 27  # widest frequency mask, bins
@@ -36,7 +43,10 @@ class Training:
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs and steps are both given; keep one")
-        for name in ("epochs", "steps", "batch", "evaluate_every", "patience", "frames", "checkpoint_every"):
+        if self.window != "whole" and self.frames is None:
+            raise ValueError(f"window {self.window} needs frames, the length of one")
+        counts = ("epochs", "steps", "batch", "evaluate_every", "patience", "frames", "checkpoint_every")
+        for name in (*counts, "crop_hop", "decay_start", "decay_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
@@ -44,6 +54,8 @@ class Training:
             raise ValueError(f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}")
         if not 0 <= self.time_share <= 1:
             raise ValueError(f"time_share is a share of the utterance, from 0 to 1, not {self.time_share}")
+        if not 0 < self.gamma <= 1:
+            raise ValueError(f"gamma is a factor above 0 and at most 1, not {self.gamma}")
         if self.lr <= 0 or (self.clip is not None and self.clip <= 0):
             raise ValueError(f"lr and clip must be positive, not {self.lr} and {self.clip}")
         for name in ("weight_decay", "frequency_masks", "frequency_width", "time_masks", "time_width"):

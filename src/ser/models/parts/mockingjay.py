@@ -23,8 +23,8 @@ from torch.nn import functional
 from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import read_json, replacing, write_json
-from ser.models._attention import attention
-from ser.models._mockingjay_config import Config, Masking
+from ser.models.parts.attention import attention
+from ser.models.parts.mockingjay_config import Config, Masking
 
 __all__ = ["Config", "Encoder", "Head", "Masking", "Masks", "load_encoder", "mask", "masked", "save_encoder"]
 

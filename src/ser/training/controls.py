@@ -1,0 +1,58 @@
+"""Controls that stand in for an experiment's model: what class shares, the length or the speaker alone would score.
+
+``control: majority | length_only | speaker_only``. The folds, the labels and the report stay the experiment's own, so
+that the number beside it says how much of its score needs no emotion in the voice at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ser.core.errors import SerError
+from ser.training.data import Examples, Inputs, Task
+
+
+@dataclass(frozen=True)
+class Config:
+    sees: Literal["length_only", "speaker_only"] = "length_only"
+
+
+class Model:
+    """Logistic regression on the logarithm of the duration and its square (ours: lets a class lie in the middle), or
+    on the speaker's name; a speaker not heard in training gets the class shares. Classification only."""
+
+    def __init__(self, config: Config, task: Task, seed: int) -> None:
+        if task.kind != "classification":
+            mend = "Use control: majority (the training mean) or shuffled_labels"
+            raise SerError(
+                f"control {config.sees} predicts classes; this corpus has continuous labels", "control", mend
+            )
+        self.config, self.task = config, task
+        self.notes: dict[str, object] = {"selection": "none"}
+
+    def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+        first: Any = StandardScaler()
+        if self.config.sees == "speaker_only":
+            first = OneHotEncoder(handle_unknown="ignore")
+        x, y = self._columns(train), np.asarray(train.labels)
+        self.model = make_pipeline(first, LogisticRegression(max_iter=1000)).fit(x, y)
+        return [{"train_loss": float((self.model.predict(x) != y).mean())}]
+
+    def scores(self, inputs: Inputs) -> np.ndarray:
+        """(n, K) probabilities, 0 for classes the training part lacks."""
+        scores = np.zeros((len(inputs), len(self.task.outputs)))
+        scores[:, self.model.classes_] = self.model.predict_proba(self._columns(inputs))
+        return scores
+
+    def _columns(self, inputs: Inputs) -> np.ndarray:
+        if self.config.sees == "speaker_only":
+            return np.asarray(inputs.speakers, dtype=object)[:, None]
+        length = np.log(np.maximum(np.asarray(inputs.durations), 1e-3))
+        return np.stack([length, length**2], 1)
