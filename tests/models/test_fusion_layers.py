@@ -13,6 +13,7 @@ from ser.models.fusion_convbert import Attention, FusionLayer
 
 D, HEADS, FFN = 120, 6, 480
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=torch.bool)  # (B, N)
+KEYS, QUERIES = torch.tensor([5, 3]), torch.tensor([4, 4])  # (B,): the mask as lengths; every query counts
 
 
 @pytest.fixture(autouse=True)
@@ -50,14 +51,14 @@ def test_attention_equals_scaled_dot_product_attention_head_by_head():
         scores = (heads[0] @ heads[1].mT / math.sqrt(wide)).masked_fill(~MASK[:, None, :], -math.inf)
         torch.testing.assert_close(plain, scores.softmax(2) @ heads[2])
         mixed.append(plain)
-    torch.testing.assert_close(attention(q, k, v, MASK), attention.output(torch.cat(mixed, 2)))
+    torch.testing.assert_close(attention(q, k, v, KEYS, QUERIES), attention.output(torch.cat(mixed, 2)))
 
 
 def test_attention_equals_torch_multi_head_attention():
     attention = Attention(D, HEADS, 0.3).double().eval()
     q, k, v = _qkv()
     theirs, _ = _copied(attention)(q, k, v, key_padding_mask=~MASK)
-    torch.testing.assert_close(attention(q, k, v, MASK), theirs)
+    torch.testing.assert_close(attention(q, k, v, KEYS, QUERIES), theirs)
 
 
 def test_a_self_attention_layer_equals_torch_post_norm_encoder_layer():
@@ -69,19 +70,19 @@ def test_a_self_attention_layer_equals_torch_post_norm_encoder_layer():
         getattr(theirs, name).load_state_dict(getattr(layer, ours).state_dict())
     x = torch.randn(2, 5, D, dtype=torch.float64)
     expected = theirs(x, src_key_padding_mask=~MASK)
-    torch.testing.assert_close(layer(x, x, x, MASK)[MASK], expected[MASK])
+    torch.testing.assert_close(layer(x, x, x, KEYS, KEYS)[MASK], expected[MASK])
 
 
 def test_gradients_of_a_fusion_layer():
     layer = FusionLayer(4, 2, 8, 0.0, "swish").double()
     q, k, v = (x.requires_grad_() for x in _qkv(4))
-    assert torch.autograd.gradcheck(lambda *x: layer(*x, MASK), (q, k, v))
+    assert torch.autograd.gradcheck(lambda *x: layer(*x, KEYS, QUERIES), (q, k, v))
     weights = tuple(p.detach().clone().requires_grad_() for p in layer.parameters())
     names = [n for n, _ in layer.named_parameters()]
     inputs = tuple(x.detach() for x in (q, k, v))
 
     def of_weights(*values):
-        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (*inputs, MASK))
+        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (*inputs, KEYS, QUERIES))
 
     assert torch.autograd.gradcheck(of_weights, weights)
 
@@ -89,11 +90,26 @@ def test_gradients_of_a_fusion_layer():
 def test_attention_dropout_acts_in_training_only():
     layer = FusionLayer(D, HEADS, FFN, 0.3, "swish").double()
     q, k, v = _qkv()
-    assert not torch.equal(layer(q, k, v, MASK), layer(q, k, v, MASK))
+    assert not torch.equal(layer(q, k, v, KEYS, QUERIES), layer(q, k, v, KEYS, QUERIES))
     layer.eval()
-    assert torch.equal(layer(q, k, v, MASK), layer(q, k, v, MASK))
+    assert torch.equal(layer(q, k, v, KEYS, QUERIES), layer(q, k, v, KEYS, QUERIES))
 
 
 def test_a_fusion_layer_has_the_printed_size():
     """papers.md 4.4."""
     assert sum(p.numel() for p in FusionLayer(D, HEADS, FFN, 0.3, "swish").parameters()) == 174_360
+
+
+def test_dropped_cross_attention_has_the_right_mean_and_gradients():
+    """The CPU path with dropout, which torch's kernel does not take: queries and keys of different lengths."""
+    attention = Attention(4, 2, 0.5).double()
+    q, k, v = (x.requires_grad_() for x in _qkv(4))
+
+    def drawn(*x):
+        torch.manual_seed(3)
+        return attention(*x, KEYS, QUERIES)
+
+    assert torch.autograd.gradcheck(drawn, (q, k, v))
+    with torch.no_grad():
+        mean = torch.stack([attention(q, k, v, KEYS, QUERIES) for _ in range(4000)]).mean(0)
+        torch.testing.assert_close(mean, attention.eval()(q, k, v, KEYS, QUERIES), atol=0.06, rtol=0)

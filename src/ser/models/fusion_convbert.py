@@ -34,6 +34,7 @@ from torch.nn import functional
 from ser.core.errors import SerError
 from ser.core.files import read_json
 from ser.models.parts import mockingjay
+from ser.models.parts.attention import attention
 from ser.models.parts.blocks import (
     ACTIVATIONS,
     Activation,
@@ -120,14 +121,15 @@ class Attention(nn.Module):
         self.heads, self.dropout = heads, dropout
         self.query, self.key, self.value, self.output = (nn.Linear(d, d) for _ in range(4))
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """`mask`: (B, N), False on keys that are padding."""
-        mixed = functional.scaled_dot_product_attention(
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, keys: Tensor, queries: Tensor) -> Tensor:
+        """`keys`, `queries`: (B,) how many positions are no padding; results of the other queries are void."""
+        mixed = attention(
             self._split(self.query(q)),
             self._split(self.key(k)),
             self._split(self.value(v)),
-            attn_mask=mask[:, None, None, :],
-            dropout_p=self.dropout if self.training else 0.0,
+            keys,
+            self.dropout if self.training else 0.0,
+            queries,
         )
         return self.output(mixed.transpose(1, 2).flatten(2))  # (B, A, Q, d/A) -> (B, Q, d)
 
@@ -146,9 +148,9 @@ class FusionLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(d)
         self.activation = ACTIVATIONS[activation]
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """(B, Q, d), (B, N, d), (B, N, d), (B, N) -> (B, Q, d)."""
-        q = self.attention_norm(q + self.attention(q, k, v, mask))
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, keys: Tensor, queries: Tensor) -> Tensor:
+        """(B, Q, d), (B, N, d), (B, N, d), (B,), (B,) -> (B, Q, d)."""
+        q = self.attention_norm(q + self.attention(q, k, v, keys, queries))
         return self.ffn_norm(q + self.narrow(self.activation(self.widen(q))))
 
 
@@ -214,12 +216,12 @@ class Model(nn.Module):
         valid = batch.mask(self.feature)[:, :longest]
         if self.cnn is None:
             for layer in self.fusion:
-                frames = layer(frames, frames, frames, valid)
+                frames = layer(frames, frames, frames, lengths, lengths)
             return Output(self.head(masked_mean(frames, valid)))
         tokens, present = self.tokens(x, lengths)
         q, k, v, at_q, at_k = self._roles(frames, valid, tokens, present)
         for layer in self.fusion:
-            q = layer(q, k, v, at_k)
+            q = layer(q, k, v, at_k.sum(1), at_q.sum(1))
         return Output(self.head(masked_mean(q, at_q)))
 
     def tokens(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
