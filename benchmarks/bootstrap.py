@@ -1,6 +1,9 @@
 """Speaker-cluster bootstrap of WA, UA and macro F1: one matrix product against a loop over resamples with scikit-learn.
 
-Prints one line. The size is IEMOCAP's: 5531 utterances of 10 speakers, 4 classes.
+Prints one line. The size is IEMOCAP's: 5531 utterances of 10 speakers, 4 classes. Where the package
+``confidence_intervals`` can be imported (install it elsewhere and set PYTHONPATH) a second line sets its bounds beside
+ours: both resample whole speakers and take plain percentiles. Given the speakers as its ``conditions`` the package
+resamples the utterances of each drawn speaker as well, which counts their noise twice and gives wider bounds.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from ser.evaluation import intervals, metrics, predictions
 
-UTTERANCES, SPEAKERS, DRAWS, LOOPED = 5531, 10, 10_000, 50
+UTTERANCES, SPEAKERS, DRAWS, LOOPED, COMPARED = 5531, 10, 10_000, 50, 2000
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 
 
@@ -55,6 +58,33 @@ def naive(found: predictions.Predictions) -> float:
     return (time.perf_counter() - start) * DRAWS / LOOPED
 
 
+def beside(found: predictions.Predictions) -> str:
+    """Bounds of the UA of the other package and ours, with the Monte-Carlo error of a bound."""
+    try:
+        from confidence_intervals import evaluate_with_conf_int
+    except ImportError:
+        return "package confidence_intervals: not installed, not compared"
+    units = intervals.confusions(found, "speaker")
+
+    def ua(speakers: np.ndarray) -> float:
+        return float(metrics.ua(speakers.sum(axis=0)))
+
+    _, once = evaluate_with_conf_int(units[0], ua, num_bootstraps=COMPARED, alpha=5)
+    truth, prediction = (metrics.codes(found.table[c], found.classes) for c in ("truth", "prediction"))
+    speaker = found.table["speaker"].astype("category").cat.codes.to_numpy()
+    _, twice = evaluate_with_conf_int(
+        prediction, lambda t, p: recall_score(t, p, average="macro"), truth, speaker, num_bootstraps=COMPARED, alpha=5
+    )
+    resampled = metrics.ua(intervals.resample(units, DRAWS, "benchmark"))
+    ours = intervals.bounds(resampled.ravel(), 2.5)
+    error = resampled.std() * np.sqrt(0.025 * 0.975 / COMPARED) / 0.0584  # standard error of such a percentile
+    return (
+        f"UA, plain percentiles: confidence_intervals [{once[0]:.4f}, {once[1]:.4f}] from {COMPARED} draws, "
+        f"ours [{ours[0]:.4f}, {ours[1]:.4f}], standard error of a bound {error:.4f}; "
+        f"with utterances resampled too [{twice[0]:.4f}, {twice[1]:.4f}]"
+    )
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         predictions.write(table(), Path(folder) / "p.csv")
@@ -64,3 +94,4 @@ if __name__ == "__main__":
         f"bootstrap of WA, UA, F1, {DRAWS} draws, {UTTERANCES} utterances, one core: {fast:.3f} s; "
         f"loop with scikit-learn {slow:.0f} s (from {LOOPED} draws): {slow / fast:.0f} x faster"
     )
+    print(beside(found))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ser.core.errors import SerError, door
 from ser.core.files import read_json, write_text
-from ser.evaluation import report
+from ser.evaluation import ledger, report
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -23,8 +23,12 @@ def tables() -> str:
                 report.tables(found, "####"),
                 f"Figures, notes and leak audit: [reports/{folder.name}](reports/{folder.name}/report.md)",
             ]
+            ran = [row for row in ledger.rows(found) if row.ran]
+            if ran:
+                parts += ["#### Published and ours", ledger.markdown(ran).replace("## ", "##### ")]
     legend = (
-        "Each cell: pooled over all test folds, with a 95 % interval over test speakers (too narrow with ten of them). "
+        "Each cell: pooled over all test folds, with a 95 % bootstrap interval over test speakers, corrected for their "
+        "number. "
         "† transductive: statistics of the test speakers' unlabelled audio were used."
     )
     return "\n\n".join([*parts, legend])

@@ -44,6 +44,12 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Report:
+    audio: bool = False  # players of the worst errors in report.html, for corpora whose licence allows it; off, because
+    # reports are in git and corpora are not. Synthetic speech is always embedded
+
+
+@dataclass(frozen=True)
 class Corpus:
     source: Literal["real", "synthetic"]
     synthetic: dict = field(default_factory=dict)  # sizes, seed, difficulty of the look-alike
@@ -100,3 +106,4 @@ class Study:
     experiments: dict[str, Any]
     run: Run = Run()
     statistics: Statistics = Statistics()
+    report: Report = Report()

@@ -1,5 +1,5 @@
-"""The command line: `ser corpora`, `ser link`, `ser study new`, `ser study status`. Running a study is DVC's: `dvc
-repro`.
+"""The command line: `ser corpora`, `ser link`, `ser study new`, `ser study status`, `ser compare`. Running a study is
+DVC's: `dvc repro`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ def parser() -> argparse.ArgumentParser:
     status = studies.add_parser("status", help="what `dvc repro` would rerun, and why, in words")
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
     status.set_defaults(run=_study_status)
+
+    compare = commands.add_parser("compare", help="is one experiment better than another? paired tests over speakers")
+    compare.add_argument("a", metavar="A", help="an experiment of the study, as `dvc metrics show` names it")
+    compare.add_argument("b", metavar="B", help="another one, on the same utterances")
+    compare.add_argument("--study", default="demo", help="name of the study (default: demo)")
+    compare.set_defaults(run=_compare)
     return top
 
 
@@ -92,3 +98,9 @@ def _study_status(options: argparse.Namespace) -> None:
     from ser import study
 
     print(study.status(options.name))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from ser.evaluation import wording
+
+    print(wording.run(options.study, options.a, options.b))

@@ -102,6 +102,7 @@ class _Checker:
             "study": self.study.study,
             "experiments": list(self.study.experiments),
             "folds": {n: self.study.experiments[n]["folds"] for n in self.study.experiments},
+            "corpora": {name: self.card(name) for name in self.study.corpora},
         }
         self.files["run"] = dataclasses.asdict(self.study.run)
         return self.files
@@ -128,6 +129,12 @@ class _Checker:
         data = sources.pop() if len(sources) == 1 else "mixed"
         if self.study.data != data:
             raise SerError(f"the corpora of this study are {data}, not {self.study.data}", "data", f"Set data: {data}")
+
+    def card(self, corpus: str) -> dict[str, Any]:
+        """What the report says of a corpus; `shareable`: whether its audio may stand in the report."""
+        card = plugins.load("corpora", corpus).CARD
+        shareable = card.shareable and self.study.report.audio
+        return {"title": card.title, "licence": card.licence, "shareable": shareable}
 
     def audio(self) -> None:
         for name, block in self.study.audio.items():

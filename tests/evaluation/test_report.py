@@ -9,7 +9,8 @@ from ser.core.errors import SerError
 from ser.core.folds import Fold
 from ser.evaluation import predictions
 from ser.evaluation.evaluate import evaluate
-from ser.evaluation.report import RESULTS, published, report
+from ser.evaluation.published import RESULTS, published
+from ser.evaluation.report import report
 
 CELL = "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"
 DETAILS = {

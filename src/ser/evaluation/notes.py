@@ -9,15 +9,22 @@ from ser.evaluation.predictions import Predictions
 
 SYNTHETIC = "SYNTHETIC data: the numbers show that the pipeline works, and nothing about emotion in speech"
 
+CONTROLS = {
+    "shuffled_labels": "control: training labels were shuffled, a score above chance means a leak",
+    "majority": "control: always the most frequent class of training",
+    "length_only": "control: told the length of the utterance and nothing else",
+    "speaker_only": "control: told the speaker and nothing else",
+    "leaky_windows": "control: windows of one utterance are in training and in test, a leak made on purpose",
+}
+
 
 def of_settings(details: Mapping[str, Any], on_dev: bool = False) -> list[str]:
     """Notes that follow from an experiment's settings; `on_dev`: it is scored on its own development part."""
     return _holding(
         {
             SYNTHETIC: details["synthetic"],
-            "control: training labels were shuffled, a score above chance means a leak": (
-                details["control"] == "shuffled_labels"
-            ),
+            CONTROLS.get(details["control"], f"control: {details['control']}"): details["control"]
+            not in (None, "none"),
             "speaker-dependent: the test speakers were heard in training": details["speaker_independent"] is False,
             "transductive: statistics of the test speakers' audio were used, without labels": details["transductive"],
             "selected on test: biased upwards": details["selection"] == "test_oracle",

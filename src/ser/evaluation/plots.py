@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,19 +22,22 @@ INK, SOFT = "#1f4e79", "#8a8a8a"
 
 
 def draw(
-    study: str, experiments: Mapping[str, Mapping[str, Any]], predictions: Mapping[str, str | Path], folder: str | Path
+    study: str,
+    experiments: Mapping[str, Mapping[str, Any]],
+    predictions: Mapping[str, str | Path | Predictions],
+    folder: str | Path,
 ) -> list[Path]:
     """All plots of a study in `folder`: ``ua.png``, ``ccc.png``, ``confusion-<experiment>.png``; returns their paths.
 
-    `experiments`: name -> metrics file; `predictions`: name -> path of the predictions file.
+    `experiments`: name -> metrics file; `predictions`: name -> its predictions, or the path of their file.
     """
     paths = []
     for metric in ("ua", "ccc"):
         shown = {n: m for n, m in experiments.items() if m.get(metric) is not None}
         if shown:
             paths.append(interval_plot(study, shown, Path(folder) / f"{metric}.png", metric))
-    for name, path in predictions.items():
-        found = read(path)
+    for name, given in predictions.items():
+        found = given if isinstance(given, Predictions) else read(given)
         if found.kind == "classification":
             synthetic = experiments[name]["about"][0]["data"] == "synthetic"
             paths.append(confusion_plot(found, Path(folder) / f"confusion-{name}.png", name, synthetic))
@@ -46,9 +49,12 @@ def confusion_plot(predictions: Predictions, path: str | Path, title: str, synth
     by_seed = intervals.confusions(predictions, "corpus").sum(axis=1)  # (R, K, K)
     matrix, seeds, K = by_seed.sum(axis=0), len(by_seed), len(predictions.classes)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = _figure(1.9 + 0.75 * K, 1.9 + 0.7 * K)
-    axes = figure.add_subplot()
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    # placed by hand: matplotlib's constrained layout draws every figure twice, half of a report's time
+    names = 0.4 + 0.09 * max(map(len, predictions.classes))  # inches the names take
+    width, height = names + 0.3 + 0.8 * K, names + 0.9 + 0.7 * K
+    figure = _figure(width, height, layout=None)
+    axes = figure.add_axes((names / width, names / height, 0.8 * K / width, 0.7 * K / height))
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(K, K):
         color = "white" if share[i, j] > 0.5 else "black"
         axes.text(j, i, f"{share[i, j]:.0%}\n{matrix[i, j]}", ha="center", va="center", color=color, fontsize=8)
@@ -59,7 +65,6 @@ def confusion_plot(predictions: Predictions, path: str | Path, title: str, synth
     wa, ua = metrics.wa(by_seed).mean(), metrics.ua(by_seed).mean()
     note = f", mean of {seeds} seeds; counts are their sum" if seeds > 1 else ""
     axes.set_title(f"{title}{_mark(synthetic)}\nWA {wa:.2f}, UA {ua:.2f}{note}", fontsize=10)
-    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
     return _save(figure, path)
 
 
@@ -100,11 +105,11 @@ def _mark(synthetic: bool) -> str:
     return " (SYNTHETIC data)" if synthetic else ""
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)  # no display, and no global state of pyplot
     return figure
 

@@ -1,16 +1,15 @@
-"""The report of a study: one table of results in Markdown, from metrics files, audits and published numbers."""
+"""The report of a study: report.html (everything), report.md (tables, notes, audits), ledger.md, and plots as PNG."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.core.errors import SerError
-from ser.core.plugins import check_name
+from ser.core.files import write_text
+from ser.core.layout import Layout
+from ser.evaluation.published import published
 
-RESULTS = Path(__file__).with_name("paper_results.yaml")
 SCALARS = ("wa", "ua", "f1")
 BANNER = """\
 > **SYNTHETIC data.** Rows marked SYNTHETIC were computed on synthesized look-alikes of the corpora. They show that the
@@ -18,64 +17,28 @@ BANNER = """\
 LEGEND = """\
 **Reading the table.** WA: accuracy. UA: mean recall of the classes. F1: macro F1. CCC: concordance correlation
 coefficient. Each is computed on all test folds of a seed pooled, and averaged over seeds. `[low, high]`:
-{confidence:.0%} percentile bootstrap interval over test speakers (continuous labels: recordings), models held fixed,
-{draws} draws; with few speakers it is too narrow. n: utterances (recordings) scored. Selection: what chose the epoch or
+{confidence:.0%} bootstrap interval over test speakers (continuous labels: recordings), corrected for their number,
+models held fixed, {draws} draws. n: utterances (recordings) scored. Selection: what chose the epoch or
 the hyper-parameters. Speaker-dependent results have heard the test speakers in training: compare them with nothing
 speaker-independent. Published: what the paper prints for the row the experiment answers to, as fractions and in the
 order of the columns; `(flagged)` where the paper contradicts itself."""
 MARKS = {
     "transductive": "† transductive: statistics of the test speakers' audio were used, without labels.",
-    "control": "‡ control: the training labels were shuffled; a score above chance means a leak.",
+    "control": "‡ a control, not a system: the notes say what was done to it.",
 }
 
 
-@functools.cache
-def _papers() -> dict[str, Any]:
-    from ruamel.yaml import YAML
+def write(layout: Layout) -> Path:
+    """Writes the report of a study that ran into its folder; returns the path of the HTML file."""
+    from ser.evaluation import ledger, plots
+    from ser.evaluation.html import page, study
 
-    return YAML(typ="safe").load(RESULTS.read_text(encoding="utf-8"))
-
-
-def published(key: str | None) -> dict[str, Any] | None:
-    """What a paper prints for one cell of `paper_results.yaml`.
-
-    Args:
-        key: dotted name of the cell, ``fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent``.
-
-    Returns:
-        wa, ua, f1 as fractions, or ccc and ccc_<dimension>, None where the paper prints nothing; beside them
-        ``source``, ``kind`` (own or cited), ``protocol`` in words, and ``flags``. None for an empty key.
-
-    Raises:
-        SerError: there is no such cell; names the nearest.
-    """
-    if not key:
-        return None
-    parts = key.removeprefix("papers.").split(".")
-    node: Any = _papers()["papers"]
-    context: dict[str, Any] = {"units": {}, "kind": "own", "flags": []}
-    for part in parts:
-        if not isinstance(node, Mapping):
-            raise SerError(f"{part!r} is below a number of the published results", f"paper: {key}", "Shorten the key")
-        check_name(part, node, "part of a published result", f"paper: {key}")
-        node = node[part]
-        if isinstance(node, Mapping):
-            context |= {name: node[name] for name in context if name in node}
-    if not isinstance(node, Mapping) or not all(v is None or isinstance(v, int | float) for v in node.values()):
-        raise SerError("not a cell of the published results", f"paper: {key}", "Name paper, table, row and protocol")
-    values = dict(_unified(name, value, context["units"].get(name)) for name, value in node.items())
-    source = ", ".join(p.replace("_", " ") for p in parts if p not in ("tables", "rows"))
-    protocol = _papers()["protocols"].get(parts[-1], parts[-1])
-    return {**values, "source": source, "kind": context["kind"], "protocol": protocol, "flags": list(context["flags"])}
-
-
-def _unified(name: str, value: float | None, unit: str | None) -> tuple[str, float | None]:
-    """Our name and unit of a published number; shares above 1 without a unit are percent."""
-    if unit == "ccc":
-        return ("ccc" if name == "avg" else f"ccc_{name}"), value
-    if value is not None and (unit == "percent" or (unit is None and value > 1)):
-        value = round(value / 100, 6)
-    return name, value
+    found = study.load(layout)
+    plots.draw(found.name, found.metrics, {n: e.predictions for n, e in found.experiments.items()}, layout.report)
+    write_text(layout.report / "ledger.md", ledger.markdown(ledger.rows(found.metrics), found.name))
+    write_text(layout.report / "report.md", report(found.name, found.metrics, found.audits, layout.report))
+    write_text(layout.report / "report.html", page.page(found))
+    return layout.report / "report.html"
 
 
 def report(
@@ -98,10 +61,11 @@ def report(
     parts = [f"# Study {study}" + (" (SYNTHETIC data)" if synthetic else "")]
     parts += [
         tables(experiments),
-        _legend(experiments),
+        legend(experiments),
         *_notes(experiments),
         *_plots(experiments, folder),
         *_audits(audits),
+        "All numbers the papers print, beside ours: [ledger.md](ledger.md). Everything on one page: report.html.",
     ]
     return "\n\n".join(p for p in parts if p) + "\n"
 
@@ -137,12 +101,12 @@ def _table(rows: Mapping[str, Mapping[str, Any]], synthetic: bool) -> str:
         size = f" ({about['size']})" if about["size"] else ""
         lines.append(
             [
-                name + _marks(about),
+                name + marks(about),
                 f"{about['model'] or ''}{size}",
                 about["corpus"] or "",
                 *([_data(about)] if synthetic else []),
                 _protocol(about),
-                *(_cell(metrics, n) for n in names),
+                *(cell(metrics, n) for n in names),
                 str(metrics["n"]),
                 _selection(about),
                 _published(about, names),
@@ -155,7 +119,7 @@ def _data(about: Mapping[str, Any]) -> str:
     return "SYNTHETIC" if about["data"] == "synthetic" else about["data"]
 
 
-def _marks(about: Mapping[str, Any]) -> str:
+def marks(about: Mapping[str, Any]) -> str:
     return ("†" if about["transductive"] else "") + ("‡" if about["control"] not in (None, "none") else "")
 
 
@@ -168,7 +132,7 @@ def _selection(about: Mapping[str, Any]) -> str:
     return "**test_oracle** (biased)" if about["selection"] == "test_oracle" else about["selection"] or ""
 
 
-def _cell(metrics: Mapping[str, Any], name: str) -> str:
+def cell(metrics: Mapping[str, Any], name: str) -> str:
     """``0.77 [0.70, 0.84]``."""
     value, low, high = (metrics.get(name + end) for end in ("", "_low", "_high"))
     if value is None:
@@ -185,26 +149,32 @@ def _published(about: Mapping[str, Any], names: Iterable[str]) -> str:
     return f"{values} ({paper['source']})" + (" (flagged)" if paper["flags"] else "")
 
 
-def _legend(experiments: Mapping[str, Mapping[str, Any]]) -> str:
+def legend(experiments: Mapping[str, Mapping[str, Any]]) -> str:
     abouts = [_about(m) for m in experiments.values()]
     interval = next((a["interval"] for a in abouts if a["interval"]), None)
     if interval is None:
         return ""
-    marks = [text for mark, text in MARKS.items() if any(a[mark] not in (None, False, "none") for a in abouts)]
-    return "\n\n".join([LEGEND.format(**interval), *marks])
+    used = [text for mark, text in MARKS.items() if any(a[mark] not in (None, False, "none") for a in abouts)]
+    return "\n\n".join([LEGEND.format(**interval), *used])
+
+
+def holders(experiments: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Each note once -> the names of the experiments it holds for."""
+    found: dict[str, list[str]] = {}
+    for name, metrics in experiments.items():
+        for note in _about(metrics)["notes"] or []:
+            found.setdefault(note, []).append(name)
+    return found
 
 
 def _notes(experiments: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Each note once, with the experiments it holds for."""
-    holders: dict[str, list[str]] = {}
-    for name, metrics in experiments.items():
-        for note in _about(metrics)["notes"] or []:
-            holders.setdefault(note, []).append(name)
-    if not holders:
+    found = holders(experiments)
+    if not found:
         return []
     lines = [
         f"- {note}" + (" (all experiments)" if len(names) == len(experiments) else f" ({', '.join(names)})")
-        for note, names in holders.items()
+        for note, names in found.items()
     ]
     return ["## Notes", "\n".join(lines)]
 
