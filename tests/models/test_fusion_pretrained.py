@@ -12,8 +12,8 @@ from ser.core.errors import SerError
 from ser.core.files import read_json
 from ser.core.store import Store
 from ser.evaluation import predictions
-from ser.models.parts import mockingjay
 from ser.models.fusion_convbert import Config
+from ser.models.parts import mockingjay
 from ser.training import data
 from ser.training.loop import Loop
 from ser.training.runner import run

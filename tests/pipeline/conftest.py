@@ -24,6 +24,7 @@ data: synthetic
 corpora:
   emodb: {source: synthetic, synthetic: {speakers: 4, per_cell: 2}}
   sewa: {source: synthetic, synthetic: {recordings: 5, minutes: 2.5}}
+  librispeech: {source: synthetic, synthetic: {minutes: 0.8, speakers: 3}}
 audio:
   emodb: {rate: 16000}
   sewa: {rate: 16000}
@@ -35,16 +36,28 @@ folds:
   emodb-loso: {corpus: emodb, protocol: leave_one_speaker_out, seed: 1}
   emodb-si: {corpus: emodb, protocol: speaker_independent, seed: 1}
   sewa-partitions: {corpus: sewa, protocol: partitions, seed: 1}
-pretraining: {}
+pretraining:
+  libri:
+    {corpus: librispeech, feature: logmel, features: {bands: 20}, steps: 12, batch: 2, evaluate_every: 4,
+     checkpoint_every: 2, workers: 0, encoder: {hidden: 16, layers: 1, heads: 2, ffn: 32}}
 models:
   majority: {}
   svm: {C: [0.01, 0.1]}
   cnns: {channels: [4, 8], pools: [4, 4], dense: 8, training: {epochs: 2, batch: 16, frames: 128}}
+  fusion_convbert:
+    {hidden: 16, layers: 1, heads: 2, ffn: 32, channels: [4, 8], pools: [4, 4], d: 12, fusion_heads: 2, fusion_ffn: 24,
+     training: {epochs: 2, batch: 16, frames: 128, checkpoint_every: 1}}
 experiments:
-  majority-sewa: {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, extra: none, plot: scatter}
-  svm-emodb: {model: svm, corpus: emodb, folds: emodb-loso, feature: is09, feature2: is09, extra: none, plot: confusion_normalized}
+  majority-sewa:
+    {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, extra: none, plot: scatter}
+  svm-emodb:
+    {model: svm, corpus: emodb, folds: emodb-loso, feature: is09, feature2: is09, extra: none,
+     plot: confusion_normalized}
   cnns-emodb:
     {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, extra: none, selection: dev,
+     plot: confusion_normalized}
+  fusion-emodb:
+    {model: fusion_convbert, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, extra: pretrained/libri,
      plot: confusion_normalized}
 statistics: {draws: 100}
 """

@@ -25,7 +25,7 @@ def _results(clone: Clone) -> dict[str, str]:
 
 def test_it_runs_whole_and_a_second_run_is_a_no_op(finished):
     report = (finished.root / "reports/demo/report.md").read_text()
-    for experiment in ("majority-sewa", "svm-emodb", "cnns-emodb"):
+    for experiment in ("majority-sewa", "svm-emodb", "cnns-emodb", "fusion-emodb"):
         assert experiment in report
     assert "SYNTHETIC" in report
     metrics = json.loads((finished.root / "metrics/demo/svm-emodb.json").read_text())
@@ -73,8 +73,11 @@ def test_an_experiment_with_another_value_reruns_what_it_touches(finished, copy_
 def test_a_changed_feature_value_leaves_other_features_alone(finished, copy_of):
     clone = copy_of(finished)
     clone.edit({"features.emodb-logmel.bands": 16})
+    refused = clone.repro(check=False).stderr
+    assert "pretraining libri and feature emodb-logmel differ in bands" in refused
+    clone.edit({"pretraining.libri.features.bands": 16})
     ran = stages_run(clone.repro().stdout)
-    assert ran[:3] == ["settings", "features@emodb-logmel", "train@cnns-emodb"]
+    assert {"features@emodb-logmel", "train@cnns-emodb", "pretrain@libri", "train@fusion-emodb"} <= set(ran)
     assert not [s for s in ran if "svm" in s or "sewa" in s]
 
 
@@ -87,8 +90,21 @@ def test_killed_training_continues_and_ends_with_the_same_bytes(finished, copy_o
     folder = next(experiment.iterdir())
     for path in folder.iterdir():
         path.unlink()
+    command = ["python", "stages/train.py", "demo", "cnns-emodb"]
+    _kill_when(clone, command, lambda: [*folder.glob("*.npz")])
+    finished_folds = {p.name: p.stat().st_mtime_ns for p in folder.glob("*.npz")}
+    assert 0 < len(finished_folds) < 4
+    out = clone.run("dvc", "repro", "-f", "-s", "train@cnns-emodb").stdout
+    assert f"{len(finished_folds)} of 4 folds are already trained" in out
+    assert {n: (folder / n).stat().st_mtime_ns for n in finished_folds} == finished_folds
+    clone.repro()
+    assert _results(clone) == wanted
+
+
+def _kill_when(clone: Clone, command: list[str], there) -> None:
+    """Runs a stage and kills it with all its processes as soon as `there()` says so."""
     process = subprocess.Popen(
-        ["python", "stages/train.py", "demo", "cnns-emodb"],
+        command,
         cwd=clone.root,
         env={**clone.environment, "SER_JOBS": "1"},
         start_new_session=True,
@@ -96,15 +112,35 @@ def test_killed_training_continues_and_ends_with_the_same_bytes(finished, copy_o
         stderr=subprocess.DEVNULL,
     )
     deadline = time.time() + 120
-    while not list(folder.glob("*.npz")) and time.time() < deadline:
-        time.sleep(0.02)
+    while not there() and process.poll() is None and time.time() < deadline:
+        time.sleep(0.005)
+    assert process.poll() is None, "it ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    finished_folds = {p.name: p.stat().st_mtime_ns for p in folder.glob("*.npz")}
-    assert 0 < len(finished_folds) < 4
-    out = clone.run("dvc", "repro", "-f", "-s", "train@cnns-emodb").stdout
-    assert f"{len(finished_folds)} of 4 folds are already trained" in out
-    assert {n: (folder / n).stat().st_mtime_ns for n in finished_folds} == finished_folds
+
+
+def test_killed_pretraining_continues_and_ends_with_the_same_bytes(finished, copy_of):
+    clone = copy_of(finished)
+    wanted, weights = _results(clone), clone.root / "data/demo/pretrained/libri"
+    before = {p.name: p.read_bytes() for p in weights.iterdir()}
+    subprocess.run(["rm", "-rf", "checkpoints/pretraining", str(weights)], cwd=clone.root, check=True)
+    saved = clone.root / "checkpoints/pretraining"
+    _kill_when(clone, ["python", "stages/pretrain.py", "demo", "libri"], lambda: [*saved.glob("*/checkpoint.pt")])
+    assert not weights.exists() or not list(weights.iterdir())
+    clone.run("dvc", "repro", "-f", "-s", "pretrain@libri")
+    assert {p.name: p.read_bytes() for p in weights.iterdir()} == before
+    clone.repro()
+    assert _results(clone) == wanted
+
+
+def test_killed_fine_tuning_continues_inside_a_fold(finished, copy_of):
+    clone = copy_of(finished)
+    wanted = _results(clone)
+    folds = clone.root / "checkpoints/demo/fusion-emodb"
+    subprocess.run(["rm", "-rf", str(folds)], check=True)
+    command = ["python", "stages/train.py", "demo", "fusion-emodb"]
+    _kill_when(clone, command, lambda: [*folds.glob("*/*/checkpoint.pt")])
+    clone.run("dvc", "repro", "-f", "-s", "train@fusion-emodb")
     clone.repro()
     assert _results(clone) == wanted
 
@@ -216,9 +252,12 @@ features:
   table-is09: {{corpus: table, feature: functionals, set: is09}}
 folds:
   table-loso: {{corpus: table, protocol: leave_one_speaker_out, seed: 1}}
+pretraining: {{}}
 models: {{svm: {{C: [0.01]}}}}
 experiments:
-  svm-table: {{model: svm, corpus: table, folds: table-loso, feature: is09, feature2: is09, extra: none, plot: confusion_normalized}}
+  svm-table:
+    {{model: svm, corpus: table, folds: table-loso, feature: is09, feature2: is09, extra: none,
+      plot: confusion_normalized}}
 statistics: {{draws: 50}}
 """
         (clone.root / "params.yaml").write_text(text)

@@ -95,8 +95,8 @@ def sources(kind: str, name: str) -> list[Path]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package):
                 found = [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
-                files = (path(kind) / f"{m.removeprefix(package).lstrip('.')}.py" for m in found)
-                todo += [f for f in files if f.is_file()]
+                parts = [m.removeprefix(package).strip(".").replace(".", "/") for m in found]
+                todo += [f for p in parts if p and (f := path(kind) / f"{p}.py").is_file()]
     return sorted(seen)
 
 

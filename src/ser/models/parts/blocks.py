@@ -93,15 +93,17 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     return (x * weight).sum(1) / weight.sum(1)
 
 
-def frame_feature(task: Task, model: str) -> str:
+def frame_feature(task: Task, model: str, feature: str = "logmel") -> str:
     """The one frame-level input of a classification task; raises `SerError` when there is none, several, or when the
-    labels are continuous.
+    labels are continuous. `feature`: what the error proposes.
     """
     if task.kind != "classification":
         raise SerError(f"{model} predicts classes; this corpus has continuous labels", f"model {model}")
     frames = [f for f, level in task.levels.items() if level == "frame"]
     if len(frames) != 1:
         raise SerError(
-            f"{model} needs one frame-level feature, got {frames or 'none'}", f"model {model}", "Set feature: logmel"
+            f"{model} needs one frame-level feature, got {frames or 'none'}",
+            f"model {model}",
+            f"Set feature: {feature}",
         )
     return frames[0]

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ser.core.errors import SerError
+from ser.core.store import Store, Writer
+from ser.models import emotion_autoencoder
+from ser.models.emotion_autoencoder import Model, functional_names
+from ser.models.parts.autoencoder import Functionals
+from ser.training.data import Batch, Examples, Task
+from ser.training.loop import Loop
+from ser.training.settings import Training
+from tests.models import tiny_autoencoder as tiny
+
+
+def gradients(module: torch.nn.Module) -> list[bool]:
+    """Of the parameters that can have one: whether they have one that is not 0."""
+    return [p.grad is not None and bool(p.grad.any()) for p in module.parameters() if p.requires_grad]
+
+
+@pytest.mark.parametrize("variant", tiny.VARIANTS)
+def test_every_variant_overfits_a_toy_set(variant):
+    """Waves of another tempo for each emotion: all are told apart, and given back better than by their mean."""
+    model = tiny.model(**tiny.STILL, **tiny.VARIANTS[variant], hidden=16, dense=(32, 16))
+    batch = tiny.batch(frames=16)
+    time, tempo = torch.arange(16)[None, :, None] / 16, (1 + batch.targets)[:, None, None]
+    x = 0.5 + 0.4 * torch.sin(2 * math.pi * (tempo * time + torch.arange(tiny.F) / tiny.F))
+    batch.inputs["logmag"] = x
+    optimiser = torch.optim.Adam(model.parameters(), 0.01)
+    for _ in range(80):
+        optimiser.zero_grad()
+        losses = model.loss(model(batch), batch)
+        tiny.total(losses).backward()
+        optimiser.step()
+    assert losses["reconstruction"] < 0.5 * (x - x.mean()).abs().mean()
+    assert losses["classification"] < 0.1
+    assert torch.equal(model.eval()(batch).logits.argmax(1), batch.targets)
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_detach_latent_keeps_the_classification_from_the_encoder(detach):
+    model, batch = tiny.model(detach_latent=detach), tiny.batch()
+    model.loss(model(batch), batch)["classification"].backward()
+    assert any(gradients(model.encoder)) is not detach
+    assert all(gradients(model.classifier)[-2:])
+    assert not any(gradients(model.decoder))
+    model.zero_grad()
+    model.loss(model(batch), batch)["reconstruction"].backward()
+    assert all(gradients(model.encoder.exit))
+    assert any(gradients(model.decoder.embeddings))
+    assert not any(gradients(model.classifier))
+
+
+def test_two_stages_train_one_part_each():
+    """Adam's momentum of the first stage must not move the encoder in the second, nor a batch norm its statistics."""
+    model, batch = tiny.model(schedule="two_stage", autoencoder_share=0.4, norm="batch"), tiny.batch()
+    optimiser = torch.optim.Adam(model.parameters(), 0.01)
+
+    def state(part: str) -> list[Tensor]:
+        return [t.clone() for t in getattr(model, part).state_dict().values()]
+
+    def same(a: list[Tensor], b: list[Tensor]) -> bool:
+        return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+    for step in range(5):
+        before = {part: state(part) for part in ("encoder", "decoder", "classifier")}
+        model.train()
+        model.at_step(step, 5)
+        optimiser.zero_grad(set_to_none=True)
+        losses = model.loss(model(batch), batch)
+        tiny.total(losses).backward()
+        optimiser.step()
+        first = step < 2  # 0.4 of 5
+        assert same(state("encoder"), before["encoder"]) is not first
+        assert same(state("decoder"), before["decoder"]) is not first
+        assert same(state("classifier"), before["classifier"]) is first
+        assert (losses["reconstruction"] > 0) == first == (losses["classification"] == 0)
+
+
+def test_in_the_second_stage_the_encoder_drops_nothing():
+    model, batch = tiny.model(schedule="two_stage"), tiny.batch()
+    model.at_step(9, 10)
+    x = batch.inputs["logmag"]
+    assert torch.equal(model.train().encoder(x), model.encoder(x))
+    assert model.classifier.training
+    joint = tiny.model()
+    assert not torch.equal(joint.encoder(x), joint.encoder(x))
+
+
+@pytest.mark.parametrize("variant", tiny.VARIANTS)
+def test_labels_never_reach_a_prediction(variant):
+    batch = tiny.batch()
+    model = tiny.model(**tiny.STILL, **tiny.VARIANTS[variant])
+    other = dataclasses.replace(batch, labels=(batch.targets + 1) % tiny.K)
+    a, b = model(batch), model(other)
+    assert torch.equal(a.logits, b.logits)
+    assert torch.equal(a.reconstruction, b.reconstruction) is not model.config.emotion_embedding
+    model.eval()
+    unlabelled = model(dataclasses.replace(batch, labels=None))
+    assert unlabelled.reconstruction is None
+    assert torch.equal(unlabelled.logits, model(other).logits)
+
+
+def test_the_losses_by_hand():
+    model, batch = tiny.model(), tiny.batch()
+    output = model(batch)
+    found = model.loss(output, batch)
+    error = (output.reconstruction - batch.inputs["logmag"]).abs()
+    torch.testing.assert_close(found["reconstruction"], error.mean())
+    picked = output.logits.log_softmax(1)[torch.arange(6), batch.targets]
+    torch.testing.assert_close(found["classification"], -picked.mean())
+    weighted = tiny.model(classification_weight=10.0, reduction="sum").loss(output, batch)
+    torch.testing.assert_close(weighted["reconstruction"], error.sum((1, 2)).mean())
+    torch.testing.assert_close(weighted["classification"], -10 * picked.mean())
+
+
+def test_a_loss_of_evaluation_mode_is_refused():
+    model, batch = tiny.model().eval(), tiny.batch()
+    with pytest.raises(AssertionError, match="evaluation"):
+        model.loss(model(batch), batch)
+
+
+@pytest.mark.parametrize(("frames", "kernels"), [(8, 3), (20, 3), (100, 3), (16, 32)])
+def test_frames_that_do_not_fit_are_refused(frames, kernels):
+    model = tiny.model(bank_kernels=kernels)
+    with pytest.raises(SerError, match=r"emotion_autoencoder.training.frames.*frames: 128"):
+        model(tiny.batch(frames=frames))
+
+
+@pytest.mark.parametrize("frames", [16, 24, 128])
+def test_the_reconstruction_is_as_long_as_the_crop(frames):
+    batch = tiny.batch(2, frames)
+    assert tiny.model()(batch).reconstruction.shape == batch.inputs["logmag"].shape
+
+
+@pytest.mark.parametrize(
+    ("given", "values", "found"),
+    [
+        (("is10", "is09"), {}, ("is09", "is10")),
+        (("is10", "is09"), {"profile": "text"}, ("is10",)),
+        (("is10",), {"profile": "text"}, ("is10",)),
+        (("is10",), {"functionals": False}, ()),
+        (("is10",), {}, "one is09 feature"),
+        (("is09",), {"profile": "text"}, "one is10 feature"),
+        ((), {}, "profile: text"),
+    ],
+)
+def test_the_profile_says_which_functionals_are_needed(given, values, found):
+    config, task = tiny.config(**values), tiny.task(functionals=given)
+    if isinstance(found, tuple):
+        assert functional_names(config, task) == found
+    else:
+        with pytest.raises(SerError, match=found):
+            Model(config, task)
+
+
+def test_two_features_of_one_size_are_refused():
+    task = tiny.task()
+    twice = dataclasses.replace(task, inputs={**task.inputs, "b": 1582}, levels={**task.levels, "b": "utterance"})
+    with pytest.raises(SerError, match=r"\['is10', 'b'\]"):
+        functional_names(tiny.config(), twice)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"hidden": 8, "heads": 3},
+        {"dropout": 1.0},
+        {"dense": ()},
+        {"bank_kernels": 0},
+        {"autoencoder_share": 1.0},
+        {"classification_weight": -1.0},
+        {"norm_eps": 0.0},
+    ],
+)
+def test_values_that_cannot_work_are_refused(values):
+    with pytest.raises(ValueError):
+        tiny.config(**values)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> tuple[Examples, Task]:
+    """Nine utterances of two speakers, 10 to 90 frames, with all three features."""
+    folder, generator = tmp_path_factory.mktemp("stores"), np.random.default_rng(0)
+    utterances, lengths = tuple(f"u{i}" for i in range(9)), np.linspace(10, 90, 9).astype(int)
+    task = tiny.task()
+    for name, size in task.inputs.items():
+        level = task.levels[name]
+        card = {"level": level, "rate": 16000, "frame_rate": 80.0 if level == "frame" else None}
+        with Writer(folder / name, size, "float32", card) as writer:
+            for u, length in zip(utterances, lengths, strict=True):
+                rows = generator.normal(3, 10, size) if level == "utterance" else generator.random((length, size))
+                if level == "utterance":
+                    rows[5] = 0.1  # constant
+                writer.append(u, rows)
+    stores = {name: Store(folder / name) for name in task.inputs}
+    return Examples(utterances, ("a", "b", "b") * 3, stores, (), np.arange(9) % tiny.K), task
+
+
+def test_functionals_are_z_scored_by_the_training_part(corpus):
+    examples, _ = corpus
+    scaler = Functionals(("is09", "is10"), 384 + 1582)
+    rows = {n: torch.from_numpy(examples.vectors(n)) for n in ("is09", "is10")}
+    batch = Batch(rows, {}, None)
+    assert scaler(batch, rows["is09"]).isnan().all()
+    scaler.fit(examples)
+    z = scaler(batch, rows["is09"])
+    assert z.shape == (9, 384 + 1582)
+    constant = torch.zeros(384 + 1582, dtype=torch.bool)
+    constant[[5, 384 + 5]] = True
+    assert torch.equal(z[:, constant], torch.zeros(9, 2))
+    torch.testing.assert_close(z.mean(0), torch.zeros(384 + 1582), atol=1e-5, rtol=0)
+    torch.testing.assert_close(z[:, ~constant].std(0, unbiased=False), torch.ones(384 + 1580))
+    assert set(dict(scaler.named_buffers())) == {"mean", "factor"}  # in the state dict, not parameters
+    assert Functionals((), 0)(batch, rows["is09"]).shape == (9, 0)
+
+
+def test_it_trains_on_crops_and_shows_what_it_learnt(corpus, tmp_path):
+    """From stores to figures, by the training loop."""
+    examples, task = corpus
+    training = Training(epochs=2, batch=8, lr=1e-3, frames=32, window="crops", crop_hop=16, clip=5.0)
+    loop = Loop(
+        Model(tiny.config(), task), training, selection="last", seed=1, device="cpu", bfloat16=False, label="test"
+    )
+    history = loop.fit(examples, None)
+    for row in history:
+        assert row["train_loss"] == pytest.approx(row["train_reconstruction"] + row["train_classification"])
+    model, test = loop.model, examples.unlabelled()
+    assert not model.functionals.factor.isnan().any()
+    found = loop.artefacts(test)
+    assert found["examples"].tolist() == [3, 8]  # the first and the last of at least 32 frames
+    assert found["axes"].tolist() == [80, 16000]
+    crop = examples.frames("logmag", 8)[:32]
+    np.testing.assert_array_equal(found["inputs"][1], crop)
+    with torch.no_grad():
+        z = model.eval().encoder(torch.tensor(crop)[None])
+        decoded = [model.decoder(z, torch.tensor([k]))[0].numpy() for k in range(tiny.K)]
+        np.testing.assert_allclose(found["reconstructions"][1], decoded, atol=1e-5)
+        # the utterance of 30 frames is one crop, padded; that of 50 frames is crops at 0, 16 and 18
+        padded = functional.pad(torch.tensor(examples.frames("logmag", 2)), (0, 0, 0, 2))
+        np.testing.assert_allclose(found["latents"][2], model.encoder(padded[None])[0].mean(0), atol=1e-5)
+        frames = torch.tensor(examples.frames("logmag", 4))
+        crops = torch.stack([frames[s : s + 32] for s in (0, 16, 18)])
+        np.testing.assert_allclose(found["latents"][4], model.encoder(crops).mean((0, 1)), atol=1e-5)
+    table = pd.DataFrame({"utterance": examples.utterances, "speaker": examples.speakers})
+    emotions = [task.outputs[k] for k in examples.labels]
+    emotion_autoencoder.draw(found, table.assign(emotion=emotions, synthetic=1), task.outputs, tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"latents.png", "reconstructions.png"}
