@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics as sklearn_metrics
 
 from ser.evaluation import predictions
-from ser.evaluation.evaluate import evaluate, plot_rows, run
+from ser.evaluation.evaluate import evaluate, plot_rows, run, windows
 from ser.evaluation.metrics import ccc
 
 DETAILS = {
@@ -199,3 +200,10 @@ def test_imports_stay_light():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_windows_are_judged_one_by_one():
+    table = pd.DataFrame(
+        {"utterance": ["u", "v", "w"], "truth": ["a", "a", "b"], "windows_a": [3, 0, 1], "windows_b": [1, 1, 3]}
+    )
+    assert windows(table, ("a", "b")) == {"n": 9, "wa": round(6 / 9, 4), "ua": round((3 / 5 + 3 / 4) / 2, 4)}

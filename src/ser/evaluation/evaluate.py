@@ -5,7 +5,7 @@ Everything is computed from the predictions alone, on any machine, in about a se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,34 @@ def run(
     metrics_path: str | Path,
     plot_path: str | Path,
     confidence: float = 0.95,
+    windows_path: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Evaluates an experiment and writes its metrics (JSON) and its plot data (CSV); returns the metrics."""
+    """Evaluates an experiment and writes its metrics (JSON) and its plot data (CSV); returns the metrics.
+
+    `windows_path`: counts of windows beside the card, where the model judged pieces of utterances (`windows`).
+    """
     predictions = read(predictions_path)
     result = score(predictions, {"experiment": Path(predictions_path).stem, **details}, draws, confidence)
+    if windows_path is not None and Path(windows_path).exists():
+        (about,) = result["about"]
+        about["windows"] = found = windows(pd.read_csv(windows_path), predictions.classes)
+        text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
+        about["notes"].append(text.format(**found))
     with replacing(plot_path) as temporary:
         plot_rows(predictions).to_csv(temporary, index=False, lineterminator="\n")
     write_json(metrics_path, result)
     return result
+
+
+def windows(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """WA and UA of single windows (crops, segments), the decision P2 may have counted (papers.md 5.1).
+
+    `table`: utterance, truth and ``windows_<class>``, how many windows of the utterance went to each class.
+    """
+    counts = table[[f"windows_{c}" for c in classes]].to_numpy()
+    matrix = np.stack([counts[(table["truth"] == c).to_numpy()].sum(0) for c in classes])
+    rounded = {"wa": metrics.wa(matrix), "ua": metrics.ua(matrix)}
+    return {"n": int(matrix.sum()), **{name: round(float(value), DIGITS) for name, value in rounded.items()}}
 
 
 def evaluate(
