@@ -51,7 +51,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Corpus:
-    source: Literal["real", "synthetic"]
+    source: Literal[
+        "real", "synthetic", "real_or_synthetic"
+    ]  # the last only for pretraining: a copy that is here, or else
+    # the look-alike
     synthetic: dict = field(default_factory=dict)  # sizes, seed, difficulty of the look-alike
     reader: dict = field(default_factory=dict)  # options of the reader
 

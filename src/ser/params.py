@@ -120,10 +120,11 @@ class _Checker:
             plugins.check_name(name, plugins.names("corpora"), "corpus", where)
             corpus = plugins.build(Corpus, block, where)
             self.plugin_keys("corpora", name, corpus.reader, f"{where}.reader")
-            if corpus.source == "synthetic":
+            if corpus.source != "real":
                 plugins.check_name(name, plugins.names("corpora.synthetic"), "synthetic corpus", where)
                 self.plugin_keys("corpora.synthetic", name, corpus.synthetic, f"{where}.synthetic")
-            sources.add(corpus.source)
+            if corpus.source != "real_or_synthetic":
+                sources.add(corpus.source)
             self.files[f"download/{name}"] = {"corpus": name, **dataclasses.asdict(corpus)}
 
         data = sources.pop() if len(sources) == 1 else "mixed"
@@ -213,6 +214,9 @@ class _Checker:
         item = plugins.build(Experiment, self.study.experiments[name], where)
         plugins.check_name(item.model, self.study.models, "model of this study", f"{where}.model")
         plugins.check_name(item.corpus, self.study.corpora, "corpus of this study", f"{where}.corpus")
+        if self.study.corpora[item.corpus].get("source") == "real_or_synthetic":
+            what = f"experiments on {item.corpus} may be of real or of synthetic speech: one number, two meanings"
+            raise SerError(what, f"corpora.{item.corpus}.source", "Set source: real or source: synthetic")
         plugins.check_name(item.folds, self.study.folds, "folds of this study", f"{where}.folds")
         folds = self.study.folds[item.folds]
         if folds["corpus"] != item.corpus:

@@ -47,6 +47,14 @@ def test_synthetic_faults_name_the_key(raw: Path) -> None:
         _source.ensure("table", "synthetic", None, None, processes=1)
 
 
+def test_real_or_synthetic_takes_what_is_here_and_never_downloads(raw: Path, tmp_path: Path) -> None:
+    assert _source.ensure("emodb", "real_or_synthetic", None, SMALL, processes=1).synthetic
+    (tmp_path / "mine" / "wav").mkdir(parents=True)
+    raw.joinpath("emodb").symlink_to(tmp_path / "mine")
+    found = _source.ensure("emodb", "real_or_synthetic", None, SMALL)
+    assert found == Location(raw / "emodb", False)
+
+
 def test_licensed_corpus_that_is_not_here_tells_the_steps(raw: Path) -> None:
     with pytest.raises(SerError, match="ser link iemocap PATH"):
         _source.ensure("iemocap", "real")

@@ -207,3 +207,12 @@ def test_windows_are_judged_one_by_one():
         {"utterance": ["u", "v", "w"], "truth": ["a", "a", "b"], "windows_a": [3, 0, 1], "windows_b": [1, 1, 3]}
     )
     assert windows(table, ("a", "b")) == {"n": 9, "wa": round(6 / 9, 4), "ua": round((3 / 5 + 3 / 4) / 2, 4)}
+
+
+def test_pretraining_stands_in_the_metrics_file(emotions, write, tmp_path):
+    weights = {"corpus": "librispeech", "synthetic": True, "train_hours": 0.9, "train_speakers": 11, "steps": 900}
+    details = {**DETAILS, "notes": {"03-seed1": {"pretrained": {**weights, "settings": {}}}}}
+    found = run(write(emotions), details, 10, tmp_path / "m.json", tmp_path / "p2.csv")
+    (about,) = found["about"]
+    assert about["pretraining"]["steps"] == 900
+    assert "encoder pretrained on 0.90 h of SYNTHETIC speech (librispeech), 900 steps" in about["notes"]

@@ -17,7 +17,7 @@ from ser.corpora._shared.location import Location
 
 def ensure(
     corpus: str,
-    source: Literal["real", "synthetic"],
+    source: Literal["real", "synthetic", "real_or_synthetic"],
     reader_config: Mapping[str, Any] | None = None,
     synthetic_config: Mapping[str, Any] | None = None,
     processes: int | None = None,
@@ -29,6 +29,8 @@ def ensure(
     `synthetic_config` are the blocks of params.yaml; `processes` is how many synthesize (default:
     `ser.core.workers.workers`). Raises `SerError` when the corpus cannot be had without the user.
     """
+    if source == "real_or_synthetic":  # a copy that is here, never a download
+        source = "real" if _here(raw_folder() / corpus) else "synthetic"
     if source == "synthetic":
         return Location(_synthetic_root(corpus, synthetic_config, processes or workers()), True)
     module = plugins.load("corpora", corpus, f"corpora.{corpus}")
@@ -56,7 +58,7 @@ def _real_root(module: Any, config: Any) -> Path:
     if root.exists() and not root.is_dir():
         mend = f"Move it away, unpack it elsewhere and run: ser link {card.name} PATH"
         raise SerError(f"{card.title} must be a folder, and this is a file", root, mend)
-    here = root.is_dir() and bool(_read.visible(root.iterdir()))
+    here = _here(root)
     if card.access == "download":
         ours = not root.is_symlink() and any([*root.glob(".*.done"), *root.glob(f".*{_read.PART}")])
         if ours or not here:  # an archive that is whole is not fetched again
@@ -64,6 +66,10 @@ def _real_root(module: Any, config: Any) -> Path:
     elif not here:
         raise SerError(f"{card.title} is not here", root, card.steps)
     return root
+
+
+def _here(root: Path) -> bool:
+    return root.is_dir() and bool(_read.visible(root.iterdir()))
 
 
 def _table_root(module: Any, config: Any) -> Path:

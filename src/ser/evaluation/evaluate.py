@@ -55,6 +55,13 @@ def run(
     """
     predictions = read(predictions_path)
     result = score(predictions, {"experiment": Path(predictions_path).stem, **details}, draws, confidence)
+    pretrained = _pretrained(details.get("notes"))
+    if pretrained:
+        (about,) = result["about"]
+        about["pretraining"] = pretrained
+        speech = "SYNTHETIC speech" if pretrained["synthetic"] else "speech"
+        text = "encoder pretrained on {train_hours:.2f} h of {speech} ({corpus}), {steps} steps"
+        about["notes"].append(text.format(speech=speech, **pretrained))
     if windows_path is not None and Path(windows_path).exists():
         (about,) = result["about"]
         about["windows"] = found = windows(pd.read_csv(windows_path), predictions.classes)
@@ -64,6 +71,15 @@ def run(
         plot_rows(predictions).to_csv(temporary, index=False, lineterminator="\n")
     write_json(metrics_path, result)
     return result
+
+
+def _pretrained(notes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the card of a fold says of the pretrained weights: the same in all folds; empty without weights."""
+    found = next(iter((notes or {}).values()), {}).get("pretrained")
+    if not isinstance(found, Mapping) or "steps" not in found:
+        return {}
+    keys = ("corpus", "synthetic", "train_hours", "train_speakers", "steps", "dev_l1", "baseline_l1")
+    return {key: found.get(key) for key in keys}
 
 
 def windows(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
