@@ -29,26 +29,6 @@ def test_the_results_tables_are_not_stale(tmp_path):
     assert checked.returncode == 0, checked.stderr
 
 
-def test_every_ser_command_it_names_parses():
-    from ser.cli import parser
-
-    text = (ROOT / "README.md").read_text()
-    commands = re.findall(r"^ser ([^#\n]+)", text, flags=re.M)
-    assert len(commands) >= 5
-    for command in commands:
-        import shlex
-
-        parser().parse_args(shlex.split(command))
-
-
-def test_every_file_it_names_is_there():
-    text = (ROOT / "README.md").read_text()
-    paths = re.findall(r"`((?:src|studies|tools|metrics)/[\w./-]+)`", text)
-    assert paths
-    for path in paths:
-        assert (ROOT / path).exists(), path
-
-
 def test_the_lock_names_no_host():
     lock = (ROOT / "requirements.lock").read_text()
     assert "://" not in lock

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,73 @@ def test_stages_of_one_reason_share_a_line(ran):
         "study demo: 2 of 3 stages would run",
         "  a, b: input x changed",
     ]
+
+
+def test_an_edit_of_one_model_resettles_its_experiments_alone(place):
+    """DVC alone would say `settings` and everything after it."""
+    params.write(params.settings("params.yaml", "demo"), "data/demo/settings")
+    assert study._resettled("demo") == set()
+    text = Path("params.yaml").read_text()
+    assert text.count("    dense: 64\n") == 1, "the CNNs' width"
+    Path("params.yaml").write_text(text.replace("    dense: 64\n", "    dense: 65\n"))
+    assert study._resettled("demo") == {"train@cnns-emodb-speaker_independent"}
+    Path("params.yaml").write_text(text.replace("draws: 2000", "draws: 1999"))
+    experiments = params.load("params.yaml")["experiments"]
+    assert study._resettled("demo") == {f"evaluate@{e}" for e in experiments}
+
+
+def _costs(experiment: str, run: str, seconds: list[float], age: float) -> None:
+    """A past run: one file a fold, as the runner writes them, `age` seconds old."""
+    folder = Path("checkpoints/demo") / experiment / run
+    folder.mkdir(parents=True)
+    for i, value in enumerate(seconds):
+        path = folder / f"group{i}-seed1.cost.json"
+        path.write_text(json.dumps({"seconds": value, "peak_bytes": 1, "device": "cpu", "threads": 1}))
+        os.utime(path, (time.time() - age,) * 2)
+
+
+@pytest.fixture
+def trained(ran):
+    """As `ran`, with two trainings on x and a pretraining of 5 steps on y."""
+    groups = {"train": ("x", ["one", "two"]), "pretrain": ("y", ["libri"])}
+    stages = {k: {"foreach": names, "do": {"cmd": "echo ${item}", "deps": [dep]}} for k, (dep, names) in groups.items()}
+    (ran / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+    old = json.loads((ran / "dvc.lock").read_text())["stages"]
+    lock = {
+        f"{k}@{n}": {"cmd": f"echo {n}", "deps": old["c" if dep == "y" else "a"]["deps"]}
+        for k, (dep, names) in groups.items()
+        for n in names
+    }
+    (ran / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": lock}))
+    settings = ran / "data/demo/settings"
+    (settings / "pretrain").mkdir(parents=True)
+    (settings / "pretrain/libri.json").write_text(json.dumps({"settings": {"steps": 5}}))
+    (settings / "run.json").write_text(json.dumps({"jobs": 2}))
+    return ran
+
+
+def test_the_minutes_of_what_would_rerun(trained, monkeypatch):
+    monkeypatch.delenv("SER_JOBS", raising=False)
+    _costs("one", "old", [1000.0] * 3, age=100)
+    _costs("one", "new", [50.0, 70.0], age=0)  # stopped after 2 of 3 folds: 3 folds of 60 s, 2 workers, 2 rounds
+    (trained / "x").write_text("second")
+    assert study.status("demo").splitlines()[2:] == [
+        "training, by past runs: 2 min (train@one 2 min); no past run to time: train@two"
+    ]
+    _costs("two", "only", [10.5], age=0)
+    assert study.status("demo").splitlines()[2:] == ["training, by past runs: 2 min (train@one 2 min, train@two 11 s)"]
+    monkeypatch.setenv("SER_JOBS", "3")  # one round of 60 s
+    assert "1 min (train@one 1 min, train@two 11 s)" in study.status("demo")
+
+
+def test_the_minutes_of_a_pretraining_are_those_of_one_as_long(trained):
+    for run, steps, seconds, age in (("a", 5, 300.0, 50), ("b", 5, 240.0, 20), ("c", 6, 9000.0, 0)):
+        path = Path("checkpoints/pretraining") / run / "cost.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"seconds": seconds, "steps": steps}))
+        os.utime(path, (time.time() - age,) * 2)
+    (trained / "y").write_text("second")
+    assert study.status("demo").splitlines()[-1] == "training, by past runs: 4 min (pretrain@libri 4 min)"
 
 
 def test_original_files_that_changed_are_told(ran):

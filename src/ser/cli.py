@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )
     new.add_argument("--csv", help="your own table (columns file, speaker, emotion), for --corpora table")
     new.set_defaults(run=_study_new)
-    status = studies.add_parser("status", help="what `dvc repro` would rerun, and why, in words")
+    status = studies.add_parser("status", help="what `dvc repro` would rerun, why, and how long by past runs")
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
     status.set_defaults(run=_study_status)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import json
+import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import read_json, replacing
 from ser.core.layout import Layout
+from ser.core.workers import workers
 from ser.corpora._overview import state
 
 STUDIES = Path("studies")
+CHECKPOINTS = Path("checkpoints")  # where trainings leave what they cost, outside git and DVC
 
 
 def folder(name: str) -> Path:
@@ -142,6 +146,8 @@ def _needs(data: Any, experiment: Any) -> set[str]:
 def _keep(block: Any, wanted: Any) -> None:
     for name in [n for n, value in block.items() if not wanted(n, value)]:
         del block[name]
+    if not block:  # as {} beside its key: the comment behind the key would part them
+        block.fa.set_flow_style()
 
 
 def status(name: str) -> str:
@@ -156,9 +162,13 @@ def status(name: str) -> str:
             return f"study {name} never ran: {len(stages)} stages would run"
         changed = repo.status(targets=[file])
         direct = {_short(a): _reasons(r) for a, r in changed.items() if a in stages or _short(a) in map(_short, stages)}
+        causes = set(direct)
+        if "settings" in direct:  # it rewrites every settings file, but only those that change make others run
+            direct |= {s: ["its settings change"] for s in _resettled(name) - causes}
+            causes = set(direct) - {"settings"}
         follow = set()
         for address, stage in stages.items():
-            if _short(address) not in direct and any(_short(d.addressing) in direct for d in _ancestors(graph, stage)):
+            if _short(address) not in direct and any(_short(d.addressing) in causes for d in _ancestors(graph, stage)):
                 follow.add(_short(address))
     corpora = _changed_corpora(name, file)
     if not direct:
@@ -168,7 +178,62 @@ def status(name: str) -> str:
     lines += [f"  {', '.join(same)}: {reason}" for reason, same in _grouped(direct).items()]
     if follow:
         lines.append(f"and after them, if their outputs change: {', '.join(sorted(follow))}")
-    return "\n".join([*lines, *corpora])
+    return "\n".join([*lines, *_estimate(name, sorted({*direct, *follow})), *corpora])
+
+
+def _resettled(name: str) -> set[str]:
+    """The stages whose settings the params.yaml of today changes; those without settings yet DVC names itself."""
+    made = params.settings(folder(name) / "params.yaml", name)
+    places = {key: Layout(name).data / "settings" / f"{key}.json" for key in made if key != "run"}  # run: no stage's
+    kept = {key: read_json(path) for key, path in places.items() if path.exists()}
+    return {key.replace("/", "@") for key, value in kept.items() if json.loads(json.dumps(made[key])) != value}
+
+
+def _estimate(name: str, stages: Iterable[str]) -> list[str]:
+    """One line: the minutes of the trainings among `stages` by what they cost before, longest first; none without
+    trainings. Other stages leave no times and are not counted."""
+    times = {"train": _train_seconds, "pretrain": _pretrain_seconds}
+    parts = {stage: stage.partition("@") for stage in stages}
+    taken = {stage: times[kind](name, what) for stage, (kind, _, what) in parts.items() if kind in times}
+    known = {stage: seconds for stage, seconds in taken.items() if seconds is not None}
+    words = []
+    if known:
+        each = [f"{s} {_minutes(known[s])}" for s in sorted(known, key=lambda s: -known[s])]
+        words.append(f"training, by past runs: {_minutes(sum(known.values()))} ({', '.join(each)})")
+    if len(known) < len(taken):
+        words.append("no past run to time: " + ", ".join(s for s in taken if s not in known))
+    return ["; ".join(words)] if words else []
+
+
+def _minutes(seconds: float) -> str:
+    return f"{max(1, round(seconds / 60))} min" if seconds >= 30 else f"{math.ceil(seconds)} s"
+
+
+def _train_seconds(study: str, experiment: str) -> float | None:
+    """Seconds on the clock that an experiment takes: the mean of its newest run's folds, in as many rounds as this
+    machine's workers need for as many folds as its largest run had (a run that was stopped has fewer)."""
+    found = [sorted(run.glob("*.cost.json")) for run in (CHECKPOINTS / study / experiment).glob("*")]
+    runs = sorted((costs for costs in found if costs), key=lambda costs: max(c.stat().st_mtime for c in costs))
+    if not runs:
+        return None
+    costs = [read_json(c) for c in runs[-1]]
+    settings = Layout(study).data / "settings" / "run.json"
+    jobs = workers(read_json(settings) if settings.exists() else None, costs[0]["device"])
+    rounds = math.ceil(max(map(len, runs)) / jobs)
+    return rounds * sum(c["seconds"] for c in costs) / len(costs)
+
+
+def _pretrain_seconds(study: str, name: str) -> float | None:
+    """Seconds of the newest pretraining of as many steps: what a pretraining cost does not say whose it was."""
+    from ser.pretraining.settings import Settings
+
+    settings = Layout(study).data / "settings" / "pretrain" / f"{name}.json"
+    if not settings.exists():
+        return None
+    steps = read_json(settings)["settings"].get("steps", Settings.steps)
+    paths = sorted((CHECKPOINTS / "pretraining").glob("*/cost.json"), key=lambda p: p.stat().st_mtime)
+    same = [cost["seconds"] for cost in map(read_json, paths) if cost["steps"] == steps]
+    return same[-1] if same else None
 
 
 def _grouped(direct: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -75,7 +75,8 @@ def run(
 
 def _pretrained(notes: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the card of a fold says of the pretrained weights: the same in all folds; empty without weights."""
-    found = next(iter((notes or {}).values()), {}).get("pretrained")
+    first: Mapping[str, Any] = next(iter((notes or {}).values()), {})
+    found = first.get("pretrained")
     if not isinstance(found, Mapping) or "steps" not in found:
         return {}
     keys = ("corpus", "synthetic", "train_hours", "train_speakers", "steps", "dev_l1", "baseline_l1")

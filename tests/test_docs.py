@@ -1,0 +1,257 @@
+"""The pages of docs, README and CONTRIBUTING: every command is a valid one, every value, file and link is there.
+
+Nothing is run here. The quick commands are run in `tests/pipeline/test_doc_commands.py`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from ser import params
+from ser.blocks import Experiment
+from ser.cli import parser
+from ser.core import plugins
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = ("ser", "dvc", "python", "torchrun", "make", "sbatch", "git", "pip")
+NAMED = {  # stage -> block of params.yaml its NAME is a key of
+    "train": "experiments",
+    "evaluate": "experiments",
+    "pretrain": "pretraining",
+    "features": "features",
+    "folds": "folds",
+}
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Language and content of each fenced block."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S)
+
+
+def first_word(line: str) -> str:
+    words = [w for w in line.split() if not re.match(r"\w+=", w)]  # SER_JOBS=2 dvc ...
+    return words[0] if words else ""
+
+
+def commands(path: Path) -> list[str]:
+    """The lines of a page's command blocks: those without a language whose first word is a command, or `sh`;
+    without comments."""
+    found = []
+    for language, content in blocks(path.read_text()):
+        lines = [line for line in content.splitlines() if line.strip()]
+        if language == "sh" or (not language and first_word(lines[0]) in COMMANDS):
+            found += [re.sub(r"\s+# .*", "", line) for line in lines]
+    return found
+
+
+ALL = sorted({command for page in PAGES for command in commands(page)})
+MADE = {name for command in ALL for name in re.findall(r"ser study new ([\w-]+)", command)}  # by the reader
+
+
+def study(name: str) -> dict:
+    return params.load(ROOT / ("params.yaml" if name == "demo" else f"studies/{name}/params.yaml"))
+
+
+def check(command: str) -> None:
+    """Fails when a command could not work: an unknown option, study, stage, experiment, script or value."""
+    words = shlex.split(command, comments=True)
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words = words[1:]
+    if "&&" in words:
+        at = words.index("&&")
+        check(shlex.join(words[:at]))
+        return check(shlex.join(words[at + 1 :]))
+    tool, *rest = words
+    checks = {"ser": _ser, "dvc": _dvc, "python": _python, "torchrun": _torchrun, "make": _make, "sbatch": _sbatch}
+    assert tool in COMMANDS, f"a command nobody checks: {command}"
+    if tool in checks:
+        checks[tool](rest)
+    return None
+
+
+def _ser(words: list[str]) -> None:
+    options = parser().parse_args(words)
+    if options.command == "compare":
+        assert {options.a, options.b} <= set(study(options.study)["experiments"])
+    if options.command == "corpora" and options.name:
+        assert options.name in plugins.names("corpora")
+    if options.command == "study" and options.study_command == "status" and options.name not in MADE:
+        study(options.name)
+
+
+def _dvc(words: list[str]) -> None:
+    from dvc.cli.parser import get_main_parser
+
+    options = get_main_parser().parse_args(words)
+    if words[0] in ("repro", "commit"):
+        for target in options.targets:
+            _target(target)
+    if words[:2] == ["exp", "run"]:
+        _values(options.set_param or [])
+
+
+def _target(target: str) -> None:
+    file, _, stage = target.rpartition(":") if ":" in target else (target, "", "")
+    if not file.endswith("dvc.yaml"):
+        file, stage = "dvc.yaml", file
+    name = Path(file).parent.name or "demo"
+    if name in MADE:
+        return
+    assert (ROOT / file).exists(), target
+    kind, _, key = stage.partition("@")
+    if key:
+        assert key in study(name)[NAMED[kind]], target
+
+
+def _values(overrides: list[str]) -> None:
+    """What `-S` sets passes the checks of params.yaml; each point of a grid does."""
+    from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+
+    for point in get_hydra_sweeps({"params.yaml": overrides}):
+        Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+        apply_overrides("params.yaml", point["params.yaml"])
+        before = params.settings(ROOT / "params.yaml")
+        assert params.settings("params.yaml", "demo") != before, f"{point} changes nothing"
+
+
+def _python(words: list[str]) -> None:
+    if words[0] == "-m":
+        assert importlib.util.find_spec(words[1]), words
+        return
+    script, *arguments = words
+    assert (ROOT / script).exists(), script
+    if not script.startswith("stages/"):
+        return
+    stage = Path(script).stem
+    if stage == "settings":
+        assert (ROOT / arguments[0]).exists()
+        assert study(arguments[1])["params"] == arguments[0]
+        return
+    found = study(arguments[0])
+    assert len(arguments) == (1 if stage == "report" else 2)
+    if stage != "report":
+        assert arguments[1] in found[NAMED[stage]], arguments
+
+
+def _torchrun(words: list[str]) -> None:
+    from torch.distributed.run import get_args_parser
+
+    options = get_args_parser().parse_args(words)
+    _python([options.training_script, *options.training_script_args])
+
+
+def _make(words: list[str]) -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.M)
+    assert set(words) <= set(targets)
+
+
+def _sbatch(words: list[str]) -> None:
+    check(words[words.index("--wrap") + 1])
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_a_command_is_valid(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check(command)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "ser compare svm-emodb-loso nothing",
+        "ser study stats",
+        "dvc repro train@nothing",
+        "dvc repro studies/nothing/dvc.yaml",
+        "dvc exp run -S models.cnns.dens=3",
+        "dvc exp run -S +models.cnns.dens=3",
+        "dvc exp run -S models.cnns.dense=64",
+        "dvc exp shw",
+        "python stages/train.py demo nothing",
+        "python -m ser.nothing",
+        "make nothing",
+        "sbatch --wrap 'python stages/trai.py demo svm-emodb-loso'",
+        "curl something",
+    ],
+)
+def test_the_checks_see_a_wrong_command(wrong, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((AssertionError, SystemExit, Exception)):
+        check(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_no_command_hides_in_another_block(page):
+    for language, content in blocks(page.read_text()):
+        lines = [line for line in content.splitlines() if line.strip()]
+        if language in ("csv", "yaml", "python") or (not language and first_word(lines[0]) not in COMMANDS):
+            assert not [line for line in lines if first_word(line) in COMMANDS], content
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_link_and_path_leads_somewhere(page):
+    text = page.read_text()
+    links = [link.partition("#")[0] for link in re.findall(r"\]\((?!\w+://)([^)]+)\)", text)]
+    for link in filter(None, links):
+        target = (page.parent / link).resolve().relative_to(ROOT)
+        generated = target.parts[0] == "reports" and target.parts[1] in ("demo", *_studies())
+        assert generated or (ROOT / target).exists(), link
+    named = re.findall(r"`((?:src|studies|tools|tests|stages|\.github|benchmarks)/[\w./-]+)`", text)
+    for path in (p for p in named if not set(Path(p).parts) & MADE):
+        assert (ROOT / path).exists(), path
+
+
+def _studies() -> list[str]:
+    return [p.parent.name for p in (ROOT / "studies").glob("*/params.yaml")]
+
+
+def test_the_index_names_every_page():
+    linked = set(re.findall(r"\((\w+\.md)\)", (ROOT / "docs/README.md").read_text()))
+    assert {p.name for p in (ROOT / "docs").glob("*.md")} == linked | {"README.md"}
+
+
+@pytest.mark.parametrize("model", ["fusion_convbert", "emotion_autoencoder", "clstm", "semantic"])
+def test_the_values_a_system_page_names_exist(model):
+    """`{variant: bert}` and the like are values of the model or its training; `skip: concat` too."""
+    if model not in plugins.names("models"):
+        pytest.skip("the model is not there yet")
+    text = (ROOT / f"docs/{model}.md").read_text()
+    found = [YAML(typ="safe").load(m) for m in re.findall(r"`(?:config: )?(\{\w+: [^`]+\})`", text)]
+    if model == "clstm":
+        table = re.findall(r"^\|[^|]+\| (none|add) \| (\w+) \| ([\d.]+) \|$", text, flags=re.M)
+        assert len(table) == 7
+        keys = ("skip", "recurrent", "center_weight")
+        found = [dict(zip(keys, (s, r, float(w)), strict=True)) for s, r, w in table]
+    assert len(found) >= 4
+    for values in found:
+        plugins.check_values("models", model, values, model)
+
+
+def test_yaml_and_python_blocks_hold():
+    yaml, python = [], []
+    for page in PAGES:
+        for language, content in blocks(page.read_text()):
+            {"yaml": yaml, "python": python}.get(language, []).append(content)
+    assert yaml
+    assert python
+    for content in yaml:
+        for name, values in YAML(typ="safe").load(content)["experiments"].items():
+            plugins.build(Experiment, values, name)
+    for content in python:
+        compile(content, "docs", "exec")
+
+
+def test_the_two_ci_files_are_twins():
+    files = [ROOT / ".github/workflows/experiments.yml", ROOT / ".gitlab-ci.yml"]
+    parts = [re.findall(r"make \w+|tools/\w+\.py|cml [^#\n]+|git add .*", path.read_text()) for path in files]
+    assert set(parts[0]) == set(parts[1])
+    assert {"make test", "make repro", "tools/comment.py"} <= set(parts[0])
+    for path in files:
+        assert YAML(typ="safe").load(path)
+    _make([part.split()[1] for part in parts[0] if part.startswith("make ")])
