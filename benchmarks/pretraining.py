@@ -23,7 +23,7 @@ import torch
 from ser.core import manifest
 from ser.features.logmel import Feature
 from ser.models.parts.mockingjay import Config
-from ser.pretraining import data
+from ser.pretraining import data, memory
 from ser.pretraining.loop import Loop, Pretrainer, Processes
 from ser.pretraining.settings import Settings
 
@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it run?")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    memory.keep()
     config = Config(hidden=64, layers=1, heads=4, ffn=128) if arguments.small else Config()
     size, feature = (256 if arguments.small else 2048), Feature()
     settings = Settings(threads=arguments.threads)

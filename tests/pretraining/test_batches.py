@@ -138,3 +138,11 @@ def test_dev_speakers_are_held_out(tones):
 def test_impossible_settings(values):
     with pytest.raises(ValueError):
         Settings(**values)
+
+
+def test_keeping_freed_memory_says_whether_it_can():
+    import platform
+
+    from ser.pretraining import memory
+
+    assert memory.keep() is (platform.libc_ver()[0] == "glibc")

@@ -24,7 +24,7 @@ from ser.core.files import digest, replacing, write_json
 from ser.core.store import Store
 from ser.core.workers import workers
 from ser.models.parts import mockingjay
-from ser.pretraining import data, plots
+from ser.pretraining import data, memory, plots
 from ser.pretraining.loop import Loop, Pretrainer, Processes, processes
 from ser.pretraining.settings import Settings
 from ser.training.checkpoint import seed_everything
@@ -70,6 +70,7 @@ def pretrain(
     if figure_path is not None and importlib.util.find_spec("matplotlib") is None:
         raise SerError("the figure needs matplotlib", figure_path, "Install it, or give no path for the figure")
     torch.set_num_threads(settings.threads)
+    memory.keep()
     # one BLAS thread for the features, in this process as in a loader worker; torch has threads of its own
     with threadpool_limits(1, user_api="blas"), processes(execution.get("device", "auto")) as own:
         if own.device == "cpu":

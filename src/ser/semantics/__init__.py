@@ -11,4 +11,6 @@
 ``diagnostics`` what the spaces hold
 ``figures``     the spaces drawn
 ``run``         all of it on one corpus
+``streams``     word vectors of a target corpus on the grid of its labels
+``make``        the stage: both
 """

@@ -20,11 +20,11 @@ _SPEECH, _TEXT = "#d95f02", "#1b66a5"  # told apart by those who see no red, and
 
 
 def chosen(speech: Vectors, text: Vectors, topics: Mapping[str, str] | None = None, count: int = SHOWN) -> np.ndarray:
-    """Rows (n, 2) of the words to show: the most frequent both have, of those with a topic where topics are given."""
+    """Rows (n, 2) of the words to show: the most frequent both have, of those with a topic where there are
+    any."""
     shared = speech.shared(text)
-    if topics:
-        shared = np.array([p for p in shared if speech.words[p[0]] in topics], dtype=np.int64).reshape(-1, 2)
-    return shared[:count]
+    known = [p for p in shared if speech.words[p[0]] in topics] if topics else []
+    return (np.array(known, dtype=np.int64) if known else shared)[:count]
 
 
 def spaces(speech: Vectors, text: Vectors, aligned: Aligned, path: Path, title: str, pairs: np.ndarray) -> Path:

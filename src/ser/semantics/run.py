@@ -1,8 +1,8 @@
 """The semantic stream of one corpus: words, T, S, W with its controls, diagnostics and figure, as one plain function.
 
-Outs in one folder: ``words.csv``, ``text/`` and ``speech/`` (vectors, encoder), ``aligned/`` (W), ``diagnostics.json``,
-``curve.csv``, ``spaces.png``. Checkpoints lie elsewhere, under the hash of everything a number depends on: a stopped
-run continues, a changed one starts anew."""
+Outs: ``words.csv``, ``text/`` and ``speech/`` (vectors, encoder), ``aligned/`` (W) in one folder;
+``diagnostics.json``, ``curve.csv``, ``spaces.png`` there or in another. Checkpoints lie elsewhere, under the hash of
+everything a number depends on: a stopped run continues, a changed one starts anew."""
 
 from __future__ import annotations
 
@@ -58,8 +58,10 @@ def learn(
     gold: Gold = Gold(),
     checkpoints: Path = CHECKPOINTS,
     device: str = "cpu",
+    report: Path | None = None,
 ) -> dict[str, Any]:
-    """Learns all of it, writes it to `out`, and returns the diagnostics.
+    """Learns all of it, writes it to `out`, and returns the diagnostics, which go to the folder `report` where one is
+    given.
 
     `folder` holds the manifest (utterances.csv, and words.csv where aligned); `signal` gives samples and rate of an
     utterance (`from_files`, `from_store`). `sources` are further texts (`ser.semantics.texts`). `partitions`: only
@@ -71,7 +73,15 @@ def learn(
         torch.use_deterministic_algorithms(True, warn_only=True)
     with threadpool_limits(settings.threads, user_api="blas"):
         return _learn(
-            settings, Path(folder), signal, Path(out), sources, tuple(partitions), gold, Path(checkpoints), device
+            settings,
+            Path(folder),
+            signal,
+            (Path(out), Path(report or out)),
+            sources,
+            tuple(partitions),
+            gold,
+            Path(checkpoints),
+            device,
         )
 
 
@@ -79,7 +89,7 @@ def _learn(
     settings: Semantics,
     folder: Path,
     signal: Signal,
-    out: Path,
+    outs: tuple[Path, Path],
     sources: Sequence[Path],
     partitions: tuple[str, ...],
     gold: Gold,
@@ -103,8 +113,8 @@ def _learn(
     card = _card(table, tokens, embeddings, about, spaces, settings) | diagnose(spaces, settings, gold)
     card["speech2vec_loss"] = [curve[0]["loss"], curve[-1]["loss"]]
     card = _rounded(card)
-    _write(out, spaces, model, curve, found.table, settings, card)
-    _figure(out / "spaces.png", spaces, card, gold)
+    _write(outs, spaces, model, curve, found.table, settings, card)
+    _figure(outs[1] / "spaces.png", spaces, card, gold)
     return card
 
 
@@ -211,7 +221,7 @@ def _about(device: str) -> list[str]:
 
 
 def _write(
-    out: Path,
+    outs: tuple[Path, Path],
     spaces: Spaces,
     model: Model,
     curve: Sequence[Mapping[str, float]],
@@ -219,6 +229,7 @@ def _write(
     settings: Semantics,
     card: Mapping[str, Any],
 ) -> None:
+    out, report = outs
     about = {k: card[k] for k in ("corpus", "synthetic", "partitions", "words_by")}
     with replacing(out / "words.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
@@ -226,8 +237,8 @@ def _write(
     vectors.save(out / "speech", spaces.speech, {"kind": "speech2vec", **about})
     speech2vec.save(out / "speech", model, {"kind": "speech2vec", **about})
     alignment.save(out / "aligned", spaces.maps["aligned"][1], {"kind": "alignment", **about})
-    write_json(out / "diagnostics.json", {**card, "settings": dataclasses.asdict(settings)})
-    with replacing(out / "curve.csv") as temporary:
+    write_json(report / "diagnostics.json", {**card, "settings": dataclasses.asdict(settings)})
+    with replacing(report / "curve.csv") as temporary:
         pd.DataFrame(curve).round(6).to_csv(temporary, index=False, lineterminator="\n")
 
 

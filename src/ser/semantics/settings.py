@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Oov = Literal["zero", "random"]
+MODES = ("type_lookup_oracle", "token_aligned", "token_unsupervised")  # what is known at test time (7.3)
+STREAMS = {"word2vec": MODES[:1], "speech2vec": MODES, "aligned": MODES, "random_vectors": MODES}  # in which modes
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,34 @@ class Semantics:
         _at_least_one(self, "threads")
         if self.word2vec.dim != self.speech2vec.dim:  # W starts as the identity (7.3)
             raise ValueError(f"dim of word2vec {self.word2vec.dim} and of speech2vec {self.speech2vec.dim} must be one")
+
+
+@dataclass(frozen=True)
+class Block(Semantics):
+    """A block of `semantics` in params.yaml: what is learnt from which corpus, for the recordings of which other."""
+
+    corpus: str = field(kw_only=True)  # whose words are learnt, by their sound and (transcripts) their neighbours
+    target: str = field(kw_only=True)  # whose recordings get streams of word vectors
+    partitions: tuple[str, ...] = ()  # of corpus, learnt from; (): all. [train] where corpus is the target
+    texts: tuple[str, ...] = ()  # further text: target (its train part), synthetic, a text file, a folder of articles
+    similarities: str = ""  # file of word similarities, for the diagnostics
+    oov: Oov = "zero"  # vector of a word without one; random: the public code's
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.corpus == self.target and (not self.partitions or "test" in self.partitions):
+            raise ValueError("corpus is the target: its test part must not be learnt from, set partitions: [train]")
+
+
+def inputs(config: Mapping[str, Any]) -> dict[str, str]:
+    """Inputs of the model `semantic` -> the stores below ``data/<study>/semantics/<name>`` that hold them, for an
+    experiment's own values of `stream`, `mode`, `profile` and `turn_channels`."""
+    stream, mode = config.get("stream", "aligned"), config.get("mode", "token_aligned")
+    found = {} if stream == "paralinguistic" else {"words": f"streams/{stream}-{mode}"}
+    turns = config.get("turn_channels")
+    if turns or (turns is None and config.get("profile") == "code"):
+        found["turns"] = "streams/turns"
+    return found
 
 
 def _at_least_one(settings: object, *names: str) -> None:

@@ -66,10 +66,13 @@ def ordered(words: Sequence[str], matrix: np.ndarray, counts: np.ndarray) -> Vec
 
 def random(like: Vectors, seed: int) -> Vectors:
     """The control: a unit vector of random direction per word, the same for a word in any vocabulary."""
-    rows = [
-        np.random.default_rng(seed_of(seed, "random vector", w)).normal(size=like.matrix.shape[1]) for w in like.words
-    ]
-    return like.replaced(unit(np.array(rows).reshape(like.matrix.shape)))
+    return like.replaced(directions(like.words, like.matrix.shape[1], seed))
+
+
+def directions(names: Sequence[str], dim: int, seed: int) -> np.ndarray:
+    """A unit vector of random direction for each name, (n, d) float32; equal names have equal ones."""
+    rows = [np.random.default_rng(seed_of(seed, "random vector", n)).normal(size=dim) for n in names]
+    return unit(np.array(rows).reshape(-1, dim)).astype(np.float32)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

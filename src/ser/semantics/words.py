@@ -34,8 +34,8 @@ class Segments(NamedTuple):
 
 
 def clean(word: str) -> str:
-    """A word as vocabularies hold it: lower case, without punctuation around it."""
-    return word.strip("\"'.,!?;:()[]-").lower()
+    """A word as vocabularies hold it: lower case, without punctuation around it; ``<laughter>`` is one."""
+    return word.strip("\"'.,!?;:()[]<>-").lower()
 
 
 def read(folder: str | Path) -> pd.DataFrame:
@@ -57,34 +57,54 @@ def segments(
     settings: Words,
     only: Collection[str] | None = None,
     aligner: Aligner | None = None,
+    sentences: Callable[[str], Sequence[tuple[float, float, str]]] | None = None,
 ) -> Segments:
     """The words of the utterances of a manifest's folder (of those in `only`), by ``settings.method``.
 
     `signal` gives the samples (N,) and rate of an utterance; it is called where there is no alignment. `aligner` stands
-    in for the one that ``settings.bundle`` names. Raises `SerError` when there is neither alignment nor text.
+    in for the one that ``settings.bundle`` names. `sentences` gives an utterance's sentences with start and end in
+    seconds, where a corpus has them: words are then looked for inside them. Raises `SerError` when there is neither
+    alignment nor text.
     """
     found = read(folder) if settings.method in ("auto", "corpus") else pd.DataFrame()
     if len(found):
         return Segments(found if only is None else found[found["utterance"].isin(only)], "corpus")
     if settings.method == "corpus":
         raise SerError("no aligned words", Path(folder) / "words.csv", "Set words.method: ctc or uniform")
-    table = manifest.read(Path(folder) / "utterances.csv")
-    table = table[table["text"].str.strip() != ""]
-    table = table if only is None else table[table["utterance"].isin(only)]
-    if table.empty:
-        raise SerError("neither aligned words nor text", folder, "Put an alignment beside the corpus's audio")
+    texts = _texts(Path(folder), only, sentences)
     if settings.method == "ctc" and aligner is None:
         from ser.semantics.forced import load
 
         aligner = load(settings.bundle)
     rows: list[tuple[str, float, float, str]] = []
-    for utterance, text in zip(table["utterance"], table["text"], strict=True):
-        spoken = [w for w in map(clean, text.split()) if w]
+    for utterance, pieces in texts.items():
         samples, rate = signal(utterance)
-        spans = aligner(samples, rate, spoken) if aligner else spread(spoken, voiced(samples, rate, settings))
-        rows += [(utterance, *span, w) for span, w in zip(spans, spoken, strict=True) if span is not None]
+        for start, end, text in pieces:
+            spoken = [w for w in map(clean, text.split()) if w]
+            part = samples[round(start * rate) : round(min(end, len(samples) / rate) * rate)]
+            spans = aligner(part, rate, spoken) if aligner else spread(spoken, voiced(part, rate, settings))
+            found_spans = zip(spans, spoken, strict=True)
+            rows += [(utterance, start + s[0], start + s[1], w) for s, w in found_spans if s is not None]
     made = pd.DataFrame(rows, columns=list(COLUMNS))
-    return Segments(made, f"ctc {settings.bundle}" if aligner else "uniform")
+    return Segments(made, (f"ctc {settings.bundle}" if aligner else "uniform") + (" in sentences" if sentences else ""))
+
+
+def _texts(
+    folder: Path,
+    only: Collection[str] | None,
+    sentences: Callable[[str], Sequence[tuple[float, float, str]]] | None,
+) -> dict[str, list[tuple[float, float, str]]]:
+    """Utterance -> its pieces of text with start and end in seconds; a transcript without times is one piece."""
+    table = manifest.read(folder / "utterances.csv")
+    table = table if only is None else table[table["utterance"].isin(only)]
+    if sentences is not None:
+        found = {str(u): list(sentences(str(u))) for u in table["utterance"]}
+    else:
+        found = {str(u): [(0.0, np.inf, t)] for u, t in zip(table["utterance"], table["text"], strict=True)}
+    found = {u: [p for p in pieces if p[2].strip()] for u, pieces in found.items()}
+    if not any(found.values()):
+        raise SerError("neither aligned words nor text", folder, "Put an alignment beside the corpus's audio")
+    return {u: pieces for u, pieces in found.items() if pieces}
 
 
 def voiced(signal: np.ndarray, rate: int, settings: Words) -> list[tuple[float, float]]:

@@ -1,0 +1,81 @@
+"""The stage `semantics`: learns the spaces from one corpus and writes the word streams of another, as plain Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ser.core import manifest
+from ser.core.errors import SerError
+from ser.core.files import write_json, write_text
+from ser.semantics import run, streams, texts, words
+from ser.semantics.settings import Block
+from ser.semantics.words import Segments
+
+
+class Source(NamedTuple):
+    """A corpus: the folder of its manifest, and that of its files."""
+
+    folder: Path
+    root: Path
+
+
+def make(
+    settings: Block,
+    corpus: Source,
+    target: Source,
+    out: Path,
+    report: Path,
+    device: str = "auto",
+    checkpoints: Path = run.CHECKPOINTS,
+) -> dict[str, Any]:
+    """Writes vectors, encoder, map and ``streams/`` to `out`; ``diagnostics.json``, ``streams.json``, ``curve.csv`` and
+    ``spaces.png`` to `report`; returns the diagnostics.
+
+    Raises `SerError` where words, text or sound do not suffice.
+    """
+    out, device = Path(out), _device(device)
+    table, theirs = (manifest.read(s.folder / "utterances.csv") for s in (corpus, target))
+    signal = run.from_files(theirs, target.root)
+    said = words.segments(target.folder, signal, settings.words, sentences=streams.sentences(target.root))
+    similarities = Path(settings.similarities) if settings.similarities else None
+    gold = run.Gold(texts.synthetic_topics() if manifest.is_synthetic(table) else {}, similarities)
+    train = set(theirs.loc[theirs["partition"] == "train", "utterance"])
+    further = [_text(name, out, said, train) for name in settings.texts]
+    own = run.from_files(table, corpus.root)
+    card = run.learn(settings, corpus.folder, own, out, further, settings.partitions, gold, checkpoints, device, report)
+    cover = streams.write(settings, out, target.folder, target.root, signal, said, out / "streams", device)
+    write_json(report / "streams.json", cover)
+    return card
+
+
+def summary(card: dict[str, Any]) -> str:
+    """One line for a log."""
+    first = card["alignment"]["aligned"]["all"]
+    return (
+        f"{card['spoken_words']} spoken words of {card['hours']:.2f} h of {card['corpus']}"
+        + (" (SYNTHETIC)" if card["synthetic"] else "")
+        + f": {first['words']} words in speech and text, precision@1 of the alignment {first['precision@1'] or 0:.3f} "
+        + f"(chance {first['chance@1']:.4f})"
+    )
+
+
+def _text(name: str, out: Path, said: Segments, train: set[str]) -> Path:
+    """The file or folder of a further text; those that are made are written to `out`."""
+    if name == "synthetic":
+        texts.synthetic(out / "synthetic.txt")
+        return out / "synthetic.txt"
+    if name == "target":  # a recording a sentence, of its train part alone
+        rows = said.table[said.table["utterance"].isin(train)].groupby("utterance", sort=True)["word"]
+        write_text(out / "target.txt", "".join(" ".join(spoken) + "\n" for _, spoken in rows))
+        return out / "target.txt"
+    return Path(name)
+
+
+def _device(asked: str) -> str:
+    import torch
+
+    there = torch.cuda.is_available()
+    if asked == "cuda" and not there:
+        raise SerError("no CUDA device here", "run.device", "Set run.device: auto or cpu")
+    return "cuda" if there and asked != "cpu" else "cpu"
