@@ -79,6 +79,11 @@ def test_every_shipped_study_is_valid(path):
         ("features: {bands: 40", "features: {bands: 30", r"pretraining librispeech and feature emodb-logmel differ in"),
         ("steps: 900", "stepps: 900", r"unknown key 'stepps'.*key pretraining.librispeech.stepps.*'steps'"),
         ("source: synthetic", "source: real_or_synthetic", r"experiments on emodb may be of real or of synthetic"),
+        (
+            "plot: scatter",
+            "plot: scatter, training: {window: crops, frames: 8}",
+            r"sewa has continuous .*Set window: blocks",
+        ),
         ("size: demo}", "seeds: [1, 2, 1]}", r"a seed stands twice in \[1, 2, 1\].*emodb-loso.seeds"),
         ("size: demo}", "paper: fusion_convbert.tables.table_5}", r"key experiments.majority-emodb-loso.paper"),
         ("scaling: train", "C: fast", r"expected a list, got 'fast' .*key models.svm.C\)"),

@@ -235,6 +235,7 @@ class _Checker:
         config, training = self.model(item.model)
         self.plugin_keys("models", item.model, item.config, f"{where}.config")
         self.training_keys(item.training, f"{where}.training")
+        self.same_task(item, {**training, **item.training}.get("window", "whole"), where)
         shared = {
             "study": self.study.study,
             "experiment": name,
@@ -261,6 +262,14 @@ class _Checker:
             "paper": item.paper,
             **dataclasses.asdict(self.study.statistics),
         }
+
+    def same_task(self, item: Experiment, window: str, where: str) -> None:
+        """Crops overlap, so they cannot be joined to one trace of continuous labels."""
+        reader = self.study.corpora[item.corpus].get("reader") or {}
+        continuous = reader.get("dimensions") or plugins.load("corpora", item.corpus).CARD.task == "continuous"
+        if continuous and window == "crops":
+            what = f"{item.corpus} has continuous labels, whose windows must follow each other"
+            raise SerError(what, f"{where}.training.window", "Set window: blocks")
 
     def extra(self, item: Experiment, where: str) -> tuple[list[str], dict[str, str]]:
         """The names of an experiment's features, and the values of its model that its `extra` gives."""

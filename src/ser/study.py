@@ -57,7 +57,7 @@ def new(
     yaml = YAML()
     yaml.width = 200
     origin = folder(base) / "params.yaml"
-    params.load(origin)  # a fault of the file is told in one line
+    params.settings(origin)  # a fault of the base is told in one line
     data = yaml.load(origin.read_text(encoding="utf-8"))
     _take(data, corpora, patterns, base, csv, yaml)
     for corpus, block in data["corpora"].items():
