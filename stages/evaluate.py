@@ -13,8 +13,6 @@ def main() -> None:
     layout = Layout(study)
     settings = layout.settings(f"evaluate/{experiment}")
     details = {**settings, **read_json(layout.card(experiment))}  # the card knows what the training really did
-    if details["leaky"]:  # whatever the folds claim: the control dealt pieces of every utterance to all of them
-        details["speaker_independent"] = False
     scores = evaluate.run(
         layout.predictions(experiment),
         details,

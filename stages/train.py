@@ -1,6 +1,7 @@
 """train: one experiment, all its folds and seeds; writes predictions, curves and a card. STUDY EXPERIMENT"""
 
 import sys
+from pathlib import Path
 
 from ser.core.errors import door
 from ser.core.layout import Layout
@@ -14,10 +15,12 @@ def main() -> None:
     files = Files(
         manifest=layout.manifest(settings["corpus"]),
         folds=layout.folds(settings["folds"]),
-        features={f: layout.feature(settings["corpus"], f) for f in settings["features"]},
+        features={f: layout.feature(settings["corpus"], f) for f in settings["features"]}
+        | {name: Path(store) for name, store in settings.get("words", {}).items()},
         predictions=layout.predictions(experiment),
         curves=layout.curves(experiment),
         card=layout.card(experiment),
+        cost=layout.cost(experiment),
     )
     rows = run(settings, files, layout.settings("run"))
     print(f"{experiment}: {rows['fold'].nunique()} folds, {rows['seed'].nunique()} seeds, {len(rows)} predictions")

@@ -162,14 +162,11 @@ def test_an_edit_of_one_model_resettles_its_experiments_alone(place):
     assert study._resettled("demo") == {f"evaluate@{e}" for e in experiments}
 
 
-def _costs(experiment: str, run: str, seconds: list[float], age: float) -> None:
-    """A past run: one file a fold, as the runner writes them, `age` seconds old."""
-    folder = Path("checkpoints/demo") / experiment / run
-    folder.mkdir(parents=True)
-    for i, value in enumerate(seconds):
-        path = folder / f"group{i}-seed1.cost.json"
-        path.write_text(json.dumps({"seconds": value, "peak_bytes": 1, "device": "cpu", "threads": 1}))
-        os.utime(path, (time.time() - age,) * 2)
+def _cost(experiment: str, folds: int, seconds: float) -> None:
+    """What a past run left: the seconds of all its folds."""
+    path = Path("metrics/demo/costs") / f"{experiment}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"seconds": seconds, "folds": folds, "device": "cpu", "threads": 1}))
 
 
 @pytest.fixture
@@ -194,13 +191,12 @@ def trained(ran):
 
 def test_the_minutes_of_what_would_rerun(trained, monkeypatch):
     monkeypatch.delenv("SER_JOBS", raising=False)
-    _costs("one", "old", [1000.0] * 3, age=100)
-    _costs("one", "new", [50.0, 70.0], age=0)  # stopped after 2 of 3 folds: 3 folds of 60 s, 2 workers, 2 rounds
+    _cost("one", folds=3, seconds=180.0)  # 3 folds of 60 s, 2 workers, 2 rounds
     (trained / "x").write_text("second")
     assert study.status("demo").splitlines()[2:] == [
         "training, by past runs: 2 min (train@one 2 min); no past run to time: train@two"
     ]
-    _costs("two", "only", [10.5], age=0)
+    _cost("two", folds=1, seconds=10.5)
     assert study.status("demo").splitlines()[2:] == ["training, by past runs: 2 min (train@one 2 min, train@two 11 s)"]
     monkeypatch.setenv("SER_JOBS", "3")  # one round of 60 s
     assert "1 min (train@one 1 min, train@two 11 s)" in study.status("demo")

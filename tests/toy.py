@@ -65,6 +65,7 @@ def files(folder: Path, dev: bool = True, dim: int = 12, signal: float = 2.0) ->
         predictions=folder / "out" / "predictions.csv",
         curves=folder / "out" / "curves.csv",
         card=folder / "out" / "card.json",
+        cost=folder / "out" / "cost.json",
         checkpoints=folder / "checkpoints",
     )
 

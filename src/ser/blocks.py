@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 # DVC's graph takes these three from the file itself, so they have no default
 PLOT = "Write plot: confusion_normalized for classes, plot: scatter for continuous labels"
-EXTRA = "Write extra: none, or what it also reads: pretrained/<name>, features/<corpus>-<name>"
+EXTRA = "Write extra: none, or what it also reads: pretrained/<name>, semantics/<name>, features/<corpus>-<name>"
 FEATURE2 = "Write the second input, or the same name as feature: where there is one input"
 
 
@@ -77,7 +77,8 @@ class Experiment:
     folds: str  # a key of folds
     feature: str  # the feature <corpus>-<feature>
     feature2: str = field(metadata={"mend": FEATURE2})  # a second input, or the same name again
-    extra: str = field(metadata={"mend": EXTRA})  # none | pretrained/<name> | features/<corpus>-<name>, a third input
+    extra: str = field(metadata={"mend": EXTRA})  # none | pretrained/<name> |
+    # semantics/<name>, word streams | features/<corpus>-<name>, a third input
     plot: Literal["confusion_normalized", "scatter"] = field(metadata={"mend": PLOT})
     seeds: tuple[int, ...] = (1,)
     selection: Literal["dev", "last", "test_oracle"] = (
@@ -105,6 +106,7 @@ class Study:
     features: dict[str, Any]
     folds: dict[str, Any]
     pretraining: dict[str, Any]
+    semantics: dict[str, Any]
     models: dict[str, Any]
     experiments: dict[str, Any]
     run: Run = Run()

@@ -79,7 +79,7 @@ class _Checker:
         self.files: dict[str, Any] = {}
 
     def all(self) -> dict[str, Any]:
-        for block in ("corpora", "audio", "features", "folds", "pretraining", "models", "experiments"):
+        for block in ("corpora", "audio", "features", "folds", "pretraining", "semantics", "models", "experiments"):
             if not getattr(self.study, block) and block in ("corpora", "experiments"):
                 raise SerError(f"a study needs at least one entry in {block}", block, "`ser study new` makes them")
             for name in getattr(self.study, block):
@@ -94,6 +94,7 @@ class _Checker:
         self.features()
         self.folds()
         self.pretraining()
+        self.semantics()
         for name in self.study.models:
             self.model(name)
         for name in self.study.experiments:
@@ -192,6 +193,16 @@ class _Checker:
                 "precision": self.study.run.precision,
             }
 
+    def semantics(self) -> None:
+        from ser.semantics.settings import Block
+
+        for name, block in self.study.semantics.items():
+            where = f"semantics.{name}"
+            made = plugins.build(Block, block, where)
+            for key in ("corpus", "target"):
+                plugins.check_name(getattr(made, key), self.study.corpora, "corpus of this study", f"{where}.{key}")
+            self.files[f"semantics/{name}"] = {"block": dict(block), "device": self.study.run.device}
+
     def model(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         where = f"models.{name}"
         plugins.check_name(name, plugins.names("models"), "model", where)
@@ -230,7 +241,7 @@ class _Checker:
             raise SerError("an experiment needs at least one seed", f"{where}.seeds")
         if len(set(item.seeds)) < len(item.seeds):
             raise SerError(f"a seed stands twice in {list(item.seeds)}", f"{where}.seeds", "Keep each once")
-        inputs, pretrained = self.extra(item, where)
+        inputs, pretrained, words = self.extra(item, where)
         self.paper(item.paper, f"{where}.paper")
         config, training = self.model(item.model)
         self.plugin_keys("models", item.model, item.config, f"{where}.config")
@@ -254,6 +265,7 @@ class _Checker:
             "device": self.study.run.device,
             "precision": self.study.run.precision,
             "threads": self.study.run.threads,
+            **({"words": words} if words else {}),
         }
         self.files[f"evaluate/{name}"] = {
             **shared,
@@ -271,24 +283,40 @@ class _Checker:
             what = f"{item.corpus} has continuous labels, whose windows must follow each other"
             raise SerError(what, f"{where}.training.window", "Set window: blocks")
 
-    def extra(self, item: Experiment, where: str) -> tuple[list[str], dict[str, str]]:
-        """The names of an experiment's features, and the values of its model that its `extra` gives."""
+    def extra(self, item: Experiment, where: str) -> tuple[list[str], dict[str, str], dict[str, str]]:
+        """What an experiment's `extra` makes of it: the names of its features, values of its model, and the stores of
+        further inputs, by name."""
         features = list(dict.fromkeys([item.feature, item.feature2]))
         kind, _, name = item.extra.partition("/")
         if item.extra == "none":
-            return features, {}
+            return features, {}, {}
         if kind == "features":
             plugins.check_name(name, self.study.features, "feature of this study", f"{where}.extra")
             if self.study.features[name]["corpus"] != item.corpus:
                 raise SerError(f"feature {name!r} is of another corpus than {item.corpus!r}", f"{where}.extra")
-            return list(dict.fromkeys([*features, name.removeprefix(f"{item.corpus}-")])), {}
+            return list(dict.fromkeys([*features, name.removeprefix(f"{item.corpus}-")])), {}, {}
+        if kind == "semantics":
+            return features, {}, self.streams(item, name, f"{where}.extra")
         if kind != "pretrained":
             raise SerError(f"nothing is known by the name {item.extra!r}", f"{where}.extra", EXTRA)
         plugins.check_name(name, self.study.pretraining, "pretraining of this study", f"{where}.extra")
         if "pretrained" not in plugins.keys("models", item.model):
             raise SerError(f"{item.model} takes no pretrained weights", f"{where}.extra", "Write extra: none")
         self.same_feature(item, name, f"{where}.extra")
-        return features, {"pretrained": (Layout(self.study.study).pretrained(name)).as_posix()}
+        return features, {"pretrained": (Layout(self.study.study).pretrained(name)).as_posix()}, {}
+
+    def streams(self, item: Experiment, name: str, where: str) -> dict[str, str]:
+        """The stores of a word stream that the experiment's own values of its model ask for."""
+        from ser.semantics.settings import inputs
+
+        plugins.check_name(name, self.study.semantics, "semantics of this study", where)
+        if "stream" not in plugins.keys("models", item.model):
+            raise SerError(f"{item.model} reads no word streams", where, "Write extra: none")
+        if self.study.semantics[name]["target"] != item.corpus:
+            raise SerError(f"semantics {name!r} are of another target than {item.corpus!r}", where)
+        folder = Layout(self.study.study).data / "semantics" / name
+        config = {**self.model(item.model)[0], **item.config}
+        return {key: (folder / store).as_posix() for key, store in inputs(config).items()}
 
     def same_feature(self, item: Experiment, name: str, where: str) -> None:
         """An encoder reads what it was pretrained on: the feature, and each of its parameters."""

@@ -130,6 +130,7 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
     used = list(data["experiments"].values())
     extra = {e["extra"] for e in used}
     _keep(data["pretraining"], lambda name, _: f"pretrained/{name}" in extra)
+    _keep(data["semantics"], lambda name, _: f"semantics/{name}" in extra)
     _keep(data["folds"], lambda name, _: any(e["folds"] == name for e in used))
     features = {f"{e['corpus']}-{e[slot]}" for e in used for slot in ("feature", "feature2")}
     _keep(data["features"], lambda name, _: name in features or f"features/{name}" in extra)
@@ -138,9 +139,11 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
 
 
 def _needs(data: Any, experiment: Any) -> set[str]:
-    """The corpora an experiment reads: its own, and that of its pretrained weights."""
+    """The corpora an experiment reads: its own, and those of its pretrained weights or word streams."""
     kind, _, name = experiment["extra"].partition("/")
-    return {experiment["corpus"]} | ({data["pretraining"][name]["corpus"]} if kind == "pretrained" else set())
+    block = {"pretrained": "pretraining", "semantics": "semantics"}.get(kind)
+    made = data[block][name] if block else {}
+    return {experiment["corpus"]} | {made[key] for key in ("corpus", "target") if key in made}
 
 
 def _keep(block: Any, wanted: Any) -> None:
@@ -210,17 +213,15 @@ def _minutes(seconds: float) -> str:
 
 
 def _train_seconds(study: str, experiment: str) -> float | None:
-    """Seconds on the clock that an experiment takes: the mean of its newest run's folds, in as many rounds as this
-    machine's workers need for as many folds as its largest run had (a run that was stopped has fewer)."""
-    found = [sorted(run.glob("*.cost.json")) for run in (CHECKPOINTS / study / experiment).glob("*")]
-    runs = sorted((costs for costs in found if costs), key=lambda costs: max(c.stat().st_mtime for c in costs))
-    if not runs:
+    """Seconds on the clock that an experiment takes: the mean of its last run's folds, in as many rounds as this
+    machine's workers need."""
+    path = Layout(study).cost(experiment)
+    cost = read_json(path) if path.exists() else {}
+    if not cost.get("folds"):
         return None
-    costs = [read_json(c) for c in runs[-1]]
     settings = Layout(study).data / "settings" / "run.json"
-    jobs = workers(read_json(settings) if settings.exists() else None, costs[0]["device"])
-    rounds = math.ceil(max(map(len, runs)) / jobs)
-    return rounds * sum(c["seconds"] for c in costs) / len(costs)
+    jobs = workers(read_json(settings) if settings.exists() else None, "cpu" if cost["device"] == "cpu" else "cuda")
+    return math.ceil(cost["folds"] / jobs) * cost["seconds"] / cost["folds"]
 
 
 def _pretrain_seconds(study: str, name: str) -> float | None:

@@ -18,7 +18,7 @@ def study(emotions, affect, tmp_path):
 def test_plots_are_made_and_are_equal_bytes(study, tmp_path):
     first = plots.draw("demo", *study, tmp_path / "a")
     second = plots.draw("demo", *study, tmp_path / "b")
-    assert [p.name for p in first] == ["ua.png", "ccc.png", "confusion-emotions.png"]
+    assert [p.name for p in first] == ["ua.png", "ccc.png", "confusion-emotions.png", "traces-affect.png"]
     for a, b in zip(first, second, strict=True):
         assert a.read_bytes() == b.read_bytes()
         assert a.read_bytes().startswith(b"\x89PNG")

@@ -238,16 +238,16 @@ def test_it_trains_on_crops_and_shows_what_it_learnt(corpus, tmp_path):
     found = loop.artefacts(test)
     assert found["examples"].tolist() == [3, 8]  # the first and the last of at least 32 frames
     assert found["axes"].tolist() == [80, 16000]
-    crop = examples.frames("logmag", 8)[:32]
+    crop = examples.stores["logmag"][examples.utterances[8]][:32]
     np.testing.assert_array_equal(found["inputs"][1], crop)
     with torch.no_grad():
         z = model.eval().encoder(torch.tensor(crop)[None])
         decoded = [model.decoder(z, torch.tensor([k]))[0].numpy() for k in range(tiny.K)]
         np.testing.assert_allclose(found["reconstructions"][1], decoded, atol=1e-5)
         # the utterance of 30 frames is one crop, padded; that of 50 frames is crops at 0, 16 and 18
-        padded = functional.pad(torch.tensor(examples.frames("logmag", 2)), (0, 0, 0, 2))
+        padded = functional.pad(torch.tensor(examples.stores["logmag"][examples.utterances[2]]), (0, 0, 0, 2))
         np.testing.assert_allclose(found["latents"][2], model.encoder(padded[None])[0].mean(0), atol=1e-5)
-        frames = torch.tensor(examples.frames("logmag", 4))
+        frames = torch.tensor(examples.stores["logmag"][examples.utterances[4]])
         crops = torch.stack([frames[s : s + 32] for s in (0, 16, 18)])
         np.testing.assert_allclose(found["latents"][4], model.encoder(crops).mean((0, 1)), atol=1e-5)
     table = pd.DataFrame({"utterance": examples.utterances, "speaker": examples.speakers})

@@ -349,6 +349,7 @@ def corpus(folder, blind=False):
         predictions=folder / "out" / "predictions.csv",
         curves=folder / "out" / "curves.csv",
         card=folder / "out" / "card.json",
+        cost=folder / "out" / "cost.json",
         checkpoints=folder / "checkpoints",
     )
 

@@ -131,13 +131,13 @@ def test_padding_and_masks(examples):
     assert mask.sum(1).tolist() == lengths.tolist()
     assert x.shape == (3, max(lengths), 12)
     assert not x[~mask].any()
-    np.testing.assert_array_equal(x[0, : lengths[0]].numpy(), examples.frames("frames", 0))
+    np.testing.assert_array_equal(x[0, : lengths[0]].numpy(), examples.stores["frames"][examples.utterances[0]])
 
 
 def test_long_utterances_are_cropped_at_the_centre_or_at_random(examples):
     training = replace(TRAINING, frames=8, time_masks=0)
     longest = int(np.argmax(examples.stores["frames"].lengths(examples.utterances)))
-    whole = examples.frames("frames", longest)
+    whole = examples.stores["frames"][examples.utterances[longest]]
     start = (len(whole) - 8) // 2
     centre = data.collate(examples, _whole([longest]), training, "cpu", None).inputs["frames"][0].numpy()
     np.testing.assert_array_equal(centre, whole[start : start + 8])

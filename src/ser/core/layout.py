@@ -51,6 +51,9 @@ class Layout:
         """In a folder of the experiment's own, with windows.csv and figures where there are any."""
         return self.metrics / "cards" / experiment / "card.json"
 
+    def cost(self, experiment: str) -> Path:
+        return self.metrics / "costs" / f"{experiment}.json"
+
     def pretrained(self, name: str) -> Path:
         return self.data / "pretrained" / name
 

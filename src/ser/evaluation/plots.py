@@ -27,10 +27,13 @@ def draw(
     predictions: Mapping[str, str | Path | Predictions],
     folder: str | Path,
 ) -> list[Path]:
-    """All plots of a study in `folder`: ``ua.png``, ``ccc.png``, ``confusion-<experiment>.png``; returns their paths.
+    """All plots of a study in `folder`: ``ua.png``, ``ccc.png``, ``confusion-<experiment>.png``,
+    ``traces-<experiment>.png``; returns their paths.
 
     `experiments`: name -> metrics file; `predictions`: name -> its predictions, or the path of their file.
     """
+    from ser.evaluation import traces
+
     paths = []
     for metric in ("ua", "ccc"):
         shown = {n: m for n, m in experiments.items() if m.get(metric) is not None}
@@ -38,9 +41,12 @@ def draw(
             paths.append(interval_plot(study, shown, Path(folder) / f"{metric}.png", metric))
     for name, given in predictions.items():
         found = given if isinstance(given, Predictions) else read(given)
+        synthetic = experiments[name]["about"][0]["data"] == "synthetic"
         if found.kind == "classification":
-            synthetic = experiments[name]["about"][0]["data"] == "synthetic"
             paths.append(confusion_plot(found, Path(folder) / f"confusion-{name}.png", name, synthetic))
+        else:
+            drawn = traces.traces_plot(found, Path(folder) / f"traces-{name}.png", name, synthetic)
+            paths += [drawn] if drawn else []
     return paths
 
 

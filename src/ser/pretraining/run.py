@@ -18,13 +18,13 @@ import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
-from ser.core import manifest, plugins
+from ser.core import manifest, memory, plugins
 from ser.core.errors import SerError
 from ser.core.files import digest, replacing, write_json
 from ser.core.store import Store
 from ser.core.workers import workers
 from ser.models.parts import mockingjay
-from ser.pretraining import data, memory, plots
+from ser.pretraining import data, plots
 from ser.pretraining.loop import Loop, Pretrainer, Processes, processes
 from ser.pretraining.settings import Settings
 from ser.training.checkpoint import seed_everything

@@ -6,13 +6,37 @@ that the number beside it says how much of its score needs no emotion in the voi
 
 from __future__ import annotations
 
+import sys
+import types
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from ser.core import plugins
 from ser.core.errors import SerError
 from ser.training.data import Examples, Inputs, Task
+
+HERE = ("length_only", "speaker_only")  # the models of this file
+STAND_INS = ("majority", *HERE)
+
+
+def module_of(settings: Mapping[str, Any]) -> types.ModuleType:
+    """The experiment's model, or the control that stands in for it."""
+    if settings["control"] in HERE:
+        return sys.modules[__name__]
+    return plugins.load("models", _name(settings))
+
+
+def sources(settings: Mapping[str, Any]) -> list[Path]:
+    """The files that what is trained consists of, beside those of the training itself, which this one belongs to."""
+    return [] if settings["control"] in HERE else plugins.sources("models", _name(settings))
+
+
+def _name(settings: Mapping[str, Any]) -> str:
+    return "majority" if settings["control"] == "majority" else settings["model"]
 
 
 @dataclass(frozen=True)

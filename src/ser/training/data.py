@@ -52,10 +52,6 @@ class Inputs:
         """Utterance-level features, (len, F) float32."""
         return np.asarray(self.stores[feature].rows(self.utterances), dtype=np.float32)
 
-    def frames(self, feature: str, i: int) -> np.ndarray:
-        """Frame-level features of the i-th utterance, a memory-mapped view (T, F)."""
-        return self.stores[feature][self.utterances[i]]
-
 
 @dataclass(frozen=True)
 class Examples(Inputs):

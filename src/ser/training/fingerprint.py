@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.core import plugins
 from ser.core.files import digest
 from ser.core.store import Store
 from ser.evaluation import metrics
+from ser.training import controls
 
 
 def fingerprint(
     settings: Mapping[str, Any], manifest: Path, folds: Path, features: Mapping[str, Path], device: str
 ) -> str:
     """A digest of all that an experiment's numbers depend on; its folds are filed under it."""
-    code = plugins.sources("models", settings["model"])
+    code = controls.sources(settings)
     code += [*sorted(Path(__file__).parent.glob("*.py")), Path(metrics.__file__)]  # metrics decide the selection on dev
     contents = {name: Store(path).content for name, path in features.items()}
     pretrained = Path(settings["config"].get("pretrained") or "")

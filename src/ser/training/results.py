@@ -13,9 +13,11 @@ import pandas as pd
 
 from ser.core import manifest
 from ser.core.files import replacing
+from ser.evaluation import predictions
 from ser.training.data import Task
 
 _ARTEFACT = "artefact_"
+_EMPTY = np.zeros(0, np.int64)
 FRAME_SECONDS = 0.1  # spacing of continuous labels and predictions (SEWA: 10 Hz, papers.md 1.5)
 
 
@@ -24,6 +26,7 @@ class Result:
     """One trained fold. `scores`: (n, K) class probabilities, or one array (rows, D) an utterance. `votes`: (n, K)
     windows of each utterance whose best class it is, empty without windows. `utterances`: what was tested, where it is
     not the fold's test part (the leak control). `artefacts`: what the figures are drawn from, of the first fold only.
+    `dev`: predictions of the dev part, continuous labels alone.
     """
 
     scores: np.ndarray | Sequence[np.ndarray]
@@ -32,18 +35,20 @@ class Result:
     votes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     utterances: tuple[str, ...] = ()
     artefacts: dict[str, np.ndarray] = field(default_factory=dict)
+    dev: Sequence[np.ndarray] = ()
 
     def write(self, path: Path) -> None:
         """Atomically, as an .npz without pickle."""
-        continuous = not isinstance(self.scores, np.ndarray)
-        lengths = np.array([len(s) for s in self.scores], dtype=np.int64) if continuous else np.zeros(0, np.int64)
-        scores = np.concatenate(list(self.scores)) if continuous else self.scores
+        scores, lengths = (self.scores, _EMPTY) if isinstance(self.scores, np.ndarray) else _joined(self.scores)
+        dev, dev_lengths = _joined(self.dev)
         artefacts: dict[str, Any] = {_ARTEFACT + name: array for name, array in self.artefacts.items()}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 scores=scores,
                 lengths=lengths,
+                dev=dev,
+                dev_lengths=dev_lengths,
                 history=json.dumps(self.history),
                 notes=json.dumps(self.notes),
                 votes=self.votes,
@@ -55,7 +60,7 @@ class Result:
     def read(cls, path: Path) -> Result:
         with np.load(path) as data:
             scores, lengths = data["scores"], data["lengths"]
-            parts = np.split(scores, np.cumsum(lengths)[:-1]) if len(lengths) else scores
+            parts = _split(scores, lengths) if len(lengths) else scores
             artefacts = {k.removeprefix(_ARTEFACT): data[k] for k in data.files if k.startswith(_ARTEFACT)}
             return cls(
                 parts,
@@ -64,7 +69,18 @@ class Result:
                 data["votes"],
                 tuple(map(str, data["utterances"])),
                 artefacts,
+                _split(data["dev"], data["dev_lengths"]),
             )
+
+
+def _joined(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays one after the other, and the rows of each."""
+    lengths = np.array([len(p) for p in parts], dtype=np.int64)
+    return (np.concatenate(list(parts)) if len(parts) else np.zeros((0, 0))), lengths
+
+
+def _split(rows: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    return np.split(rows, np.cumsum(lengths)[:-1]) if len(lengths) else []
 
 
 def classification_rows(test: pd.DataFrame, fold: str, seed: int, scores: np.ndarray, task: Task) -> pd.DataFrame:
@@ -143,6 +159,13 @@ def write_windows(rows: Sequence[pd.DataFrame], path: Path) -> None:
             pd.concat(rows).to_csv(temporary, index=False, lineterminator="\n")
 
 
+def write_dev(rows: Sequence[pd.DataFrame | None], path: Path) -> None:
+    """Predictions of the dev part; nothing is written for experiments without them."""
+    found = [r for r in rows if r is not None]
+    if found:
+        predictions.write(pd.concat(found, ignore_index=True), path)
+
+
 def window_rows(table: pd.DataFrame, ids: Sequence[str], fold: str, seed: int, result: Result, task: Task) -> Any:
     """utterance, fold, seed, truth, one column of counts a class."""
     truth = table.set_index("utterance").loc[list(ids), "emotion"].to_numpy()
@@ -159,7 +182,7 @@ def card(
     results: Mapping[str, Result],
 ) -> dict[str, Any]:
     """What an experiment was: all that evaluation needs beside the predictions. No times, so that it is byte-stable."""
-    notes = {name: r.notes for name, r in results.items()}
+    notes, leaky = {name: r.notes for name, r in results.items()}, settings["control"] == "leaky_windows"
     return {
         **settings,
         # a classical model says itself what chose its hyper-parameters; the loop's models follow the setting
@@ -168,8 +191,9 @@ def card(
         "outputs": list(task.outputs),
         "protocol": claims["protocol"],
         **claims["claims"],
+        **({"speaker_independent": False} if leaky else {}),  # whatever the folds claim: pieces of all lie in all
         "synthetic": manifest.is_synthetic(table),
-        "leaky": settings["control"] == "leaky_windows",
+        "leaky": leaky,
         "transductive": any(n.get("transductive", False) for n in notes.values()),
         "device": device,
         "notes": notes,

@@ -8,13 +8,9 @@ unfinished fold, and a changed parameter can never pick up an old one.
 
 from __future__ import annotations
 
-import importlib
-import resource
 import shutil
-import sys
-import time
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +19,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser.core import audit, manifest, plugins
+from ser.core import audit, manifest, memory, plugins
 from ser.core import folds as fold_files
 from ser.core.errors import SerError
 from ser.core.files import read_json, write_json
 from ser.core.store import Store
 from ser.core.workers import workers
 from ser.evaluation import predictions
+from ser.training import costs
+from ser.training.controls import STAND_INS, module_of
 from ser.training.data import Task, macro_recall
 from ser.training.fingerprint import fingerprint
 from ser.training.parts import Job, continuous_labels, examples, parts
@@ -41,6 +39,7 @@ from ser.training.results import (
     leaky_rows,
     window_rows,
     write_curves,
+    write_dev,
     write_windows,
 )
 from ser.training.seeds import seed_of
@@ -59,6 +58,7 @@ class Files:
     predictions: Path
     curves: Path
     card: Path
+    cost: Path  # seconds and memory: the one output that differs from run to run
     checkpoints: Path = CHECKPOINTS
 
 
@@ -101,22 +101,10 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
         if len((r := results[j.name]).votes)
     ]
     write_windows(windowed, files.card.with_name("windows.csv"))
+    write_dev([_dev_rows(j, results[j.name]) for j in todo], files.card.with_name("dev.csv"))
     _draw(module, todo[0], results[todo[0].name], files.card.parent)
+    write_json(files.cost, costs.total([costs.path(j.result) for j in todo]))
     return rows
-
-
-def module_of(settings: Mapping[str, Any]) -> types.ModuleType:
-    """The experiment's model, or the control that stands in for it."""
-    if settings["control"] in STAND_INS:
-        return STAND_INS[settings["control"]]()
-    return plugins.load("models", settings["model"])
-
-
-STAND_INS: dict[str, Callable[[], types.ModuleType]] = {
-    "majority": lambda: plugins.load("models", "majority"),
-    "length_only": lambda: importlib.import_module("ser.training.controls"),
-    "speaker_only": lambda: importlib.import_module("ser.training.controls"),
-}
 
 
 def _all_rows(todo: Sequence[Job], results: Mapping[str, Result]) -> pd.DataFrame:
@@ -211,19 +199,12 @@ def _run_job(job: Job, threads: int) -> None:
     """Trains one fold with one seed and writes its result; runs in a worker process."""
     from threadpoolctl import threadpool_limits
 
-    start = time.perf_counter()
+    watch = costs.Watch(job.device, threads, resumed=(job.folder / job.name).exists())
     module = module_of(job.settings)
     with threadpool_limits(threads):
         result = _classical(job, module) if _is_classical(module) else _torch(job, module, threads)
+    watch.write(costs.path(job.result))  # before the result: a finished fold has its cost
     result.write(job.result)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    cost = {
-        "seconds": round(time.perf_counter() - start, 2),
-        "peak_bytes": peak,
-        "device": job.device,
-        "threads": threads,
-    }
-    write_json(job.folder / f"{job.name}.cost.json", cost)  # times differ from run to run: never in a tracked file
     shutil.rmtree(job.folder / job.name, ignore_errors=True)
 
 
@@ -233,6 +214,15 @@ def _rows(job: Job, result: Result) -> pd.DataFrame:
         return classification_rows(test, job.fold.name, job.seed, result.scores, job.task)
     truth = [job.labels[u] for u in job.fold.test]
     return continuous_rows(test, job.fold.name, job.seed, result.scores, truth, job.task)
+
+
+def _dev_rows(job: Job, result: Result) -> pd.DataFrame | None:
+    """What the chosen weights predict of the dev part, where labels are continuous: post-processing is fitted to it."""
+    if not result.dev:
+        return None
+    dev = job.table.set_index("utterance").loc[list(job.fold.dev)].reset_index()
+    truth = [job.labels[u] for u in job.fold.dev]
+    return continuous_rows(dev, job.fold.name, job.seed, result.dev, truth, job.task)
 
 
 def _is_classical(module: types.ModuleType) -> bool:
@@ -260,6 +250,7 @@ def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
     from ser.training import checkpoint
     from ser.training.loop import Loop
 
+    memory.keep()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, guards nothing here
@@ -288,6 +279,8 @@ def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
     result = Result(scores.values, history, notes, artefacts=loop.artefacts(test) if job.first else {})
     if scores.votes is not None:
         result = replace(result, votes=scores.votes)
+    if dev is not None and dev.rows:
+        result = replace(result, dev=loop.predict(dev.unlabelled()).values)
     return replace(result, utterances=test.utterances) if test.windows is not None else result
 
 
