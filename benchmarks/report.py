@@ -19,7 +19,8 @@ import pandas as pd
 
 from ser.core.files import write_json, write_text
 from ser.core.layout import Layout
-from ser.evaluation import evaluate, predictions, report
+from ser.evaluation import evaluate, predictions
+from ser.evaluation.write import write
 
 EXPERIMENTS, SEEDS, EPOCHS = 60, 3, 60
 CORPORA = {  # utterances, speakers, classes
@@ -27,6 +28,7 @@ CORPORA = {  # utterances, speakers, classes
     "iemocap": (5531, 10, ("anger", "happiness", "neutral", "sadness")),
     "ravdess": (1440, 24, ("angry", "calm", "disgust", "fearful", "happy", "neutral", "sad", "surprised")),
 }
+COST = {"folds": 30, "seconds": 5400.0, "peak_bytes": 10**9, "device": "cpu", "threads": 1, "resumed": False}
 
 
 def table(corpus: str, number: int) -> pd.DataFrame:
@@ -54,6 +56,7 @@ def write_study(layout: Layout) -> None:
         details |= {"speaker_independent": True, "synthetic": True, "selection": "dev", "size": "demo"}
         evaluate.run(layout.predictions(name), details, 500, layout.scores(name), layout.plot(name))
         write_json(layout.card(name), {"device": "cpu", "folds": f"{corpus}-loso"})
+        write_json(layout.cost(name), COST)
         curve = pd.DataFrame({"evaluation": range(1, EPOCHS + 1), "train_loss": np.geomspace(2, 0.1, EPOCHS)})
         write_text(layout.curves(name), curve.assign(dev_loss=1.5, dev_score=0.5).to_csv(index=False))
         names.append(name)
@@ -68,7 +71,7 @@ def main() -> None:
         os.chdir(place)
         write_study(Layout("large"))
         wall, cpu = time.perf_counter(), time.process_time()
-        path = report.write(Layout("large"))
+        path = write(Layout("large"))
         seconds = f"{time.perf_counter() - wall:.1f} s ({time.process_time() - cpu:.1f} cpu-s)"
         size = path.stat().st_size / 1e6
         whole = sum(p.stat().st_size for p in path.parent.iterdir()) / 1e6

@@ -21,6 +21,7 @@ def main() -> None:
         layout.plot(experiment),
         settings["confidence"],
         layout.card(experiment).with_name("windows.csv"),
+        layout.card(experiment).with_name("dev.csv"),
     )
     print(f"{experiment}: {evaluate.summary(scores)}")
 

@@ -4,12 +4,12 @@ import sys
 
 from ser.core.errors import door
 from ser.core.layout import Layout
-from ser.evaluation import report
+from ser.evaluation.write import write
 
 
 def main() -> None:
     (study,) = sys.argv[1:]
-    print(f"report: {report.write(Layout(study))}")
+    print(f"report: {write(Layout(study))}")
 
 
 if __name__ == "__main__":

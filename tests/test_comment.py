@@ -139,6 +139,35 @@ def test_the_ledgers_changes(place, first):
     assert table(comment(place, second, first), "paper") == [[*key, answered, "not run: GPU"]]
 
 
+def test_further_tables_of_a_paper_stay_its_own_and_long_ones_are_cut(place, first):
+    more = "\n### Cited from others: context only\n\n| table | row | corpus | protocol | metric | published | verdict |"
+    more += "\n| --- | --- | --- | --- | --- | --- | --- |\n"
+    for number in range(70):
+        more += f"| table 8 | guo | emodb | speaker independent | UA | 0.{number + 100} | cited: context only |\n"
+    path = place / "reports/demo/ledger.md"
+    path.write_text(path.read_text() + more)
+    text = comment(place, first, commit(place))
+    rows = table(text, "paper")
+    key = ["A Paper", "table 8", "guo", "emodb", "speaker independent", "UA", "0.100"]
+    assert rows[0] == [*key, "not in it", "cited: context only"]
+    assert len(rows) == 60
+    assert "\n\nAnd 10 more rows.\n" in text
+
+
+def test_the_table_of_dvc_is_added_behind_a_fold(place, first):
+    """The two say the same of a number that changed."""
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=place, check=True)
+    (place / "dvc.yaml").write_text("metrics:\n- metrics/demo/better.json\n")
+    base = commit(place)
+    metrics(place, "better", 0.75)
+    text = comment(place, "--dvc", base, commit(place))
+    assert text.index("<details><summary>dvc metrics diff</summary>") < text.index("</details>")
+    (row,) = [r for r in table(text, "Path".ljust(len("metrics/demo/better.json"))) if r[1] == "ua"]
+    assert row == ["metrics/demo/better.json", "ua", "0.5", "0.75", "0.25"]
+    assert table(text, "experiment")[0][3:] == ["0.5000 [0.4000, 0.6000]", "0.7500 [0.6500, 0.8500]", "+0.2500"]
+    assert "nothing changed" in comment(place, "--dvc", base, base)
+
+
 def test_plots_that_changed_are_embedded_up_to_a_number(place, first):
     for name in ("ua.png", "confusion-a.png", "confusion-b.png"):
         (place / "reports/demo" / name).write_bytes(b"two")

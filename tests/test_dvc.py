@@ -65,7 +65,16 @@ def test_stages_are_thin():
 
 
 @pytest.mark.parametrize(
-    "module", ["ser", "ser.cli", "ser.evaluation.evaluate", "ser.evaluation.report", "ser.params", "ser.study"]
+    "module",
+    [
+        "ser",
+        "ser.cli",
+        "ser.evaluation.evaluate",
+        "ser.evaluation.report",
+        "ser.evaluation.write",
+        "ser.params",
+        "ser.study",
+    ],
 )
 def test_heavy_libraries_are_imported_lazily(module):
     heavy = ("torch", "librosa", "opensmile", "gensim", "sklearn", "matplotlib", "dvc")

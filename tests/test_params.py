@@ -55,7 +55,7 @@ def test_every_shipped_study_is_valid(path):
             "feature: is11, feature2: is10",
             r"unknown feature of this study 'emodb-is11'",
         ),
-        ("epochs: ", "epoch: ", r"unknown key 'epoch' .*models.cnns.training.epoch.*'epochs'"),
+        ("epochs: 10", "epoch: 10", r"unknown key 'epoch' .*models.cnns.training.epoch.*'epochs'"),
         ("device: auto", "device: gpu", r"'gpu' is not one of the allowed values"),
         ("statistics:", "statistcs:", r"unknown key 'statistcs'.*'statistics'"),
         ("bands: 40", "band: 40", r"unknown key of logmel 'band'.*'bands'"),

@@ -2,7 +2,8 @@
 
 Reads nothing but git: the metrics, ledgers and plots of two revisions. Tells experiments that are new, removed or
 changed, ledger entries that are other than before, and embeds the plots that changed, as paths from the repository
-root (CML attaches them). What one side lacks is said, never an error.
+root (CML attaches them). What one side lacks is said, never an error. With `--dvc` the table of `dvc metrics diff` is
+added, folded: every bound of every interval, of all studies in one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 from ser.core.errors import SerError, door
 
 PLOTS = 8  # ours: plots shown in the comment, so that it stays readable; the others are named
+ROWS = 60  # ours: rows of one table; GitHub takes 65 536 characters a comment
 ENDS = ("_low", "_high")  # the bounds of a number's interval, which stand in its cell
 IDENTITY = ("study", "experiment")  # of an experiment's description; the rest says what the numbers mean
 
@@ -62,8 +65,8 @@ def side(revision: str) -> Side:
     return Side(name, blobs)
 
 
-def comment(base: str, head: str, plots: int = PLOTS) -> str:
-    """The Markdown. Raises `SerError` for an unknown revision and a metrics file that is no JSON."""
+def comment(base: str, head: str, plots: int = PLOTS, dvc: bool = False) -> str:
+    """The Markdown. Raises `SerError` for an unknown revision, a metrics file that is no JSON, and DVC's failures."""
     before, after = side(base), side(head)
     lines = [f"## Results: {before.name} → {after.name}"]
     if not before.blobs or not after.blobs:
@@ -71,6 +74,7 @@ def comment(base: str, head: str, plots: int = PLOTS) -> str:
         lines.append(f"No results are committed in {' nor in '.join(lacking)}.")
     for study in sorted(before.studies() | after.studies()):
         lines += _study(study, before, after)
+    lines += _metrics_diff(before, after) if dvc else []
     return "\n\n".join([*lines, *_plots(before, after, plots)]) + "\n"
 
 
@@ -192,8 +196,8 @@ def answers(ledger: str) -> dict[tuple[str, ...], list[str]]:
     paper = ""
     columns: list[str] = []
     for line in ledger.splitlines():
-        if line.startswith("#"):
-            paper, columns = line.lstrip("# ").partition(":")[0], []
+        if line.startswith("#"):  # below a paper's heading those of its further tables
+            paper, columns = line.lstrip("# ").partition(":")[0] if not line.startswith("###") else paper, []
         elif line.startswith("|"):
             cells = [c.strip() for c in line.strip().strip("|").split("|")]
             if not columns:
@@ -204,6 +208,20 @@ def answers(ledger: str) -> dict[tuple[str, ...], list[str]]:
                 ours = " ".join(row[k] for k in ("experiment", "ours") if row.get(k))
                 found.setdefault(key, []).append(f"{ours}: {row.get('verdict', '')}".removeprefix(": "))
     return found
+
+
+def _metrics_diff(before: Side, after: Side) -> list[str]:
+    """`dvc metrics diff --md`, behind a fold."""
+    command = ["metrics", "diff", "--md", before.name, after.name]
+    done = subprocess.run([sys.executable, "-m", "dvc", *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        what = (done.stderr.strip().splitlines() or ["it failed"])[-1].removeprefix("ERROR: ")
+        raise SerError(what, f"dvc {' '.join(command)}")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    if len(lines) < 3:  # the head and the rule
+        return ["`dvc metrics diff`: nothing changed."]
+    more = [f"And {len(lines) - 2 - ROWS} more rows."] if len(lines) > ROWS + 2 else []
+    return ["<details><summary>dvc metrics diff</summary>", "\n".join(lines[: ROWS + 2]), *more, "</details>"]
 
 
 def _plots(before: Side, after: Side, limit: int) -> list[str]:
@@ -224,8 +242,10 @@ def _caption(path: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    rows = list(rows)
+    lines = [head, ["---"] * len(head), *rows[:ROWS]]
+    more = f"\n\nAnd {len(rows) - ROWS} more rows." if len(rows) > ROWS else ""
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + more
 
 
 def main() -> None:
@@ -233,8 +253,9 @@ def main() -> None:
     parser.add_argument("base", help="a git revision, such as origin/main")
     parser.add_argument("head", help="another one, such as HEAD")
     parser.add_argument("--plots", type=int, default=PLOTS, help=f"plots to embed at most (default: {PLOTS})")
+    parser.add_argument("--dvc", action="store_true", help="add the table of dvc metrics diff")
     options = parser.parse_args()
-    print(comment(options.base, options.head, options.plots), end="")
+    print(comment(options.base, options.head, options.plots, options.dvc), end="")
 
 
 if __name__ == "__main__":

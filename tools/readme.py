@@ -23,7 +23,7 @@ def tables() -> str:
                 report.tables(found, "####"),
                 f"Figures, notes and leak audit: [reports/{folder.name}](reports/{folder.name}/report.md)",
             ]
-            ran = [row for row in ledger.rows(found) if row.ran]
+            ran = [row for row in ledger.of(ledger.rows(found), "own") if row.ran]  # the ledger itself has the others
             if ran:
                 parts += ["#### Published and ours", ledger.markdown(ran).replace("## ", "##### ")]
     legend = (

@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.blocks import EXTRA, Audio, Corpus, Experiment, Study
+from ser import _experiment_blocks
+from ser.blocks import Audio, Corpus, Study
 from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import write_json
-from ser.core.layout import Layout
+from ser.training.settings import Training
 from ser.yamlfile import line_of, load
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -95,10 +96,9 @@ class _Checker:
         self.folds()
         self.pretraining()
         self.semantics()
-        for name in self.study.models:
-            self.model(name)
+        models = {name: self.model(name) for name in self.study.models}
         for name in self.study.experiments:
-            self.experiment(name)
+            self.files |= _experiment_blocks.settings(self.study, name, models)
         self.files["report"] = {
             "study": self.study.study,
             "experiments": list(self.study.experiments),
@@ -109,10 +109,9 @@ class _Checker:
         return self.files
 
     def plugin_keys(self, kind: str, name: str, values: Mapping[str, Any], where: str) -> None:
-        """Keys and types of values from the plugin's source; its own checks too, except of models (torch)."""
+        """Keys and types of values from the plugin's source, and the plugin's own checks."""
         plugins.check_values(kind, name, values, where)
-        if kind != "models":
-            plugins.build(getattr(plugins.load(kind, name), plugins.KINDS[kind]), values, where)
+        plugins.build(getattr(plugins.load(kind, name), plugins.KINDS[kind]), values, where)
 
     def corpora(self) -> None:
         sources: set[str] = set()
@@ -203,7 +202,7 @@ class _Checker:
                 plugins.check_name(getattr(made, key), self.study.corpora, "corpus of this study", f"{where}.{key}")
             self.files[f"semantics/{name}"] = {"block": dict(block), "device": self.study.run.device}
 
-    def model(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def model(self, name: str) -> _experiment_blocks.Model:
         where = f"models.{name}"
         plugins.check_name(name, plugins.names("models"), "model", where)
         block = self.study.models[name] or {}
@@ -211,134 +210,9 @@ class _Checker:
             raise SerError(f"expected a mapping, got {block!r}", where)
         config = {k: v for k, v in block.items() if k != "training"}
         training = block.get("training") or {}
-        self.plugin_keys("models", name, config, where)
-        self.training_keys(training, f"{where}.training")
-        return config, dict(training)
-
-    def training_keys(self, values: Mapping[str, Any], where: str) -> None:
-        from ser.training.settings import Training
-
-        plugins.build(Training, values, where)
-
-    def experiment(self, name: str) -> None:
-        where = f"experiments.{name}"
-        item = plugins.build(Experiment, self.study.experiments[name], where)
-        plugins.check_name(item.model, self.study.models, "model of this study", f"{where}.model")
-        plugins.check_name(item.corpus, self.study.corpora, "corpus of this study", f"{where}.corpus")
-        if self.study.corpora[item.corpus].get("source") == "real_or_synthetic":
-            what = f"experiments on {item.corpus} may be of real or of synthetic speech: one number, two meanings"
-            raise SerError(what, f"corpora.{item.corpus}.source", "Set source: real or source: synthetic")
-        plugins.check_name(item.folds, self.study.folds, "folds of this study", f"{where}.folds")
-        folds = self.study.folds[item.folds]
-        if folds["corpus"] != item.corpus:
-            raise SerError(
-                f"folds {item.folds!r} are of corpus {folds['corpus']!r}, not {item.corpus!r}", f"{where}.folds"
-            )
-        for slot in ("feature", "feature2"):
-            value = f"{item.corpus}-{getattr(item, slot)}"
-            plugins.check_name(value, self.study.features, "feature of this study", f"{where}.{slot}")
-        if not item.seeds:
-            raise SerError("an experiment needs at least one seed", f"{where}.seeds")
-        if len(set(item.seeds)) < len(item.seeds):
-            raise SerError(f"a seed stands twice in {list(item.seeds)}", f"{where}.seeds", "Keep each once")
-        inputs, pretrained, words = self.extra(item, where)
-        self.paper(item.paper, f"{where}.paper")
-        config, training = self.model(item.model)
-        self.plugin_keys("models", item.model, item.config, f"{where}.config")
-        self.training_keys(item.training, f"{where}.training")
-        self.same_task(item, {**training, **item.training}.get("window", "whole"), where)
-        shared = {
-            "study": self.study.study,
-            "experiment": name,
-            "model": item.model,
-            "corpus": item.corpus,
-            "selection": item.selection,
-            "seeds": list(item.seeds),
-            "control": item.control,
-        }
-        self.files[f"train/{name}"] = {
-            **shared,
-            "folds": item.folds,
-            "features": inputs,
-            "config": {**config, **item.config, **pretrained},
-            "training": {**training, **item.training},
-            "device": self.study.run.device,
-            "precision": self.study.run.precision,
-            "threads": self.study.run.threads,
-            **({"words": words} if words else {}),
-        }
-        self.files[f"evaluate/{name}"] = {
-            **shared,
-            "size": item.size,
-            "protocol": folds["protocol"],
-            "paper": item.paper,
-            **dataclasses.asdict(self.study.statistics),
-        }
-
-    def same_task(self, item: Experiment, window: str, where: str) -> None:
-        """Crops overlap, so they cannot be joined to one trace of continuous labels."""
-        reader = self.study.corpora[item.corpus].get("reader") or {}
-        continuous = reader.get("dimensions") or plugins.load("corpora", item.corpus).CARD.task == "continuous"
-        if continuous and window == "crops":
-            what = f"{item.corpus} has continuous labels, whose windows must follow each other"
-            raise SerError(what, f"{where}.training.window", "Set window: blocks")
-
-    def extra(self, item: Experiment, where: str) -> tuple[list[str], dict[str, str], dict[str, str]]:
-        """What an experiment's `extra` makes of it: the names of its features, values of its model, and the stores of
-        further inputs, by name."""
-        features = list(dict.fromkeys([item.feature, item.feature2]))
-        kind, _, name = item.extra.partition("/")
-        if item.extra == "none":
-            return features, {}, {}
-        if kind == "features":
-            plugins.check_name(name, self.study.features, "feature of this study", f"{where}.extra")
-            if self.study.features[name]["corpus"] != item.corpus:
-                raise SerError(f"feature {name!r} is of another corpus than {item.corpus!r}", f"{where}.extra")
-            return list(dict.fromkeys([*features, name.removeprefix(f"{item.corpus}-")])), {}, {}
-        if kind == "semantics":
-            return features, {}, self.streams(item, name, f"{where}.extra")
-        if kind != "pretrained":
-            raise SerError(f"nothing is known by the name {item.extra!r}", f"{where}.extra", EXTRA)
-        plugins.check_name(name, self.study.pretraining, "pretraining of this study", f"{where}.extra")
-        if "pretrained" not in plugins.keys("models", item.model):
-            raise SerError(f"{item.model} takes no pretrained weights", f"{where}.extra", "Write extra: none")
-        self.same_feature(item, name, f"{where}.extra")
-        return features, {"pretrained": (Layout(self.study.study).pretrained(name)).as_posix()}, {}
-
-    def streams(self, item: Experiment, name: str, where: str) -> dict[str, str]:
-        """The stores of a word stream that the experiment's own values of its model ask for."""
-        from ser.semantics.settings import inputs
-
-        plugins.check_name(name, self.study.semantics, "semantics of this study", where)
-        if "stream" not in plugins.keys("models", item.model):
-            raise SerError(f"{item.model} reads no word streams", where, "Write extra: none")
-        if self.study.semantics[name]["target"] != item.corpus:
-            raise SerError(f"semantics {name!r} are of another target than {item.corpus!r}", where)
-        folder = Layout(self.study.study).data / "semantics" / name
-        config = {**self.model(item.model)[0], **item.config}
-        return {key: (folder / store).as_posix() for key, store in inputs(config).items()}
-
-    def same_feature(self, item: Experiment, name: str, where: str) -> None:
-        """An encoder reads what it was pretrained on: the feature, and each of its parameters."""
-        theirs, ours = self.study.pretraining[name], self.study.features[f"{item.corpus}-{item.feature}"]
-        own = {k: v for k, v in ours.items() if k not in ("corpus", "feature")}
-        made = []
-        for feature, values in ((ours["feature"], own), (theirs["feature"], theirs.get("features") or {})):
-            module = plugins.load("features", feature)
-            made.append((feature, dataclasses.asdict(plugins.build(module.Feature, values, where))))
-        if made[0] != made[1]:
-            differing = sorted(k for k in made[0][1] if made[0][1].get(k) != made[1][1].get(k)) or ["feature"]
-            what = f"pretraining {name} and feature {item.corpus}-{item.feature} differ in {', '.join(differing)}"
-            raise SerError(what, where, f"Give pretraining.{name}.features the feature's own values")
-
-    @staticmethod
-    def paper(key: str, where: str) -> None:
-        from ser.evaluation.report import published
-
-        try:
-            published(key)
-        except SerError as error:
-            raise SerError(error.what, where, error.mend) from error
+        plugins.check_values("models", name, config, where)  # no `build`: it would import torch
+        plugins.build(Training, training, f"{where}.training")
+        return _experiment_blocks.Model(config, dict(training))
 
     @staticmethod
     def structure(block: Any, where: str, required: tuple[str, ...]) -> dict[str, Any]:

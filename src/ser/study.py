@@ -47,26 +47,14 @@ def new(
     """
     from ruamel.yaml import YAML
 
-    target = STUDIES / name
-    if not params.NAME.fullmatch(name) or name == "demo":
-        raise SerError(
-            f"not a name for a new study: {name!r}", "ser study new", "Use letters, digits, - and _; demo is taken"
-        )
-    if target.exists():
-        raise SerError("this study exists already", target, "Choose another name, or edit its params.yaml")
+    target = _free(name)
     yaml = YAML()
     yaml.width = 200
     origin = folder(base) / "params.yaml"
     params.settings(origin)  # a fault of the base is told in one line
     data = yaml.load(origin.read_text(encoding="utf-8"))
     _take(data, corpora, patterns, base, csv, yaml)
-    for corpus, block in data["corpora"].items():
-        own = corpus == "table"  # lies where its CSV is
-        block["source"] = source or ("real" if own or state(corpus) in ("here", "linked") else block["source"])
-        if block["source"] == "real":
-            block.pop("synthetic", None)
-    kinds = {block["source"] for block in data["corpora"].values()}
-    data["data"] = kinds.pop() if len(kinds) == 1 else "mixed"
+    _source(data, source)
     data["study"], data["root"], data["params"] = name, "../..", f"{target.as_posix()}/params.yaml"
     data.yaml_set_start_comment(
         f"Study {name}: dvc repro {target.as_posix()}/dvc.yaml\nMade from study {base} by ser study new; edit freely.\n"
@@ -76,6 +64,28 @@ def new(
     return (
         f"{target}: {sources}; {len(data['experiments'])} experiments\nRun it: dvc repro {target.as_posix()}/dvc.yaml"
     )
+
+
+def _free(name: str) -> Path:
+    """Where a new study will lie; raises `SerError` for a name that cannot be, or is taken."""
+    target = STUDIES / name
+    if not params.NAME.fullmatch(name) or name == "demo":
+        what = f"not a name for a new study: {name!r}"
+        raise SerError(what, "ser study new", "Use letters, digits, - and _; demo is taken")
+    if target.exists():
+        raise SerError("this study exists already", target, "Choose another name, or edit its params.yaml")
+    return target
+
+
+def _source(data: Any, source: str | None) -> None:
+    """The source of each corpus: what was asked for, else real where the corpus is here; and `data`, what it makes."""
+    for corpus, block in data["corpora"].items():
+        own = corpus == "table"  # lies where its CSV is
+        block["source"] = source or ("real" if own or state(corpus) in ("here", "linked") else block["source"])
+        if block["source"] == "real":
+            block.pop("synthetic", None)
+    kinds = {block["source"] for block in data["corpora"].values()}
+    data["data"] = kinds.pop() if len(kinds) == 1 else "mixed"
 
 
 def _write(target: Path, data: Any, yaml: Any) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.closure import ROOT, closure, imports
 
 from ser.core.files import write_json, write_text
 from ser.core.layout import Layout
 from ser.core.store import Writer
-from ser.evaluation import evaluate, predictions, report
-from ser.evaluation.html import experiment, markup, page, sound, study
+from ser.evaluation import evaluate, predictions
+from ser.evaluation.html import cost, experiment, markup, page, sound, study
 from ser.evaluation.predictions import Predictions
+from ser.evaluation.write import write
 
 VOID = {"meta", "link", "img", "br"}
 PIXEL = base64.b64decode(
@@ -133,7 +137,7 @@ def test_nothing_is_asked_of_a_network_or_a_script(read):
 def test_every_section_is_there_with_the_numbers_of_the_files(read):
     found = read()
     for words in (*page.NAMES.values(), "Confusions", "Classes", "Speakers", "Folds", "Calibration", "Learning curves"):
-        if words != "Pretraining":
+        if words not in ("Pretraining", "Words in text and speech"):
             assert words in found.text, words
     for words in ("Recordings", "True and predicted", "Worst errors", "not comparable", "good is better", "1,234"):
         assert words in found.text, words
@@ -158,10 +162,71 @@ def test_synthetic_is_said_wherever_synthetic_results_are(read):
 
 def test_equal_inputs_give_equal_bytes(make):
     layout = make()
-    first = report.write(layout).read_bytes()
-    assert report.write(layout).read_bytes() == first
+    first = write(layout).read_bytes()
+    assert write(layout).read_bytes() == first
     assert {p.name for p in layout.report.iterdir()} > {"report.html", "report.md", "ledger.md", "ua.png", "ccc.png"}
     assert "[ledger.md](ledger.md)" in (layout.report / "report.md").read_text()
+
+
+COST = {
+    "folds": 20, "seconds": 754.2, "peak_bytes": 1_234_000_000, "device": "cpu", "threads": 1, "resumed": False
+}  # fmt: skip
+
+
+def test_what_a_training_cost_stands_beside_its_numbers_and_alone_differs_between_runs(make):
+    layout = make()
+    without = page.page(study.load(layout))
+    assert 'class="cost">13' not in without
+    write_json(layout.cost("good"), COST)
+    first = page.page(study.load(layout))
+    found = Page(first)
+    words = "13 min of training (20 folds and seeds added up), at most 1.2 GB of memory a worker, 1 thread, device cpu"
+    assert f"Cost: {words}, 1,234 parameters" in found.text
+    assert "is the same at every run" in found.text
+    assert len([a for a in found.all("td") if a.get("class") == "cost"]) == 2  # good, and bad without a cost
+    assert len(found.all("caption")) == len(found.all("table"))
+    resumed = {**COST, "seconds": 7300, "peak_bytes": 5e8, "gpu_bytes": 3e9, "resumed": True}
+    write_json(layout.cost("good"), {**resumed, "device": "cuda", "threads": 2})
+    again = page.page(study.load(layout))
+    assert "at least 2.0 h of training (20 folds and seeds added up; what was trained before" in Page(again).text
+    assert "at most 500 MB of memory a worker, at most 3.0 GB on the GPU, 2 threads, device cuda" in Page(again).text
+
+    def rest(text):
+        return re.sub(r'<(p|td) class="cost">.*?</\1>', "", text)
+
+    assert first != again
+    assert rest(first) == rest(again)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.04, "0.0 s"), (59, "59 s"), (119, "119 s"), (120, "2.0 min"), (7200, "2.0 h"), (1e6, "278 h")],
+)
+def test_times_are_in_units_one_can_read(seconds, said):
+    assert cost.cell({**COST, "seconds": seconds}) == f'<td class="cost">{said}</td>'
+
+
+def test_the_ledger_keeps_what_was_not_run_by_class_and_cited_behind_folds(read):
+    found = read()
+    assert len(found.all("details")) > 4
+    for words in ("numbers by class", "numbers cited from others", "published numbers not run here"):
+        assert words in found.text
+    assert "cited in table 8, not the paper's own: context only" in found.text
+
+
+def test_writing_a_report_imports_no_heavy_library():
+    code = (
+        "import sys, ser.evaluation.write; print([h for h in ('torch', 'librosa', 'matplotlib') if h in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_no_part_of_the_report_imports_itself_in_a_circle():
+    folder = ROOT / "src/ser/evaluation"
+    parts = [folder / f"{name}.py" for name in ("write", "report", "ledger", "published", "compare", "wording")]
+    parts += [p for p in (folder / "html").glob("*.py") if p.name != "__init__.py"]
+    assert [p.name for p in parts if p in closure(imports(p))] == []
 
 
 def test_figures_of_the_card_are_inside_and_large_ones_are_named(make, monkeypatch):

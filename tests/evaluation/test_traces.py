@@ -28,13 +28,26 @@ def test_the_middle_recording_is_drawn_with_its_own_numbers(graded, tmp_path, mo
     monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
     traces_plot(graded, tmp_path / "x.png", "some", True)
     (figure,) = figures
-    assert figure.axes[0].get_title() == "some (SYNTHETIC data), recording Devel_02"
+    assert figure.axes[0].get_title() == "some (SYNTHETIC data), recording Devel_02 (middle CCC of 3)"
     # 2 * 0.5 / (1 + 0.25)
     assert [panel.get_ylabel() for panel in figure.axes] == ["arousal\nCCC 0.80", "valence\nCCC 0.80"]
     for panel in figure.axes:
         gold, *predicted = (line.get_ydata() for line in panel.lines)
         assert len(predicted) == 2  # a line a seed
         np.testing.assert_allclose(predicted[0], 0.5 * np.asarray(gold), atol=1e-5)
+        assert [line.get_label() for line in panel.lines][1] == "predicted, 2 seeds"
+        assert panel.get_ylim() == (-1, 1)
+
+
+def test_labels_of_another_scale_stay_in_sight(graded, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    table = graded.table.assign(truth_arousal=graded.table["truth_arousal"] + 5)
+    wide = predictions.Predictions(table, "continuous", dimensions=graded.dimensions)
+    traces_plot(wide, tmp_path / "x.png", "some", False, "Devel_01")
+    own = table[table["utterance"] == "Devel_01"]
+    assert [panel.get_ylim()[1] for panel in figures[0].axes] == [own["truth_arousal"].max(), 1]
+    assert figures[0].axes[0].get_title() == "some, recording Devel_01"
 
 
 def test_equal_bytes_and_no_labels(graded, tmp_path):

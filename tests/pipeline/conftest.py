@@ -32,6 +32,7 @@ features:
   emodb-logmel: {corpus: emodb, feature: logmel, bands: 20}
   emodb-is09: {corpus: emodb, feature: functionals, set: is09}
   sewa-is09: {corpus: sewa, feature: functionals, set: is09}
+  sewa-waveform: {corpus: sewa, feature: waveform, rate: 16000, segment: 1600, normalise: none}
 folds:
   emodb-loso: {corpus: emodb, protocol: leave_one_speaker_out, seed: 1}
   emodb-si: {corpus: emodb, protocol: speaker_independent, seed: 1}
@@ -40,6 +41,11 @@ pretraining:
   libri:
     {corpus: librispeech, feature: logmel, features: {bands: 20}, steps: 12, batch: 2, evaluate_every: 4,
      checkpoint_every: 2, workers: 0, encoder: {hidden: 16, layers: 1, heads: 2, ffn: 32}}
+semantics:
+  words:
+    {corpus: librispeech, target: sewa, texts: [target], word2vec: {dim: 8, negative: 3, min_count: 2},
+     speech2vec: {dim: 8, epochs: 6, batch: 64, min_count: 2, checkpoint_every: 1},
+     alignment: {hidden: 8, samples: 640, epochs: 2, refinements: 1}}
 models:
   majority: {}
   svm: {C: [0.01, 0.1]}
@@ -47,6 +53,9 @@ models:
   fusion_convbert:
     {hidden: 16, layers: 1, heads: 2, ffn: 32, channels: [4, 8], pools: [4, 4], d: 12, fusion_heads: 2, fusion_ffn: 24,
      training: {epochs: 2, batch: 16, frames: 128, checkpoint_every: 1}}
+  semantic:
+    {channels: [2, 3], kernels: [8, 6], pools: [20, 20], attention: 6, dense: 6, hidden: 4,
+     training: {epochs: 4, batch: 4, window: blocks, frames: 100, checkpoint_every: 1}}
 experiments:
   majority-sewa:
     {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, extra: none, plot: scatter}
@@ -59,6 +68,12 @@ experiments:
   fusion-emodb:
     {model: fusion_convbert, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, extra: pretrained/libri,
      plot: confusion_normalized}
+  aligned-sewa:
+    {model: semantic, corpus: sewa, folds: sewa-partitions, feature: waveform, feature2: waveform,
+     extra: semantics/words, plot: scatter, selection: dev}
+  paralinguistic-sewa:
+    {model: semantic, corpus: sewa, folds: sewa-partitions, feature: waveform, feature2: waveform, extra: none,
+     plot: scatter, selection: dev, config: {stream: paralinguistic, fusion: none}}
 statistics: {draws: 100}
 """
 

@@ -65,6 +65,8 @@ def test_the_trackers_loop_logs_every_experiment(finished, tmp_path):
         "svm-emodb",
         "cnns-emodb",
         "fusion-emodb",
+        "aligned-sewa",
+        "paralinguistic-sewa",
     }
     assert len(re.findall(r"^ua [\d.]+$", out, flags=re.M)) == 3
     assert len(re.findall(r"^train_loss", out, flags=re.M)) >= 4

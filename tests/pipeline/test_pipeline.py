@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+from ser.training import checkpoint
 from tests.pipeline.conftest import Clone, new_clone, stages_run
 
 pytestmark = pytest.mark.slow
@@ -22,13 +24,13 @@ def _results(clone: Clone) -> dict[str, str]:
     """Digest of every tracked result, less the times, which differ from run to run."""
     files = sorted(p for top in ("metrics", "reports") for p in (clone.root / top).rglob("*") if p.is_file())
     kept = [p for p in files if p.parent.name != "costs"]
-    cost = re.compile(rb"<strong>Cost: .*?</p>", re.S)
+    cost = re.compile(rb'<(p|td) class="cost">.*?</\1>', re.S)
     return {str(p.relative_to(clone.root)): hashlib.sha256(cost.sub(b"", p.read_bytes())).hexdigest() for p in kept}
 
 
 def test_it_runs_whole_and_a_second_run_is_a_no_op(finished):
     report = (finished.root / "reports/demo/report.md").read_text()
-    for experiment in ("majority-sewa", "svm-emodb", "cnns-emodb", "fusion-emodb"):
+    for experiment in ("majority-sewa", "svm-emodb", "cnns-emodb", "fusion-emodb", "aligned-sewa"):
         assert experiment in report
     assert "SYNTHETIC" in report
     metrics = json.loads((finished.root / "metrics/demo/svm-emodb.json").read_text())
@@ -82,6 +84,20 @@ def test_a_changed_feature_value_leaves_other_features_alone(finished, copy_of):
     ran = stages_run(clone.repro().stdout)
     assert {"features@emodb-logmel", "train@cnns-emodb", "pretrain@libri", "train@fusion-emodb"} <= set(ran)
     assert not [s for s in ran if "svm" in s or "sewa" in s]
+
+
+def test_a_changed_semantics_value_reruns_the_words_and_what_reads_them(finished, copy_of):
+    clone = copy_of(finished)
+    clone.edit({"semantics.words.alignment.refinements": 2})
+    ran = stages_run(clone.repro().stdout)
+    assert ran[:3] == ["settings", "semantics@words", "train@aligned-sewa"]
+    assert set(ran[3:]) <= {"evaluate@aligned-sewa", "report"}
+    lock = YAML(typ="safe").load((clone.root / "dvc.lock").read_text())["stages"]
+    read = {
+        name: [d["path"] for d in lock[f"train@{name}"]["deps"]] for name in ("aligned-sewa", "paralinguistic-sewa")
+    }
+    assert "data/demo/semantics/words" in read["aligned-sewa"]
+    assert not [path for path in read["paralinguistic-sewa"] if "data/demo/semantics" in path]
 
 
 def test_killed_training_continues_and_ends_with_the_same_bytes(finished, copy_of):
@@ -140,14 +156,32 @@ def test_killed_pretraining_continues_and_ends_with_the_same_bytes(finished, cop
     assert _results(clone) == wanted
 
 
-def test_killed_fine_tuning_continues_inside_a_fold(finished, copy_of):
+def test_killed_speech2vec_continues_and_ends_with_the_same_bytes(finished, copy_of):
+    clone = copy_of(finished)
+    wanted, out, saved = _results(clone), clone.root / "data/demo/semantics/words", clone.root / "checkpoints/semantics"
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert len(before) > 30
+    subprocess.run(["rm", "-rf", str(saved), str(out)], check=True)
+    _kill_when(clone, ["python", "stages/semantics.py", "demo", "words"], lambda: [*saved.glob("speech2vec-*.pt")])
+    (path,) = saved.glob("speech2vec-*.pt")
+    assert checkpoint.load(path)["progress"]["epoch"] < 6, "the network was trained before the kill"
+    assert not [p for p in out.rglob("*") if p.is_file() and p.name != "target.txt"]
+    clone.run("dvc", "repro", "-f", "-s", "semantics@words")
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    clone.repro()
+    assert _results(clone) == wanted
+
+
+@pytest.mark.parametrize("experiment", ["fusion-emodb", "aligned-sewa"])
+def test_killed_fine_tuning_continues_inside_a_fold(finished, copy_of, experiment):
     clone = copy_of(finished)
     wanted = _results(clone)
-    folds = clone.root / "checkpoints/demo/fusion-emodb"
+    folds = clone.root / "checkpoints/demo" / experiment
     subprocess.run(["rm", "-rf", str(folds)], check=True)
-    command = ["python", "stages/train.py", "demo", "fusion-emodb"]
+    command = ["python", "stages/train.py", "demo", experiment]
     _kill_when(clone, command, lambda: [*folds.glob("*/*/checkpoint.pt")])
-    clone.run("dvc", "repro", "-f", "-s", "train@fusion-emodb")
+    assert len([*folds.glob("*/*.npz")]) < (4 if experiment == "fusion-emodb" else 1), "trained before the kill"
+    clone.run("dvc", "repro", "-f", "-s", f"train@{experiment}")
     clone.repro()
     assert _results(clone) == wanted
 
@@ -260,6 +294,7 @@ features:
 folds:
   table-loso: {{corpus: table, protocol: leave_one_speaker_out, seed: 1}}
 pretraining: {{}}
+semantics: {{}}
 models: {{svm: {{C: [0.01]}}}}
 experiments:
   svm-table:

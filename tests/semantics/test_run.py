@@ -12,8 +12,9 @@ import soundfile
 from ser.core import manifest
 from ser.core.errors import SerError
 from ser.core.store import Writer
-from ser.semantics import adversary, alignment, run, speech2vec, vectors
+from ser.semantics import adversary, alignment, run, speech2vec, vectors, words
 from ser.semantics.settings import Alignment, Semantics, Speech2Vec, Word2Vec
+from ser.semantics.words import Segments
 
 RATE = 16000
 WORDS = ("north", "south", "east", "west", "up", "down", "left", "right")
@@ -129,5 +130,20 @@ def test_settings_are_checked():
 
 def test_too_little_speech(corpus, tmp_path):
     few = Semantics(SETTINGS.words, SETTINGS.word2vec, Speech2Vec(dim=8, min_count=100), SETTINGS.alignment)
-    with pytest.raises(SerError, match="no pair of words"):
+    with pytest.raises(SerError, match=r"0 words are spoken 100 times.*lower speech2vec.min_count"):
         _learn(corpus, tmp_path / "out", few)
+
+
+def test_what_would_stop_the_alignment_stops_before_speech2vec(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(speech2vec, "train", None)
+    with pytest.raises(SerError, match="no word in what is learnt from"):
+        _learn(corpus, tmp_path / "out", said=Segments(words.read(corpus).head(0), "corpus"))
+    with pytest.raises(SerError, match=r"unknown partition 'trian'.*Did you mean 'train'"):
+        _learn(corpus, tmp_path / "out", partitions=("trian",))
+    (tmp_path / "mute").mkdir()
+    table = manifest.read(corpus / "utterances.csv")
+    table["text"] = "een hond blaft hier nachts hard"
+    manifest.write(table, tmp_path / "mute" / "utterances.csv")
+    (tmp_path / "mute" / "words.csv").write_bytes((corpus / "words.csv").read_bytes())
+    with pytest.raises(SerError, match="none of the 8 words spoken 2 times is one of the 6 words of the text"):
+        _learn(tmp_path / "mute", tmp_path / "out")

@@ -10,11 +10,12 @@ import pytest
 import soundfile
 
 from ser.core import manifest
+from ser.core.errors import SerError
 from ser.core.store import Store
 from ser.models import semantic
 from ser.semantics import speech2vec, streams, vectors, words
 from ser.semantics.make import Source, make
-from ser.semantics.settings import MODES, STREAMS, Alignment, Block, Speech2Vec, Word2Vec, inputs
+from ser.semantics.settings import MODES, STREAMS, Alignment, Block, Speech2Vec, Word2Vec, check, inputs
 
 RATE = 16000
 WORDS = ("north", "south", "east", "west", "up", "down", "left", "right")
@@ -162,7 +163,35 @@ def test_settings_and_model_name_the_same_streams():
         assert ("turns" in inputs({"profile": profile})) == semantic.Config(profile=profile).of("turn_channels")
 
 
+@pytest.mark.parametrize(
+    ("config", "extra", "feature", "message"),
+    [
+        ({}, "none", "waveform", r"it reads words, .*\(experiments.a.extra\)\. Write extra: semantics/<name>"),
+        ({"profile": "code"}, "features/sewa-is09", "waveform", "it reads words and turns, which the stage semantics"),
+        (
+            {"stream": "word2vec"},
+            "semantics/a",
+            "waveform",
+            r"needs to know .*\.config\)\. Set mode: type_look",
+        ),
+        ({"stream": "paralinguistic", "fusion": "none"}, "semantics/a", "waveform", "reads no .*Write extra: none"),
+        ({"stream": "paralinguistic", "fusion": "none"}, "none", "functionals", r"none in f .*\(experiments.a.feature"),
+        ({"fusion": "concat"}, "semantics/a", "logmel", "hears a waveform, and there is none in f"),
+    ],
+)
+def test_an_experiment_that_lacks_an_input_or_waits_for_one_it_does_not_read(config, extra, feature, message):
+    with pytest.raises(SerError, match=message):
+        check(config, extra, {"f": feature}, "experiments.a")
+
+
+def test_an_experiment_that_gets_what_it_reads():
+    check({}, "semantics/a", {"f": "functionals", "g": "waveform"}, "x")
+    check({"stream": "speech2vec", "fusion": "none"}, "semantics/a", {"f": "functionals"}, "x")
+    check({"stream": "paralinguistic", "fusion": "none"}, "none", {"f": "waveform"}, "x")
+    check({"stream": "paralinguistic", "fusion": "none", "profile": "code"}, "semantics/a", {"f": "waveform"}, "x")
+
+
 def test_the_test_part_of_the_target_is_not_learnt_from():
-    for partitions in ((), ("train", "test")):
-        with pytest.raises(ValueError, match="its test part must not be learnt from"):
+    for partitions in ((), ("train", "test"), ("train", "dev")):  # folds of `test: dev` test on dev
+        with pytest.raises(ValueError, match="its dev and test part must not be learnt from"):
             Block(corpus="sewa", target="sewa", partitions=partitions)

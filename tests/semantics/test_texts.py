@@ -5,10 +5,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ser.core.errors import SerError
-from ser.semantics import diagnostics, texts, word2vec
+from ser.semantics import diagnostics, texts, word2vec, words
 from ser.semantics.settings import Word2Vec
 from tests.closure import ROOT
 from tests.semantics.test_words import _folder
@@ -32,6 +33,12 @@ def test_sentences_of_text(tmp_path):
         texts.sentences([tmp_path / "none.txt"], ALL)
 
 
+def test_a_text_of_another_system(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes("Schöne Grüße\r\naus Köln\rund Bonn".encode("iso-8859-1"))
+    assert texts.sentences([path], ALL) == [["schöne", "grüße"], ["aus", "köln"], ["und", "bonn"]]
+
+
 def test_sentences_of_a_manifest(tmp_path):
     folder = _folder(tmp_path, {"a": "ONE TWO", "b": "THREE"}, [("a", 0.0, 0.1, "spoken")])
     assert texts.sentences([folder], ALL) == [["one", "two"], ["three"]]
@@ -41,6 +48,9 @@ def test_sentences_of_a_manifest(tmp_path):
     silent = _folder(tmp_path / "silent", {"a": "", "b": ""}, aligned)
     assert texts.sentences([silent], ALL) == [["aligned", "words"], ["second"]]
     assert texts.sentences([silent], ALL, only={"b"}) == [["second"]]
+    guessed = pd.DataFrame([("b", 0.0, 0.1, "guess"), ("a", 0.0, 0.1, "other")], columns=list(words.COLUMNS))
+    assert texts.sentences([silent], ALL, {"b"}, guessed) == [["guess"]]
+    assert texts.sentences([folder], ALL, {"b"}, guessed) == [["three"]]  # it has a transcript
 
 
 def test_sentences_of_spoken_wikipedia(tmp_path):

@@ -102,7 +102,7 @@ def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray
     There may be fewer rows than the audio lasts: the caller compares, and checks the times. Raises `SerError` naming
     the line.
     """
-    rows = [numbers for numbers, _ in _rows(Path(path), 4, 1)]
+    rows = [numbers for _, numbers, _ in _rows(Path(path), 4, 1)]
     if not rows:
         raise SerError("no labels in the file", path)
     table = np.asarray(rows, dtype=np.float64)
@@ -110,17 +110,25 @@ def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray
 
 
 def read_turns(path: str | Path) -> list[tuple[float, float]]:
-    """Start and end in seconds of the subject's own turns, from `turns/<id>.csv`."""
-    return [(start, end) for (start, end), _ in _rows(Path(path), 2)]
+    """Start and end in seconds of the subject's own turns, from `turns/<id>.csv`. Raises `SerError` naming the line."""
+    return [span for span, _ in _spans(Path(path))]
 
 
 def read_transcription(path: str | Path) -> list[tuple[float, float, str]]:
-    """Start and end in seconds and text of each sentence, with its tags such as ``<laughter>``."""
-    return [(start, end, text.strip().strip("'\"")) for (start, end), text in _rows(Path(path), 2)]
+    """Start and end in seconds and text of each sentence, with its tags such as ``<laughter>``. Raises `SerError`
+    naming the line."""
+    return [(*span, text.strip().strip("'\"")) for span, text in _spans(Path(path))]
 
 
-def _rows(path: Path, count: int, names: int = 0) -> Iterator[tuple[list[float], str]]:
-    """`count` numbers, and the text after them, of every row; up to `names` leading fields are skipped."""
+def _spans(path: Path) -> Iterator[tuple[tuple[float, float], str]]:
+    for number, (start, end), text in _rows(path, 2):
+        if not 0 <= start <= end:
+            raise SerError(f"it lasts from {start:g} s to {end:g} s", f"{path}:{number}", "Expected: start;end")
+        yield (start, end), text
+
+
+def _rows(path: Path, count: int, names: int = 0) -> Iterator[tuple[int, list[float], str]]:
+    """Number, `count` numbers, and the text after them, of every row; up to `names` leading fields are skipped."""
     if not path.exists():
         raise SerError("missing file of SEWA", path)
     for row, (number, line) in enumerate(_read.lines(path)):
@@ -132,7 +140,7 @@ def _rows(path: Path, count: int, names: int = 0) -> Iterator[tuple[list[float],
             fields = fields[names:]
         if len(fields) < count or (names and len(fields) != count):
             raise SerError(f"expected {count} numbers, got {len(fields)} fields", f"{path}:{number}")
-        yield [_read.seconds(f, path, number) for f in fields[:count]], separator.join(fields[count:])
+        yield number, [_read.seconds(f, path, number) for f in fields[:count]], separator.join(fields[count:])
 
 
 def _is_number(field: str) -> bool:

@@ -93,22 +93,16 @@ def compare(
         SerError: they cannot be compared: other corpus, labels, utterances, speakers, or only one speaker.
     """
     b = _alike(names, a, b)
-    summaries, statistics = parts.toolbox(a)
-    unit = parts.unit_of(a)
-    units = summaries(a, unit), summaries(b, unit)  # (R, U, ...) each; units in the same order
+    noun, units, statistics = _paired(names, a, b)
     U = units[0].shape[1]
-    noun = "recording" if unit == "utterance" else unit
-    if U < 2:
-        raise SerError(f"one {noun} is too few to compare over", " and ".join(names), "Test on several")
-    ways = _ways(U, draws, f"{names[0]} {names[1]}")
-    chosen = {m: s for m, s in statistics.items() if not only or m in only}
-    drawn = intervals.resample(np.concatenate(units), draws, f"{names[0]} {names[1]}")
+    seed = f"{names[0]} {names[1]}"
+    ways, drawn = _ways(U, draws, seed), intervals.resample(np.concatenate(units), draws, seed)
     levels = intervals.tail(confidence, U), _factor(U, 1 - confidence, power)
-    table = a.table
+    chosen = {m: s for m, s in statistics.items() if not only or m in only}
     found = Comparison(
         *names,
-        corpus=", ".join(sorted(set(table["corpus"]))),
-        utterances=int(table["utterance"].nunique()),
+        corpus=", ".join(sorted(set(a.table["corpus"]))),
+        utterances=int(a.table["utterance"].nunique()),
         unit=noun,
         units=U,
         ways=len(ways),
@@ -141,6 +135,21 @@ def pairs(groups: Mapping[str, Sequence[str]], most: int = 6) -> dict[str, list[
     """
     every = {g: [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]] for g, names in groups.items()}
     return {g: every[g] if len(names) <= most else list(pairwise(names)) for g, names in groups.items()}
+
+
+def _paired(
+    names: tuple[str, str], a: Predictions, b: Predictions
+) -> tuple[str, tuple[NDArray, NDArray], Mapping[str, intervals.Statistic]]:
+    """What is exchanged, in a word; its sums of A and of B, (R, U, ...) each, in the same order; metrics of such sums.
+    Raises `SerError` when there is only one.
+    """
+    summaries, statistics = parts.toolbox(a)
+    unit = parts.unit_of(a)
+    noun = "recording" if unit == "utterance" else unit
+    units = summaries(a, unit), summaries(b, unit)
+    if units[0].shape[1] < 2:
+        raise SerError(f"one {noun} is too few to compare over", " and ".join(names), "Test on several")
+    return noun, units, statistics
 
 
 def _difference(

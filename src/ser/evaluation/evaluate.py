@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ser.core.files import replacing, write_json
-from ser.evaluation import intervals, metrics, notes, parts
+from ser.evaluation import intervals, metrics, notes, parts, postprocessing
 from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions, read
 
 DEFINITIONS = {
@@ -48,39 +48,50 @@ def run(
     plot_path: str | Path,
     confidence: float = 0.95,
     windows_path: str | Path | None = None,
+    dev_path: str | Path | None = None,
 ) -> dict[str, Any]:
     """Evaluates an experiment and writes its metrics (JSON) and its plot data (CSV); returns the metrics.
 
-    `windows_path`: counts of windows beside the card, where the model judged pieces of utterances (`windows`).
+    Two files beside the card, where they are: `windows_path`, counts of windows, where the model judged pieces of
+    utterances (`windows`); `dev_path`, predictions of the dev part of continuous labels, to which post-processing is
+    fitted (`postprocessing`).
     """
     predictions = read(predictions_path)
-    result = score(predictions, {"experiment": Path(predictions_path).stem, **details}, draws, confidence)
-    pretrained = _pretrained(details.get("notes"))
-    if pretrained:
-        (about,) = result["about"]
+    details = {"experiment": Path(predictions_path).stem, **details}
+    result = score(predictions, details, draws, confidence)
+    (about,) = result["about"]
+    if pretrained := notes.pretrained(details.get("notes")):
         about["pretraining"] = pretrained
-        speech = "SYNTHETIC speech" if pretrained["synthetic"] else "speech"
-        text = "encoder pretrained on {train_hours:.2f} h of {speech} ({corpus}), {steps} steps"
-        about["notes"].append(text.format(speech=speech, **pretrained))
+    about["notes"] += notes.of_card(details.get("notes"))
     if windows_path is not None and Path(windows_path).exists():
-        (about,) = result["about"]
         about["windows"] = found = windows(pd.read_csv(windows_path), predictions.classes)
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
         about["notes"].append(text.format(**found))
+    if dev_path is not None and Path(dev_path).exists():
+        processed = postprocessed(predictions, read(dev_path), details, draws, confidence)
+        if processed:
+            about["postprocessing"] = processed
+            about["notes"].append(postprocessing.NOTE)
     with replacing(plot_path) as temporary:
         plot_rows(predictions).to_csv(temporary, index=False, lineterminator="\n")
     write_json(metrics_path, result)
     return result
 
 
-def _pretrained(notes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the card of a fold says of the pretrained weights: the same in all folds; empty without weights."""
-    first: Mapping[str, Any] = next(iter((notes or {}).values()), {})
-    found = first.get("pretrained")
-    if not isinstance(found, Mapping) or "steps" not in found:
+def postprocessed(
+    predictions: Predictions, dev: Predictions, details: Mapping[str, Any], draws: int, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Option -> the headline's numbers after it, scored and resampled as the headline is, and ``chosen``: what dev
+    made of it (`postprocessing.run`). Empty without a labelled dev part, or test labels."""
+    scored, dev = parts.labelled(predictions)[0], parts.labelled(dev)[0]
+    if scored.table.empty or scored.kind != "continuous":
         return {}
-    keys = ("corpus", "synthetic", "train_hours", "train_speakers", "steps", "dev_l1", "baseline_l1")
-    return {key: found.get(key) for key in keys}
+    test, _ = parts.headline(scored, {"protocol": None, **details})
+    out = {}
+    for option, (processed, chosen) in postprocessing.run(test, dev).items():
+        found = _measure(processed, draws, str(details["experiment"]), confidence)
+        out[option] = {**_headline(found.by_seed, found.limits), "chosen": chosen}
+    return out
 
 
 def windows(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
@@ -124,25 +135,22 @@ def score(
     if scored.table.empty:
         return _unavailable(everything, details, unlabelled)
     predictions, partitions = parts.headline(scored, details)
-    summaries, statistics = parts.toolbox(predictions)
+    found = _measure(predictions, draws, str(details["experiment"]), confidence)
     unit = parts.unit_of(predictions)
     noun = "recording" if unit == "utterance" else unit
-    units = summaries(predictions, unit)
-    by_seed = {name: statistic(units.sum(axis=1)) for name, statistic in statistics.items()}
-    limits = intervals.bootstrap(units, statistics, draws, str(details["experiment"]), confidence)
     about = {
         **_settings(details),
         "definitions": {k: v for k, v in DEFINITIONS.items() if (k == "ccc") == (predictions.kind == "continuous")},
         **_counts(predictions),
-        **_extras(predictions, units),
-        "by_fold": _by_fold(predictions, summaries, statistics),
-        "seed_sd": {name: _sd(values) for name, values in by_seed.items()},
+        **_extras(predictions, found.units),
+        "by_fold": _by_fold(predictions, *parts.toolbox(predictions)),
+        "seed_sd": {name: _sd(values) for name, values in found.by_seed.items()},
         "interval": {
             "method": f"expanded percentile bootstrap over {noun}s, models held fixed, same resamples for all seeds",
             "confidence": confidence,
             "draws": draws,
             "unit": noun,
-            "units": int(units.shape[1]),
+            "units": int(found.units.shape[1]),
         },
     }
     if partitions:
@@ -155,7 +163,7 @@ def score(
         *notes.of_data(predictions, about, few_units),
         *notes.of_unlabelled(unlabelled),
     ]
-    return {**_headline(by_seed, limits), "n": about["utterances"], "data": about["data"], "about": [about]}
+    return {**_headline(found.by_seed, found.limits), "n": about["utterances"], "data": about["data"], "about": [about]}
 
 
 def summary(result: Mapping[str, Any]) -> str:
@@ -169,6 +177,20 @@ def summary(result: Mapping[str, Any]) -> str:
     ]
     about = result["about"][0]
     return f"{', '.join(cells)}, n {result['n']}, {about['data']} data"
+
+
+class _Measured(NamedTuple):
+    units: NDArray  # (R, U, ...) summaries
+    by_seed: dict[str, NDArray]
+    limits: dict[str, intervals.Interval | None]
+
+
+def _measure(predictions: Predictions, draws: int, name: str, confidence: float) -> _Measured:
+    """Pooled metrics of each seed, and their intervals; equal names draw equal resamples."""
+    summaries, statistics = parts.toolbox(predictions)
+    units = summaries(predictions, parts.unit_of(predictions))
+    by_seed = {metric: statistic(units.sum(axis=1)) for metric, statistic in statistics.items()}
+    return _Measured(units, by_seed, intervals.bootstrap(units, statistics, draws, name, confidence))
 
 
 def _headline(

@@ -1,16 +1,18 @@
-"""The ledger of a study: every number the papers print of their own systems, beside ours, with a verdict by rule.
+"""The ledger of a study: every number the papers print, beside ours, with a verdict by rule.
 
 *Reproduced* is said only when the published value lies inside our interval, under the same protocol, on real data, at
-the paper's size, with nothing selected on test. Where a number was not run the ledger says why.
+the paper's size, with nothing selected on test. Where a number was not run the ledger says why. What a paper cites from
+others is context: nothing is held to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ser.evaluation.published import papers, published
+from ser.evaluation import wording
+from ser.evaluation.published import Cell, cell, cells, papers
 
 # which protocol of ours, with how many folds, is the one of a published column (papers.md 4.7, 5.7, 6.7, 7.5)
 PROTOCOLS: Mapping[str, tuple[str, int | None]] = {
@@ -31,7 +33,12 @@ GPU = {  # papers.md 8, cost guide: what a CPU cannot train at paper size in rea
     "clstm": "GPU: hours an experiment at paper size",
 }
 NO_GPU_NEEDED = {"fusion_convbert": ("cnns",)}  # rows of such a paper that are small enough
-METRICS = ("wa", "ua", "f1", "ccc")  # published names that are ours; CCC has its dimensions beside it
+MEANS = {"overall accuracy": "wa", "weighted recall": "wa", "unweighted recall": "ua", "unweighted F1": "f1"}
+KINDS = {  # of published numbers, and what is said of them
+    "own": "",
+    "class": "By class",
+    "cited": "Cited from others: context only",
+}
 COLUMNS = ("corpus", "protocol", "metric", "published", "ours", "difference", "selection", "size", "data", "verdict")
 
 
@@ -48,6 +55,7 @@ class Row:
     published: float
     flagged: bool
     verdict: str
+    kind: str = "own"  # a key of KINDS
     experiment: str = ""
     ours: float | None = None
     low: float | None = None
@@ -75,58 +83,49 @@ def rows(experiments: Mapping[str, Mapping[str, Any]]) -> list[Row]:
         SerError: an experiment names a published cell that does not exist.
     """
     answers: dict[str, list[str]] = {}
+    systems: dict[tuple[str, str, str], list[str]] = {}  # paper, system, column: whom numbers by class are set beside
     for name, metrics in experiments.items():
-        key = metrics["about"][0].get("paper")
-        if key:
-            published(key)  # a wrong one is named, not dropped
-            answers.setdefault(key.removeprefix("papers."), []).append(name)
+        if key := metrics["about"][0].get("paper"):
+            answered = cell(key)  # a wrong one is named, not dropped
+            answers.setdefault(answered.key, []).append(name)
+            systems.setdefault((answered.paper, answered.system, answered.column), []).append(name)
     real = {m["about"][0]["corpus"] for m in experiments.values() if m["about"][0]["data"] == "real"}
+    everything = list(cells())
+    known = {c.key for c in everything}
     found = []
-    for key in dict.fromkeys([*cells(), *answers]):
-        cell = published(key) or {}
-        for metric in [m for m in cell if _is_metric(m) and cell[m] is not None]:
-            ours = [_answer(key, cell, metric, name, experiments[name]) for name in answers.get(key, ())]
-            found += ours or [_row(key, cell, metric, verdict="not run: " + _why_not(key, real))]
+    for c in (*everything, *(cell(key) for key in answers if key not in known)):
+        names = systems.get((c.paper, c.system, c.column), ()) if c.kind == "class" else answers.get(c.key, ())
+        for metric in c.numbers:
+            ours = [_answer(c, metric, name, experiments[name]) for name in names]
+            found += ours or [_row(c, metric, verdict=_unanswered(c, real))]
     return found
 
 
-def cells() -> Iterator[str]:
-    """Keys of all cells the papers print of their own systems, in the order of `paper_results.yaml`.
-
-    Tables quoted from others are left out, and rows by class; numbers of a paper's summary stand only where its tables
-    do not have them.
-    """
-    for paper, content in papers()["papers"].items():
-        seen = set()
-        for table, block in content["tables"].items():
-            cited = block["rows"] if block["kind"] == "cited" else block.get("cited_rows", ())
-            for row, columns in block["rows"].items():
-                for column, values in columns.items():
-                    if row not in cited and not any(isinstance(v, Mapping) for v in values.values()):
-                        seen.add((row, column))
-                        yield f"{paper}.tables.{table}.rows.{row}.{column}"
-        for row, columns in content.get("headline", {}).items():
-            yield from (f"{paper}.headline.{row}.{column}" for column in columns if (row, column) not in seen)
-
-
 def markdown(found: Iterable[Row], study: str = "") -> str:
-    """The ledger as Markdown, one table a paper; with the name of a study it is a whole page."""
+    """The ledger as Markdown, a table a paper and kind; with the name of a study it is a whole page. Columns without
+    any content are left out."""
     parts = [f"# Published and ours: study {study}", LEGEND] if study else []
     for paper, own in by_paper(found).items():
         about = papers()["papers"][paper]
         parts.append(f"## {about['title']} ({about['venue']} {about['year']})")
-        header = ["table", "row", "experiment", *COLUMNS]
-        lines = [header, ["---"] * len(header)]
-        lines += [[r.table, r.system, r.experiment, *values(r).values()] for r in own]
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        for kind, title in KINDS.items():
+            lines = [
+                {"table": r.table, "row": r.system, "experiment": r.experiment, **values(r)} for r in of(own, kind)
+            ]
+            header = [c for c in ("table", "row", "experiment", *COLUMNS) if any(line[c] for line in lines)]
+            cells_ = [header, ["---"] * len(header), *([line[c] for c in header] for line in lines)]
+            if lines:
+                parts += [f"### {title}"] if title else []
+                parts.append("\n".join("| " + " | ".join(line) + " |" for line in cells_))
     return "\n\n".join(parts) + "\n"
 
 
 LEGEND = """\
-Each number a paper prints of its own system, and ours where an experiment of this study answers to it, as fractions.
+Each number a paper prints, and ours where an experiment of this study answers to it, as fractions.
 `reproduced`: the published value lies inside our interval, under the same protocol, on real data, at the paper's size.
 `differs`: the same, but it lies outside. `not comparable` and `not run` say why. `(flagged)`: the paper contradicts
-itself there."""
+itself there. By class we keep the recall alone, without an interval. `cited`: numbers of others that a
+paper quotes, context only."""
 
 
 def by_paper(found: Iterable[Row]) -> dict[str, list[Row]]:
@@ -134,6 +133,10 @@ def by_paper(found: Iterable[Row]) -> dict[str, list[Row]]:
     for row in found:
         groups.setdefault(row.paper, []).append(row)
     return groups
+
+
+def of(found: Iterable[Row], kind: str) -> list[Row]:
+    return [row for row in found if row.kind == kind]
 
 
 def values(row: Row) -> dict[str, str]:
@@ -144,7 +147,7 @@ def values(row: Row) -> dict[str, str]:
     cells = (
         row.corpus,
         row.protocol.replace("_", " "),
-        row.metric.upper() if "_" not in row.metric else f"CCC {row.metric.removeprefix('ccc_')}",
+        row.metric if row.kind == "class" else wording.label(row.metric),
         f"{row.published:.3f}" + (" (flagged)" if row.flagged else ""),
         ours,
         "" if row.difference is None else f"{row.difference:+.3f}",
@@ -160,44 +163,53 @@ def verdict(value: float, ours: float | None, low: float | None, high: float | N
     """The rule. `faults`: why our number is another thing than the published one, whatever their values."""
     if ours is None:
         return "not comparable: no labels to score"
+    if low is None or high is None:
+        return "not comparable: " + ", ".join([*faults, "no interval"])
     if faults:
         return "not comparable: " + ", ".join(faults)
-    if low is None or high is None:
-        return "not comparable: no interval"
     if low <= value <= high:
         return "reproduced"
     return f"differs: published is {'above' if value > high else 'below'} our interval"
 
 
-def _answer(key: str, cell: Mapping[str, Any], metric: str, name: str, metrics: Mapping[str, Any]) -> Row:
+def _answer(c: Cell, metric: str, name: str, metrics: Mapping[str, Any]) -> Row:
     (about,) = metrics["about"]
-    ours, low, high = (metrics.get(metric + end) for end in ("", "_low", "_high"))
-    column = key.rsplit(".", 1)[-1]
-    if column.endswith(
-        "/test"
-    ):  # the headline is the development part's: the test part has its own numbers, no interval
-        part: Mapping[str, Any] = next(
-            (v for f, v in (about.get("partitions") or {}).items() if "test" in f.lower()), {}
-        )
-        ours, low, high = part.get(metric), None, None
+    ours, low, high = _ours(c, metric, metrics)
+    said = verdict(c.numbers[metric], ours, low, high, _faults(c, about))
+    if c.kind == "class" and ours is None:
+        said = "not comparable: we keep no such number"
     return _row(
-        key,
-        cell,
+        c,
         metric,
         experiment=name,
         ours=ours,
         low=low,
         high=high,
-        verdict=verdict(cell[metric], ours, low, high, _faults(column, cell, about)),
+        verdict=said,
         selection=about.get("selection") or "",
         size=about.get("size") or "",
         data=about.get("data") or "",
     )
 
 
-def _faults(column: str, cell: Mapping[str, Any], about: Mapping[str, Any]) -> list[str]:
+def _ours(c: Cell, metric: str, metrics: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
+    """Our number and its interval, None where there is none."""
+    (about,) = metrics["about"]
+    if c.kind == "class" and metric not in MEANS:
+        beside = {"weighted F1": about.get("weighted_f1")}
+        beside |= {f"recall of {name}": value for name, value in (about.get("recall") or {}).items()}
+        return beside.get(metric), None, None
+    name = MEANS.get(metric, metric)
+    if c.column.endswith("/test"):  # the headline is the development part's: the test part has numbers of its own
+        partitions: Mapping[str, Any] = about.get("partitions") or {}
+        part: Mapping[str, Any] = next((v for f, v in partitions.items() if "test" in f.lower()), {})
+        return part.get(name), None, None
+    return metrics.get(name), metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+
+
+def _faults(c: Cell, about: Mapping[str, Any]) -> list[str]:
     """Why an experiment is not the published one; empty where it is."""
-    corpus, protocol = column.split("/")
+    corpus, protocol = c.column.split("/")
     name, folds = PROTOCOLS.get(protocol, ("", None))
     faults = {
         f"{'SYNTHETIC' if about.get('data') == 'synthetic' else 'unknown'} data": about.get("data") != "real",
@@ -207,39 +219,36 @@ def _faults(column: str, cell: Mapping[str, Any], about: Mapping[str, Any]) -> l
         "selected on test": about.get("selection") == "test_oracle",
         "transductive": bool(about.get("transductive")),
         "a control": about.get("control") not in (None, "none"),
-        "cited, not the paper's own": cell["kind"] == "cited",
+        "cited, not the paper's own": c.kind == "cited",
     }
     return [what for what, holds in faults.items() if holds]
 
 
-def _row(key: str, cell: Mapping[str, Any], metric: str, **ours: Any) -> Row:
-    names = key.split(".")
-    corpus, protocol = names[-1].split("/")
-    table = names[2] if names[1] == "tables" else names[1]
+def _row(c: Cell, metric: str, **ours: Any) -> Row:
+    corpus, protocol = c.column.split("/")
     return Row(
-        paper=names[0],
-        table=table.replace("_", " "),
-        system=names[-2].replace("_", " "),
+        paper=c.paper,
+        table=c.table.replace("_", " "),
+        system=c.system.replace("_", " "),
         corpus=corpus,
         protocol=protocol,
         metric=metric,
-        published=cell[metric],
-        flagged=bool(cell["flags"]),
+        published=c.numbers[metric],
+        flagged=c.flagged,
+        kind=c.kind,
         **ours,
     )
 
 
-def _why_not(key: str, real: set[str]) -> str:
-    names = key.split(".")
-    paper, system, corpus = names[0], names[-2], names[-1].split("/")[0]
+def _unanswered(c: Cell, real: set[str]) -> str:
+    """The verdict on a number without an experiment of ours."""
+    if c.kind == "cited":
+        return f"cited in {c.table.replace('_', ' ')}, not the paper's own: context only"
+    corpus = c.column.split("/")[0]
     if corpus in LICENCE and corpus not in real:
-        return LICENCE[corpus]
+        return f"not run: {LICENCE[corpus]}"
     if corpus not in real:
-        return f"{corpus} is not in this study, or only its synthetic look-alike"
-    if paper in GPU and system not in NO_GPU_NEEDED.get(paper, ()):
-        return GPU[paper]
-    return "not in this study"
-
-
-def _is_metric(name: str) -> bool:
-    return name in METRICS or name.startswith("ccc_")
+        return f"not run: {corpus} is not in this study, or only its synthetic look-alike"
+    if c.paper in GPU and c.system not in NO_GPU_NEEDED.get(c.paper, ()):
+        return f"not run: {GPU[c.paper]}"
+    return "not run: not in this study"

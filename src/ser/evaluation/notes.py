@@ -17,6 +17,32 @@ CONTROLS = {
     "leaky_windows": "control: windows of one utterance are in training and in test, a leak made on purpose",
 }
 
+# what a semantic experiment knows at test time (papers.md 7.3)
+MODES = {
+    "type_lookup_oracle": "the vector of the transcribed word: needs transcript and word times, not speech-only",
+    "token_aligned": "the sound of each word, cut out at aligned times: speech-only content, oracle word boundaries",
+    "token_unsupervised": "the sound of equal chunks of detected speech: audio only, but for the subject's turns where "
+    "the corpus gives them",
+}
+RANDOM = {  # the same modes of the control `random_vectors`
+    "type_lookup_oracle": "control: a random vector a word: which word is said and when, nothing of what it means",
+    "token_aligned": "control: a new random vector for every spoken word: when words are said, and nothing else",
+    "token_unsupervised": "control: a new random vector for every chunk of detected speech: when there is speech, and "
+    "nothing else",
+}
+STREAMS = {
+    "word2vec": "word vectors of text",
+    "speech2vec": "word vectors of speech, as Speech2Vec leaves them",
+    "aligned": "word vectors of speech, mapped to those of text",
+    "random_vectors": "random vectors in place of word vectors",
+    "paralinguistic": "the waveform alone, no words",
+}
+FUSIONS = {
+    "disentangled": "fused with the waveform by disentangled attention",
+    "concat": "put beside the waveform's features",
+    "none": "alone, fused with nothing",
+}
+
 
 def of_settings(details: Mapping[str, Any], on_dev: bool = False) -> list[str]:
     """Notes that follow from an experiment's settings; `on_dev`: it is scored on its own development part."""
@@ -56,6 +82,35 @@ def of_unlabelled(recordings: list[str], most: int = 3) -> list[str]:
     """The note on recordings that were predicted but have no labels; the first `most` are named."""
     shown = ", ".join(recordings[:most]) + (" ..." if len(recordings) > most else "")
     return _holding({f"no labels for {len(recordings)} recordings ({shown}): not scored": bool(recordings)})
+
+
+def of_card(notes: Mapping[str, Any] | None) -> list[str]:
+    """Notes on what the card of a training says of its inputs: pretrained weights, streams of words."""
+    found, first = [], _first(notes)
+    if weights := pretrained(notes):
+        speech = "SYNTHETIC speech" if weights["synthetic"] else "speech"
+        text = "encoder pretrained on {train_hours:.2f} h of {speech} ({corpus}), {steps} steps"
+        found.append(text.format(speech=speech, **weights))
+    stream, mode, fusion = (first.get(key) for key in ("stream", "mode", "fusion"))
+    if mode in MODES:
+        found.append(f"words: {mode}: {(RANDOM if stream == 'random_vectors' else MODES)[mode]}")
+    if stream in STREAMS:
+        joined = f"; {fusion}: {FUSIONS[fusion]}" if fusion in FUSIONS and stream != "paralinguistic" else ""
+        found.append(f"stream: {stream}: {STREAMS[stream]}{joined}")
+    return found
+
+
+def pretrained(notes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the card of a fold says of the pretrained weights: the same in all folds; empty without weights."""
+    found = _first(notes).get("pretrained")
+    if not isinstance(found, Mapping) or "steps" not in found:
+        return {}
+    keys = ("corpus", "synthetic", "train_hours", "train_speakers", "steps", "dev_l1", "baseline_l1")
+    return {key: found.get(key) for key in keys}
+
+
+def _first(notes: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return next(iter((notes or {}).values()), {})
 
 
 def _holding(notes: Mapping[str, Any]) -> list[str]:

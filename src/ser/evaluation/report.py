@@ -1,4 +1,4 @@
-"""The report of a study: report.html (everything), report.md (tables, notes, audits), ledger.md, and plots as PNG."""
+"""The report of a study in Markdown, and the pieces of text that its HTML page shares with it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.core.files import write_text
-from ser.core.layout import Layout
 from ser.evaluation.published import published
 
 SCALARS = ("wa", "ua", "f1")
@@ -26,19 +24,6 @@ MARKS = {
     "transductive": "† transductive: statistics of the test speakers' audio were used, without labels.",
     "control": "‡ a control, not a system: the notes say what was done to it.",
 }
-
-
-def write(layout: Layout) -> Path:
-    """Writes the report of a study that ran into its folder; returns the path of the HTML file."""
-    from ser.evaluation import ledger, plots
-    from ser.evaluation.html import page, study
-
-    found = study.load(layout)
-    plots.draw(found.name, found.metrics, {n: e.predictions for n, e in found.experiments.items()}, layout.report)
-    write_text(layout.report / "ledger.md", ledger.markdown(ledger.rows(found.metrics), found.name))
-    write_text(layout.report / "report.md", report(found.name, found.metrics, found.audits, layout.report))
-    write_text(layout.report / "report.html", page.page(found))
-    return layout.report / "report.html"
 
 
 def report(
@@ -63,6 +48,7 @@ def report(
         tables(experiments),
         legend(experiments),
         *_notes(experiments),
+        *_postprocessing(experiments),
         *_plots(experiments, folder),
         *_audits(audits),
         "All numbers the papers print, beside ours: [ledger.md](ledger.md). Everything on one page: report.html.",
@@ -179,9 +165,28 @@ def _notes(experiments: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return ["## Notes", "\n".join(lines)]
 
 
+def _postprocessing(experiments: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """CCC of each experiment without and with each option of post-processing, a table of its own."""
+    rows = []
+    for name, metrics in experiments.items():
+        found = metrics["about"][0].get("postprocessing")
+        if found:
+            rows.append([name, cell(metrics, "ccc"), *(cell(numbers, "ccc") for numbers in found.values())])
+            header = ["experiment", "CCC (headline)", *found]
+    if not rows:
+        return []
+    lines = ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows)]
+    text = "Fitted on dev, applied to test; beside the headline and never in its place. all: delay, median, rescale."
+    return ["## Post-processing", text, "\n".join(lines)]
+
+
 def _plots(experiments: Mapping[str, Mapping[str, Any]], folder: str | Path | None) -> list[str]:
-    """The plots that lie in the folder: those of the study first, then one confusion matrix an experiment."""
-    names = {"ua": list(experiments), "ccc": list(experiments), **{f"confusion-{n}": [n] for n in experiments}}
+    """The plots that lie in the folder: those of the study first, then a confusion matrix or traces an experiment."""
+    names = {
+        "ua": list(experiments),
+        "ccc": list(experiments),
+        **{f"{kind}-{n}": [n] for n in experiments for kind in ("confusion", "traces")},
+    }
     shown = []
     for name, shows in names.items():
         if folder and (Path(folder) / f"{name}.png").exists():

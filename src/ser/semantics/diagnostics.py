@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ser.core.errors import SerError
+from ser.corpora._shared import read as _file
 from ser.semantics import csls
 from ser.semantics.vectors import Vectors, unit
 
@@ -59,7 +60,7 @@ def purity(vectors: Vectors, topics: Mapping[str, str], k: int = 5) -> dict[str,
 def similarity(vectors: Vectors, path: Path) -> dict[str, Any]:
     """Spearman correlation with a list of word similarities (word, word, number; commas, semicolons, tabs or blanks
     between them, a header allowed), and how many of its pairs the vocabulary has. Raises `SerError` naming the line."""
-    pairs = [(a, b, value) for a, b, value in _similarities(path)]
+    pairs = similarities(path)
     known = [(vectors.index[a], vectors.index[b], v) for a, b, v in pairs if a in vectors.index and b in vectors.index]
     x = unit(vectors.matrix.astype(np.float64))
     cosines = [float(x[i] @ x[j]) for i, j, _ in known]
@@ -143,8 +144,11 @@ def _pairs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return first, (first + rng.integers(1, n, size=PAIRS)) % n
 
 
-def _similarities(path: Path) -> list[tuple[str, str, float]]:
-    text = Path(path).read_text(encoding="utf-8")
+def similarities(path: Path) -> list[tuple[str, str, float]]:
+    """The rows of such a list. Raises `SerError` for a missing file, and naming the line."""
+    if not Path(path).is_file():
+        raise SerError("no such list of word similarities", path, "Name a file: word, word, number")
+    text = _file.text(Path(path))
     separator = next((s for s in "\t;," if s in text), " ")
     found = []
     for number, fields in enumerate(csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True), 1):

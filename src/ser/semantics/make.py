@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ser.core import manifest
 from ser.core.errors import SerError
 from ser.core.files import write_json, write_text
-from ser.semantics import run, streams, texts, words
-from ser.semantics.settings import Block
+from ser.semantics import diagnostics, run, streams, texts, words
+from ser.semantics.settings import MADE, Block
 from ser.semantics.words import Segments
 
 
@@ -37,26 +38,51 @@ def make(
     out, device = Path(out), _device(device)
     table, theirs = (manifest.read(s.folder / "utterances.csv") for s in (corpus, target))
     signal = run.from_files(theirs, target.root)
-    said = words.segments(target.folder, signal, settings.words, sentences=streams.sentences(target.root))
     similarities = Path(settings.similarities) if settings.similarities else None
+    _check(settings, target.root, theirs["utterance"], similarities)
+    said = words.segments(target.folder, signal, settings.words, sentences=streams.sentences(target.root))
     gold = run.Gold(texts.synthetic_topics() if manifest.is_synthetic(table) else {}, similarities)
     train = set(theirs.loc[theirs["partition"] == "train", "utterance"])
     further = [_text(name, out, said, train) for name in settings.texts]
     own = run.from_files(table, corpus.root)
-    card = run.learn(settings, corpus.folder, own, out, further, settings.partitions, gold, checkpoints, device, report)
+    card = run.learn(
+        settings,
+        corpus.folder,
+        own,
+        out,
+        further,
+        settings.partitions,
+        gold,
+        checkpoints,
+        device,
+        report,
+        said if settings.corpus == settings.target else None,  # its transcripts, too, where it brings no alignment
+    )
     cover = streams.write(settings, out, target.folder, target.root, signal, said, out / "streams", device)
     write_json(report / "streams.json", cover)
-    return card
+    return {**card, "streams": cover}
+
+
+def _check(settings: Block, root: Path, utterances: Iterable[str], similarities: Path | None) -> None:
+    """Every file that is read after hours of learning can be read."""
+    for name in settings.texts:
+        if name not in MADE and ((Path(name) / "utterances.csv").exists() or not Path(name).exists()):
+            raise SerError("no such text", name, f"Name {', '.join(MADE)}, a text file or a folder of articles")
+    if similarities:
+        diagnostics.similarities(similarities)
+    for utterance in utterances:
+        streams.turns(root, utterance)
 
 
 def summary(card: dict[str, Any]) -> str:
     """One line for a log."""
-    first = card["alignment"]["aligned"]["all"]
+    first, cover = card["alignment"]["aligned"]["all"], card["streams"]
     return (
         f"{card['spoken_words']} spoken words of {card['hours']:.2f} h of {card['corpus']}"
         + (" (SYNTHETIC)" if card["synthetic"] else "")
         + f": {first['words']} words in speech and text, precision@1 of the alignment {first['precision@1'] or 0:.3f} "
-        + f"(chance {first['chance@1']:.4f})"
+        + f"(chance {first['chance@1']:.4f}); "
+        + f"words in {cover['recordings_with_words']} of {cover['recordings']} recordings of {cover['target']}"
     )
 
 

@@ -19,7 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from ser import audio
 from ser.core import manifest
+from ser.core.errors import SerError
 from ser.core.files import digest, replacing, write_json
+from ser.core.plugins import check_name
 from ser.core.store import Store
 from ser.extraction import SCALE
 from ser.semantics import alignment, diagnostics, figures, mfcc, speech2vec, texts, vectors, word2vec, words
@@ -59,14 +61,15 @@ def learn(
     checkpoints: Path = CHECKPOINTS,
     device: str = "cpu",
     report: Path | None = None,
+    said: words.Segments | None = None,
 ) -> dict[str, Any]:
     """Learns all of it, writes it to `out`, and returns the diagnostics, which go to the folder `report` where one is
     given.
 
     `folder` holds the manifest (utterances.csv, and words.csv where aligned); `signal` gives samples and rate of an
     utterance (`from_files`, `from_store`). `sources` are further texts (`ser.semantics.texts`). `partitions`: only
-    these are learnt from, words and text alike; empty for all. Raises `SerError` where words, text or sound do not
-    suffice.
+    these are learnt from, words and text alike; empty for all. `said`: the words of all its utterances, where they are
+    known already. Raises `SerError` where words, text or sound do not suffice.
     """
     torch.set_num_threads(settings.threads)
     if device == "cpu":
@@ -82,6 +85,7 @@ def learn(
             gold,
             Path(checkpoints),
             device,
+            said,
         )
 
 
@@ -95,14 +99,18 @@ def _learn(
     gold: Gold,
     checkpoints: Path,
     device: str,
+    said: words.Segments | None,
 ) -> dict[str, Any]:
-    table = manifest.read(folder / "utterances.csv")
-    table = table[table["partition"].isin(partitions)] if partitions else table
+    table = _parts(manifest.read(folder / "utterances.csv"), partitions, folder)
     only = set(table["utterance"])
-    found = words.segments(folder, signal, settings.words, only)
-    tokens = mfcc.tokens(found.table, signal, settings.speech2vec, str(folder))
-    sentences = texts.sentences([folder, *sources], settings.word2vec, only)
+    found = words.segments(folder, signal, settings.words, only) if said is None else said
+    found = words.Segments(found.table[found.table["utterance"].isin(only)], found.method)
+    if found.table.empty:
+        raise SerError("no word in what is learnt from", folder, "Give a corpus with aligned words or transcripts")
+    sentences = texts.sentences([folder, *sources], settings.word2vec, only, found.table)
     text = word2vec.train(sentences, settings.word2vec)
+    _check(found.table, text, settings)
+    tokens = mfcc.tokens(found.table, signal, settings.speech2vec, str(folder))
     model, curve = speech2vec.train(
         tokens, settings.speech2vec, _speech_path(settings, tokens, checkpoints, device), device
     )
@@ -116,6 +124,26 @@ def _learn(
     _write(outs, spaces, model, curve, found.table, settings, card)
     _figure(outs[1] / "spaces.png", spaces, card, gold)
     return card
+
+
+def _parts(table: pd.DataFrame, partitions: tuple[str, ...], folder: Path) -> pd.DataFrame:
+    """The utterances to learn from."""
+    known = sorted(set(table["partition"]) - {""})
+    for name in partitions:
+        check_name(name, known, "partition", f"semantics.partitions, {folder}")
+    return table[table["partition"].isin(partitions)] if partitions else table
+
+
+def _check(found: pd.DataFrame, text: Vectors, settings: Semantics) -> None:
+    """What W needs: where it lacks, this says so before hours of Speech2Vec."""
+    counts, least = found["word"].value_counts(), settings.speech2vec.min_count
+    spoken = set(counts.index[counts >= least])
+    if len(spoken) < 2:
+        mend = "Give more speech, or lower speech2vec.min_count"
+        raise SerError(f"{len(spoken)} words are spoken {least} times", "speech2vec.min_count", mend)
+    if not spoken & set(text.words):
+        what = f"none of the {len(spoken)} words spoken {least} times is one of the {len(text)} words of the text"
+        raise SerError(what, "semantics.texts", "Give text of the language and the subject of the speech")
 
 
 def _card(

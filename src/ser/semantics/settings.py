@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ser.core.errors import SerError
+
 Oov = Literal["zero", "random"]
+MADE = ("target", "synthetic")  # texts that the stage makes: of the target's train part, of the look-alikes' sentences
+GRID = 10.0  # label rows a second (papers.md 1.5)
 MODES = ("type_lookup_oracle", "token_aligned", "token_unsupervised")  # what is known at test time (7.3)
 STREAMS = {"word2vec": MODES[:1], "speech2vec": MODES, "aligned": MODES, "random_vectors": MODES}  # in which modes
 
@@ -140,25 +144,56 @@ class Block(Semantics):
     corpus: str = field(kw_only=True)  # whose words are learnt, by their sound and (transcripts) their neighbours
     target: str = field(kw_only=True)  # whose recordings get streams of word vectors
     partitions: tuple[str, ...] = ()  # of corpus, learnt from; (): all. [train] where corpus is the target
-    texts: tuple[str, ...] = ()  # further text: target (its train part), synthetic, a text file, a folder of articles
+    texts: tuple[str, ...] = ()  # further text: `MADE`, a text file, a folder of articles
     similarities: str = ""  # file of word similarities, for the diagnostics
     oov: Oov = "zero"  # vector of a word without one; random: the public code's
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.corpus == self.target and (not self.partitions or "test" in self.partitions):
-            raise ValueError("corpus is the target: its test part must not be learnt from, set partitions: [train]")
+        if self.corpus == self.target and set(self.partitions) != {"train"}:  # dev too is what some folds test on
+            what = "corpus is the target: its dev and test part must not be learnt from, set partitions: [train]"
+            raise ValueError(what)
+
+    @property
+    def knows_target(self) -> bool:
+        """Is anything learnt from the target's own train part?"""
+        return self.corpus == self.target or "target" in self.texts
 
 
-def inputs(config: Mapping[str, Any]) -> dict[str, str]:
+def hears(config: Mapping[str, Any]) -> bool:
+    """Does the model `semantic` read the waveform with these values of `stream` and `fusion`?"""
+    return config.get("stream") == "paralinguistic" or config.get("fusion") != "none"
+
+
+def inputs(config: Mapping[str, Any], where: str = "models.semantic") -> dict[str, str]:
     """Inputs of the model `semantic` -> the stores below ``data/<study>/semantics/<name>`` that hold them, for an
-    experiment's own values of `stream`, `mode`, `profile` and `turn_channels`."""
+    experiment's own values of `stream`, `mode`, `profile` and `turn_channels`. Raises `SerError` for a stream that has
+    no such mode."""
     stream, mode = config.get("stream", "aligned"), config.get("mode", "token_aligned")
+    modes = STREAMS.get(stream, MODES)
+    if mode not in modes:
+        raise SerError(f"stream {stream} needs to know the word", where, f"Set mode: {modes[0]}")
     found = {} if stream == "paralinguistic" else {"words": f"streams/{stream}-{mode}"}
     turns = config.get("turn_channels")
     if turns or (turns is None and config.get("profile") == "code"):
         found["turns"] = "streams/turns"
     return found
+
+
+def check(config: Mapping[str, Any], extra: str, features: Mapping[str, str], where: str) -> None:
+    """That an experiment of the model `semantic` gets what it reads, and waits for nothing else.
+
+    `features`: name -> plugin of its features; `where`: its key. Raises `SerError` naming the key and the mend.
+    """
+    needed, made = inputs(config, f"{where}.config"), extra.startswith("semantics/")
+    if needed and not made:
+        what = f"it reads {' and '.join(needed)}, which the stage semantics makes"
+        raise SerError(what, f"{where}.extra", "Write extra: semantics/<name>; stream: paralinguistic reads no words")
+    if made and not needed:
+        raise SerError("with stream paralinguistic it reads no word streams", f"{where}.extra", "Write extra: none")
+    if hears(config) and "waveform" not in features.values():
+        what = f"semantic hears a waveform, and there is none in {', '.join(features)}"
+        raise SerError(what, f"{where}.feature", "Name a feature with feature: waveform")
 
 
 def _at_least_one(settings: object, *names: str) -> None:

@@ -27,9 +27,9 @@ from ser.corpora import sewa
 from ser.semantics import alignment, mfcc, speech2vec, vectors, words
 from ser.semantics._speech2vec import Model
 from ser.semantics.alignment import Aligned
-from ser.semantics.settings import MODES, STREAMS, Block
+from ser.semantics.settings import GRID, MODES, STREAMS, Block
 from ser.semantics.vectors import Vectors
-from ser.semantics.words import GRID, Segments
+from ser.semantics.words import Segments
 
 Span = tuple[float, float]
 Signal = Callable[[str], tuple[np.ndarray, int]]
@@ -76,6 +76,13 @@ def sentences(root: Path) -> Callable[[str], list[tuple[float, float, str]]] | N
     return read
 
 
+def turns(root: Path, utterance: str) -> list[Span] | None:
+    """Start and end in seconds of the subject's turns; None where the corpus does not say. Raises `SerError` naming the
+    line."""
+    path = Path(root) / "turns" / f"{utterance}.csv"
+    return sewa.read_turns(path) if path.exists() else None
+
+
 def write(
     settings: Block, learnt: Path, folder: Path, root: Path, signal: Signal, said: Segments, out: Path, device: str
 ) -> dict[str, Any]:
@@ -89,7 +96,7 @@ def write(
     card = {"kind": "feature", "feature": "words", "level": "frame", "rate": None, "frame_rate": GRID}
     card["synthetic"] = manifest.is_synthetic(table)
     counts: dict[str, int] = {"rows": 0, "rows_with_word": 0, "rows_with_chunk": 0, "words": 0}
-    counts |= {"words_in_text": 0, "words_in_speech": 0}
+    counts |= {"words_in_text": 0, "words_in_speech": 0, "recordings_with_words": 0}
     with ExitStack() as stack:
         names = [f"{stream}-{mode}" for stream, modes in STREAMS.items() for mode in modes]
         dim = known.text.matrix.shape[1]
@@ -97,7 +104,7 @@ def write(
             n: stack.enter_context(Writer(out / n, dim, "float32", {**card, "stream": n, "words_by": said.method}))
             for n in names
         }
-        turns = stack.enter_context(Writer(out / "turns", 1, "float32", {**card, "feature": "turns"}))
+        own = stack.enter_context(Writer(out / "turns", 1, "float32", {**card, "feature": "turns"}))
         for row in tqdm(table.itertuples(), total=len(table), desc="word streams", unit="recording", disable=None):
             recording = _recording(row, root, signal, by_utterance.get(row.utterance))
             chunked = chunks(recording, settings)
@@ -105,7 +112,7 @@ def write(
             for name in names:
                 spans = chunked if name.endswith(MODES[2]) else recording.spans
                 writers[name].append(recording.name, words.stream(spans, made[name], recording.rows))
-            turns.append(recording.name, _turns(recording))
+            own.append(recording.name, _turns(recording))
             for name, count in _counts(recording, chunked, known).items():
                 counts[name] += count
     with_turns = bool((root / "turns").is_dir())
@@ -148,13 +155,12 @@ def _embedded(recording: Recording, spans: Sequence[Span], model: Model, device:
 
 def _recording(row: Any, root: Path, signal: Signal, said: pd.DataFrame | None) -> Recording:
     samples, rate = signal(row.utterance)
-    path = root / "turns" / f"{row.utterance}.csv"
-    turns = sewa.read_turns(path) if path.exists() else None
+    own = turns(root, row.utterance)
     rows = math.ceil(round(row.duration * GRID, 6))  # as many as the waveform has
     if said is None:
-        return Recording(row.utterance, rows, samples, rate, [], [], turns)
+        return Recording(row.utterance, rows, samples, rate, [], [], own)
     spans = [(float(a), float(b)) for a, b in said[["start", "end"]].to_numpy()]
-    return Recording(row.utterance, rows, samples, rate, list(said["word"]), spans, turns)
+    return Recording(row.utterance, rows, samples, rate, list(said["word"]), spans, own)
 
 
 def _turns(recording: Recording) -> np.ndarray:
@@ -170,6 +176,7 @@ def _counts(recording: Recording, chunked: Sequence[Span], known: Learnt) -> Map
         "rows_with_word": int((words.on_grid(recording.spans, recording.rows) >= 0).sum()),
         "rows_with_chunk": int((words.on_grid(chunked, recording.rows) >= 0).sum()),
         "words": len(recording.words),
+        "recordings_with_words": int(bool(recording.words)),
         "words_in_text": sum(w in known.text.index for w in recording.words),
         "words_in_speech": sum(w in known.speech.index for w in recording.words),
     }

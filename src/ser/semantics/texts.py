@@ -6,29 +6,39 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ser.core import manifest
 from ser.core.errors import SerError
 from ser.core.files import write_text
+from ser.corpora._shared import read as _file
 from ser.semantics import words
 from ser.semantics.settings import Word2Vec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _END = re.compile(r"[.!?]+(?:\s|$)|\n")
 
 
-def sentences(sources: Iterable[Path], settings: Word2Vec, only: Collection[str] | None = None) -> list[list[str]]:
+def sentences(
+    sources: Iterable[Path],
+    settings: Word2Vec,
+    only: Collection[str] | None = None,
+    spoken: pd.DataFrame | None = None,
+) -> list[list[str]]:
     """Sentences of all sources in the order given: lower case, words of letters, long enough.
 
     A source is the folder of a manifest (of which the utterances in `only` are read), a folder of the Spoken Wikipedia
-    Corpus, or a text file. Raises `SerError` for a source that is none of them.
+    Corpus, or a text file. `spoken`: see `of_manifest`. Raises `SerError` for a source that is none of them.
     """
-    return [s for source in sources for text in _read(Path(source), only) if (s := _kept(text, settings))]
+    return [s for source in sources for text in _read(Path(source), only, spoken) if (s := _kept(text, settings))]
 
 
-def _read(source: Path, only: Collection[str] | None) -> Iterator[str]:
+def _read(source: Path, only: Collection[str] | None, spoken: pd.DataFrame | None) -> Iterator[str]:
     if (source / "utterances.csv").exists():
-        yield from of_manifest(source, only)
+        yield from of_manifest(source, only, spoken)
     elif source.is_dir():
         yield from of_spoken_wikipedia(source)
     elif source.exists():
@@ -43,22 +53,23 @@ def _kept(text: str, settings: Word2Vec) -> list[str]:
     return found if len(found) >= settings.sentence else []
 
 
-def of_manifest(folder: Path, only: Collection[str] | None = None) -> Iterator[str]:
-    """The transcript of each utterance; where the manifest has none, its aligned words, a recording a sentence."""
+def of_manifest(folder: Path, only: Collection[str] | None = None, spoken: pd.DataFrame | None = None) -> Iterator[str]:
+    """The transcript of each utterance; where the manifest has none, its aligned words, or those of `spoken`
+    (`ser.semantics.words`), a recording a sentence."""
     table = manifest.read(folder / "utterances.csv")
     table = table if only is None else table[table["utterance"].isin(only)]
     texts = table.loc[table["text"].str.strip() != "", "text"]
     if len(texts):
         yield from texts
     else:
-        aligned = words.read(folder)
+        aligned = words.read(folder) if spoken is None else spoken
         for _, rows in aligned[aligned["utterance"].isin(table["utterance"])].groupby("utterance", sort=True):
             yield " ".join(rows["word"])
 
 
 def of_text(path: Path) -> Iterator[str]:
-    """Sentences of a text file in UTF-8; one ends at a full stop, ! or ?, and at the end of a line."""
-    yield from _END.split(path.read_text(encoding="utf-8"))
+    """Sentences of a text file of any usual encoding; one ends at a full stop, ! or ?, and at the end of a line."""
+    yield from _END.split(_file.text(path).replace("\r", "\n"))
 
 
 def of_spoken_wikipedia(folder: Path) -> Iterator[str]:

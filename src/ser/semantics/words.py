@@ -16,13 +16,13 @@ import pandas as pd
 
 from ser.core import manifest
 from ser.core.errors import SerError
-from ser.semantics.settings import Words
+from ser.semantics.settings import GRID, Words
 
 if TYPE_CHECKING:
     from ser.semantics.forced import Aligner
 
-GRID = 10.0  # label rows a second (papers.md 1.5)
 COLUMNS = ("utterance", "start", "end", "word")
+_ROUNDING = 1e-4  # seconds: times of words are kept to four digits
 _FRAME, _HOP = 400, 160  # samples at 16 kHz of the loudness that finds speech: 25 and 10 ms, the field's custom
 
 
@@ -64,10 +64,11 @@ def segments(
     `signal` gives the samples (N,) and rate of an utterance; it is called where there is no alignment. `aligner` stands
     in for the one that ``settings.bundle`` names. `sentences` gives an utterance's sentences with start and end in
     seconds, where a corpus has them: words are then looked for inside them. Raises `SerError` when there is neither
-    alignment nor text.
+    alignment nor text, and for a word or sentence that starts after its utterance's end.
     """
     found = read(folder) if settings.method in ("auto", "corpus") else pd.DataFrame()
     if len(found):
+        _check_ends(found, Path(folder))
         return Segments(found if only is None else found[found["utterance"].isin(only)], "corpus")
     if settings.method == "corpus":
         raise SerError("no aligned words", Path(folder) / "words.csv", "Set words.method: ctc or uniform")
@@ -89,6 +90,15 @@ def segments(
     return Segments(made, (f"ctc {settings.bundle}" if aligner else "uniform") + (" in sentences" if sentences else ""))
 
 
+def _check_ends(found: pd.DataFrame, folder: Path) -> None:
+    """Here, before hours of learning, not where its sound is looked for."""
+    table = manifest.read(folder / "utterances.csv")
+    ends = found["utterance"].map(dict(zip(table["utterance"], table["duration"], strict=True)))
+    for row in found[found["start"] > ends - _ROUNDING].itertuples():
+        what = f"word {row.word!r} of {row.utterance} starts at {row.start:g} s, its audio lasts {ends[row.Index]:g} s"
+        raise SerError(what, folder / "words.csv", "Check that the corpus's alignment is this recording's")
+
+
 def _texts(
     folder: Path,
     only: Collection[str] | None,
@@ -104,6 +114,11 @@ def _texts(
     found = {u: [p for p in pieces if p[2].strip()] for u, pieces in found.items()}
     if not any(found.values()):
         raise SerError("neither aligned words nor text", folder, "Put an alignment beside the corpus's audio")
+    ends = dict(zip(table["utterance"], table["duration"], strict=True))
+    for utterance, (start, _, text) in ((u, p) for u, pieces in found.items() for p in pieces):
+        if start > ends[utterance] - _ROUNDING:
+            what = f"sentence {text[:30]!r} of {utterance} starts at {start:g} s, its audio lasts {ends[utterance]:g} s"
+            raise SerError(what, folder, "Check that the corpus's transcript is this recording's")
     return {u: pieces for u, pieces in found.items() if pieces}
 
 

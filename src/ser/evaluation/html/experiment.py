@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 
 from ser.evaluation import intervals, metrics, parts, report, wording
+from ser.evaluation.html import affect, cost
 from ser.evaluation.html.charts import lines, reliability, scatter, shaded, track
-from ser.evaluation.html.markup import Html, bullets, join, slug, table, tag
+from ser.evaluation.html.markup import Html, bullets, slug, table, tag
 from ser.evaluation.html.sound import Players
 from ser.evaluation.html.study import Experiment
 from ser.evaluation.predictions import PREDICTION, SCORE, TRUTH, Predictions
+from ser.evaluation.published import published
 
 MOST_UNITS = 40  # ours: rows of a table of speakers; the lowest are shown
 WORST = 5  # ours: errors shown an experiment
@@ -40,11 +42,15 @@ def experiment(e: Experiment, players: Players) -> Html:
             body += [_confusion(e.scored), _beside(_classes(e.scored), _units(e, "speaker"))]
             body.append(_beside(_strip(e), _calibration(e.scored)))
         else:
-            body += [_beside(_units(e, parts.unit_of(e.scored)), _strip(e)), _scatters(e.scored)]
+            body += [
+                affect.postprocessing(e),
+                _beside(_units(e, parts.unit_of(e.scored)), _strip(e)),
+                _scatters(e.scored),
+            ]
     body.append(_curves(e))
     if e.scored is not None:
         body.append(_worst(e, players))
-    body += [_figures(e.figures, e.name, e.synthetic), _cost(e.card)]
+    body += [_figures(e.figures, e.name, e.synthetic), cost.paragraph(e.card, e.cost)]
     return tag("section", title, *body, id=slug(e.name), aria_label=e.name)
 
 
@@ -73,7 +79,7 @@ def _settings(what: str, values: Mapping[str, Any] | None) -> str | None:
 def _headline(e: Experiment) -> Html:
     names = [k for k in e.metrics if f"{k}_low" in e.metrics]
     seed_sd = e.about.get("seed_sd") or {}
-    paper = report.published(e.about.get("paper"))
+    paper = published(e.about.get("paper"))
     least = _least(e)
     rows: list[Sequence[object]] = []
     for name in names:
@@ -253,7 +259,9 @@ def worst_recordings(p: Predictions) -> pd.DataFrame:
 
 
 def _figures(paths: Sequence[Path], name: str, synthetic: bool) -> Html | None:
-    made = [figure(path, f"{name}: {path.stem.replace('_', ' ').replace('-', ' ')}", synthetic) for path in paths]
+    there = [path for path in paths if path.exists()]  # traces are drawn with the report
+    titles = [path.stem.removesuffix(f"-{name}").replace("_", " ").replace("-", " ") for path in there]
+    made = [figure(path, f"{name}: {title}", synthetic) for path, title in zip(there, titles, strict=True)]
     return tag("div", tag("h4", "Figures"), *made, class_="wide") if made else None
 
 
@@ -265,19 +273,6 @@ def figure(path: Path, title: str, synthetic: bool) -> Html:
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     caption = title + (" (SYNTHETIC data)" if synthetic else "")
     return tag("figure", tag("img", src=source, alt=caption, loading="lazy"), tag("figcaption", caption))
-
-
-def _cost(card: Mapping[str, Any]) -> Html | None:
-    """What of the cost is the same at every run; seconds and memory are not, and stay out of files in git."""
-    counts = sorted({n["parameters"] for n in (card.get("notes") or {}).values() if "parameters" in n})
-    span = f"{counts[0]:,} to {counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}" if counts else ""
-    facts = [
-        f"device {card['device']}" if card.get("device") else "",
-        f"precision {card['precision']}" if card.get("precision") else "",
-        f"{span} parameters" if span else "",
-    ]
-    said = ", ".join(f for f in facts if f)
-    return tag("p", join([tag("strong", "Cost: "), said]), class_="soft") if said else None
 
 
 def _least(e: Experiment) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ser.evaluation.html import sections
+from ser.evaluation.html import sections, semantics
 from ser.evaluation.html.experiment import experiment, figure
 from ser.evaluation.html.markup import Html, section, slug, tag
 from ser.evaluation.html.sound import Players
@@ -20,6 +20,7 @@ NAMES = {
     "audit": "Leak audit",
     "notes": "Notes",
     "pretraining": "Pretraining",
+    "semantics": semantics.TITLE,
     "experiments": "Experiments",
 }
 
@@ -41,6 +42,7 @@ def page(study: Study) -> str:
         "audit": sections.audits(study),
         "notes": sections.notes(study),
         "pretraining": _pretraining(study),
+        "semantics": semantics.section(study.semantics),
         "experiments": section(
             "experiments", 2, "Experiments", *(experiment(e, players) for e in study.experiments.values())
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ser.evaluation import compare, ledger, report, wording
+from ser.evaluation.html import cost
 from ser.evaluation.html.charts import track
 from ser.evaluation.html.markup import Html, bullets, join, section, slug, table, tag
 from ser.evaluation.html.study import Experiment, Study
@@ -47,8 +48,12 @@ def results(study: Study) -> Html:
             names = list(dict.fromkeys(k for e in own for k in e.metrics if f"{k}_low" in e.metrics))
             bar = f"{wording.label(metric)}, 0 to 1"
             header = ["experiment", "model", "data", "protocol", *map(wording.label, names), bar, "n", "selection"]
-            made.append(table(title, header, [_result(e, names) for e in own]))
-    return section("results", 2, "Results", *made, *(tag("p", _plain(t), class_="soft") for t in _legends(study)))
+            rows = [_result(e, names) for e in own]
+            if any(e.cost for e in own):
+                header, rows = [*header, "training"], [(*r, cost.cell(e.cost)) for r, e in zip(rows, own, strict=True)]
+            made.append(table(title, header, rows))
+    said = [*_legends(study), *([cost.LEGEND] if any(e.cost for e in study.experiments.values()) else [])]
+    return section("results", 2, "Results", *made, *(tag("p", _plain(t), class_="soft") for t in said))
 
 
 def _result(e: Experiment, names: list[str]) -> tuple[object, ...]:
@@ -151,21 +156,38 @@ def _compared_row(found: compare.Comparison) -> tuple[object, ...]:
 
 
 def published(study: Study) -> Html:
-    """The ledger: what was run first, the rest behind a fold."""
+    """The ledger: what was run first, the rest behind folds."""
     made = []
     for paper, rows in ledger.by_paper(ledger.rows(study.metrics)).items():
         about = ledger.papers()["papers"][paper]
         title = f"{about['title']} ({about['venue']} {about['year']})"
-        header = ("table, row", "experiment", *ledger.COLUMNS)
-        ran, rest = [r for r in rows if r.ran], [r for r in rows if not r.ran]
-        made.append(tag("h3", title))
-        if ran:
-            made.append(table(f"{title}: run here", header, [_ledger_row(r) for r in ran]))
-        if rest:
-            short = ("table, row", "corpus", "protocol", "metric", "published", "why not")
-            body = table(f"{title}: not run here", short, [_missing_row(r) for r in rest])
-            made.append(tag("details", tag("summary", f"{_number(len(rest), 'published number')} not run here"), body))
+        own, by_class, cited = (ledger.of(rows, kind) for kind in ledger.KINDS)
+        missing = [r for r in own if not r.ran]
+        made += [tag("h3", title), *_ran(f"{title}: run here", own)]
+        made += _folded(
+            f"{_number(len(missing), 'published number')} not run here", _rest(f"{title}: not run here", own)
+        )
+        for kept, what, alone in ((by_class, "by class", "not run here"), (cited, "cited from others", "context only")):
+            inside = [*_ran(f"{title}, {what}: run here", kept), *_rest(f"{title}, {what}: {alone}", kept)]
+            made += _folded(f"{_number(len(kept), 'number')} {what}", inside)
     return section("published", 2, "Published and ours", tag("p", _plain(ledger.LEGEND)), *made)
+
+
+def _folded(summary: str, tables: list[Html]) -> list[Html]:
+    return [tag("details", tag("summary", summary), *tables)] if tables else []
+
+
+def _ran(caption: str, rows: list[ledger.Row]) -> list[Html]:
+    """A table of those numbers that an experiment answers to; none where there are none."""
+    made = [_ledger_row(r) for r in rows if r.ran]
+    return [table(caption, ("table, row", "experiment", *ledger.COLUMNS), made)] if made else []
+
+
+def _rest(caption: str, rows: list[ledger.Row]) -> list[Html]:
+    """A table of the other numbers, and why they stand alone."""
+    made = [_missing_row(r) for r in rows if not r.ran]
+    short = ("table, row", "corpus", "protocol", "metric", "published", "why without ours")
+    return [table(caption, short, made)] if made else []
 
 
 def _ledger_row(row: ledger.Row) -> tuple[object, ...]:

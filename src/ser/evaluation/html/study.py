@@ -17,13 +17,15 @@ from ser.evaluation.predictions import Predictions, read
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment. `scored`: the part its headline is computed on, None where nothing has labels."""
+    """One experiment. `scored`: the part its headline is computed on, None where nothing has labels. `cost`: what its
+    training took, {} where it was trained before that was measured."""
 
     name: str
     metrics: Mapping[str, Any]
     predictions: Predictions
     scored: Predictions | None
     card: Mapping[str, Any]
+    cost: Mapping[str, Any]
     curves: pd.DataFrame
     figures: tuple[Path, ...]
 
@@ -50,6 +52,7 @@ class Study:
     folds: Mapping[str, str]
     corpora: Mapping[str, Mapping[str, Any]]
     pretraining: tuple[Path, ...]
+    semantics: tuple[Path, ...]
 
     @property
     def name(self) -> str:
@@ -75,6 +78,7 @@ def load(layout: Layout) -> Study:
         folds=folds,
         corpora=settings.get("corpora", {}),
         pretraining=tuple(sorted((layout.metrics / "pretraining").glob("*/*.png"))),
+        semantics=tuple(sorted(p.parent for p in (layout.metrics / "semantics").glob("*/diagnostics.json"))),
     )
 
 
@@ -85,4 +89,7 @@ def _experiment(layout: Layout, name: str) -> Experiment:
     curves = pd.read_csv(layout.curves(name)) if layout.curves(name).exists() else pd.DataFrame()
     own = card.parent.name == name  # a folder of the experiment's own: every picture in it is the experiment's
     figures = tuple(sorted(card.parent.glob("*.png"))) if own else ()
-    return Experiment(name, metrics, predictions, scored, read_json(card), curves, figures)
+    if predictions.kind == "continuous" and scored is not None:
+        figures += (layout.report / f"traces-{name}.png",)  # drawn before the page is written (report.write)
+    cost = read_json(layout.cost(name)) if layout.cost(name).exists() else {}
+    return Experiment(name, metrics, predictions, scored, read_json(card), cost, curves, figures)

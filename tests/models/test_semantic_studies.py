@@ -1,0 +1,82 @@
+"""The rows of P4 in the shipped studies: every experiment builds its model from what its settings hand it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ser import params
+from ser.core import plugins
+from ser.features import waveform
+from ser.models import semantic
+from ser.models.semantic import Config, Model
+from ser.semantics.settings import MODES, STREAMS, Block
+from ser.training.controls import module_of
+from ser.training.data import Batch, Task
+from ser.training.settings import Training
+from tests.conftest import ROOT
+
+STUDIES = [ROOT / "params.yaml", ROOT / "studies" / "paper" / "params.yaml"]
+DIMENSIONS = ("arousal", "valence", "liking")
+STORES = {f"{stream}-{mode}" for stream, modes in STREAMS.items() for mode in modes} | {"turns"}
+
+
+def rows(path: Path) -> list:
+    files = params.settings(path)
+    found = [v for k, v in files.items() if k.startswith("train/") and v["model"] == "semantic"]
+    return [(files, settings) for settings in found]
+
+
+ROWS = [(row[1]["study"], *row) for path in STUDIES for row in rows(path)]
+
+
+def given(files: dict, settings: dict) -> tuple[Task, Block | None]:
+    """The task that the runner makes of the stores, and the semantics block they come from."""
+    inputs = {}
+    for name in settings["features"]:
+        made = files[f"features/sewa-{name}"]
+        assert made["feature"] == "waveform"
+        feature = plugins.build(waveform.Feature, made["config"], name)
+        assert feature.frame_rate == semantic.ROWS
+        inputs[name] = feature.dim
+    block = None
+    for name, store in settings.get("words", {}).items():
+        _, _, kind, which, folder, stream = Path(store).parts[-6:]
+        assert (kind, folder) == ("semantics", "streams")
+        assert stream in STORES
+        block = plugins.build(Block, files[f"semantics/{which}"]["block"], which)
+        inputs[name] = 1 if name == "turns" else block.word2vec.dim
+    return Task("continuous", DIMENSIONS, inputs, dict.fromkeys(inputs, "frame")), block
+
+
+@pytest.mark.parametrize(("study", "files", "settings"), ROWS, ids=[f"{s}-{r['experiment']}" for s, _, r in ROWS])
+def test_a_row_builds_its_model(study, files, settings):
+    config = plugins.build(Config, settings["config"], "models.semantic")
+    training = plugins.build(Training, settings["training"], "models.semantic.training")
+    assert (training.window, training.frames) == ("blocks", 100)
+    task, block = given(files, settings)
+    model = Model(config, task) if settings["control"] != "majority" else module_of(settings).Model(config, task, 1)
+    if block is not None:
+        assert Path(settings["words"]["words"]).name == f"{config.stream}-{config.mode}"
+        assert config.mode in MODES
+    if settings["control"] == "majority" or study == "demo":
+        return
+    with torch.device("meta"):  # shapes without numbers: a block of 10 s through the whole network
+        meta = Model(config, task).eval()
+        inputs = {name: torch.empty(2, 100, width) for name, width in task.inputs.items()}
+        assert meta(Batch(inputs, {}, None)).values.shape == (2, 100, 3)
+    if model.waveform is not None:  # papers.md 7.1
+        assert model.waveform.outputs == {"paper": 125, "code": 4410}[config.profile]
+    expected = {"none": 840_963, "concat": 627_313, "disentangled": 1_826_929}
+    if config.profile == "paper" and config.stream != "paralinguistic":  # papers.md 7.2; 100 -> 512, LSTM, output
+        assert sum(p.numel() for p in model.parameters()) == expected[config.fusion]
+
+
+def test_the_paper_study_has_the_rows_of_tables_2_to_4():
+    tables = {files[f"evaluate/{s['experiment']}"]["paper"] for study, files, s in ROWS if study == "paper"}
+    rows = ["table_2.rows.word2vec", "table_2.rows.speech2vec", "table_2.rows.aligned_speech2vec"]
+    rows += ["table_2.rows.paralinguistic", "table_3.rows.concatenation", "table_3.rows.disentangled_attention"]
+    assert {f"semantic_ser.tables.{row}.sewa/devel" for row in rows} <= tables
+    assert "semantic_ser.tables.table_4.rows.disentangled_attention.sewa/test" in tables
