@@ -97,6 +97,75 @@ def test_a_wrong_key_is_one_line_with_file_line_key_and_mend(edited, old, new, m
     assert "\n" not in str(caught.value)
 
 
+ALIGNED = (
+    "feature2: waveform, extra: semantics/sewa, plot: scatter, size: demo, selection: dev}"  # aligned_disentangled
+)
+EXPERIMENT = r"key experiments.aligned_disentangled-sewa-partitions"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            ALIGNED,
+            ALIGNED.replace("/sewa", "/sew"),
+            rf"unknown semantics of this study 'sew' .*{EXPERIMENT}.extra.*'sewa'",
+        ),
+        (
+            ALIGNED,
+            ALIGNED.replace("semantics/sewa", "none"),
+            rf"it reads words, .*{EXPERIMENT}.extra\)\. Write extra: sem",
+        ),
+        (
+            ALIGNED,
+            ALIGNED[:-1] + ", config: {stream: paralinguistic, fusion: none}}",
+            rf"it reads no word streams .*{EXPERIMENT}.extra\)\. Write extra: none",
+        ),
+        (ALIGNED, ALIGNED[:-1] + ", config: {stream: word2vec}}", rf"needs to know the word .*{EXPERIMENT}.config"),
+        (
+            "feature: waveform, " + ALIGNED,
+            "feature: is09, " + ALIGNED.replace("waveform", "is09"),
+            rf"semantic hears a waveform, and there is none in is09 .*{EXPERIMENT}.feature\)",
+        ),
+        ("target: sewa\n", "target: sewa\n    streams: false\n", rf"'sewa' make no streams .*{EXPERIMENT}.extra"),
+        ("target: sewa\n", "target: ravdess\n", rf"semantics 'sewa' are of 'ravdess', not 'sewa' .*{EXPERIMENT}.extra"),
+        (
+            "corpus: librispeech\n    target",
+            "corpus: libri\n    target",
+            r"'libri' .*key semantics.sewa.corpus.*'librispeech'",
+        ),
+        ("corpus: librispeech\n    target", "corpus: table\n    target", r"unknown corpus of this study 'table'"),
+        (
+            "corpus: librispeech\n    target",
+            "corpus: sewa\n    target",
+            r"set partitions: \[train\] .*key semantics.sewa\)",
+        ),
+        ("word2vec: {dim: 50", "word2vec: {dimm: 50", r"unknown key 'dimm' .*key semantics.sewa.word2vec.dimm.*'dim'"),
+        ("word2vec: {dim: 50", "word2vec: {dim: 40", r"dim of word2vec 40 and of speech2vec 50 must be one"),
+        (
+            "corpus: sewa, protocol: partitions",
+            "corpus: sewa, protocol: kfold",
+            r"learn from the train part of sewa, which",
+        ),
+        (
+            "rate: 2000, segment: 200",
+            "rate: 2000, segment: 250",
+            r"10 labels a second, this feature 8 rows .*features.sewa-w",
+        ),
+        (
+            "segment: 200, norm",
+            "segment: 200, segments: 90, norm",
+            r"90 rows a recording.*key features.sewa-waveform.segments",
+        ),
+        ("window: blocks\n      frames: 100", "frames: 100", r"sewa has continuous labels.*Set window: blocks"),
+    ],
+)
+def test_word_streams_that_do_not_fit_are_refused_before_anything_runs(edited, old, new, message):
+    with pytest.raises(SerError, match=message) as caught:
+        params.settings(edited(old, new))
+    assert "\n" not in str(caught.value)
+
+
 def test_an_experiments_own_values_win():
     files = params.settings(ROOT / "studies/emodb/params.yaml")
     assert files["train/svm-emodb-loso"]["config"]["scaling"] == "train"

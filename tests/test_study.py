@@ -48,6 +48,14 @@ def test_a_study_keeps_what_its_corpora_need(place):
     assert (place / "studies/mine/dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
 
 
+def test_experiments_that_need_further_corpora_are_named(place):
+    said = study.new("mine", ["sewa"], ["*"]).splitlines()
+    assert "left out: aligned_concat-sewa-partitions needs librispeech, too" in said
+    assert not any("emodb" in line for line in said)
+    kept = params.load("studies/mine/params.yaml")["experiments"]
+    assert kept and all(e["extra"] == "none" for e in kept.values())
+
+
 @pytest.mark.parametrize(
     ("speakers", "protocol", "config"),
     [

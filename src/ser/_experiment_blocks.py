@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ser.blocks import EXTRA, Experiment, Study
@@ -11,7 +12,7 @@ from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.layout import Layout
 from ser.evaluation.published import published
-from ser.semantics.settings import inputs
+from ser.semantics.settings import GRID, Block, check, inputs
 from ser.training.settings import Training
 
 
@@ -30,12 +31,13 @@ def settings(study: Study, name: str, models: Mapping[str, Model]) -> dict[str, 
     where = f"experiments.{name}"
     item = plugins.build(Experiment, study.experiments[name], where)
     _check_names(study, item, where)
+    plugins.check_values("models", item.model, item.config, f"{where}.config")
+    _check_streams(study, item, models, where)
     features, values, words = _extra(study, item, models, where)
     _check_paper(item.paper, f"{where}.paper")
-    plugins.check_values("models", item.model, item.config, f"{where}.config")
     plugins.build(Training, item.training, f"{where}.training")
     training = {**models[item.model].training, **item.training}
-    _check_window(study, item, training.get("window", "whole"), where)
+    _check_grid(study, item, training, features, where)
     shared = {
         "study": study.study,
         "experiment": name,
@@ -87,13 +89,35 @@ def _check_paper(key: str, where: str) -> None:
         raise SerError(error.what, where, error.mend) from error
 
 
-def _check_window(study: Study, item: Experiment, window: str, where: str) -> None:
-    """Crops overlap, so they cannot be joined to one trace of continuous labels."""
+def _check_grid(
+    study: Study, item: Experiment, training: Mapping[str, Any], features: Sequence[str], where: str
+) -> None:
+    """Continuous labels: windows follow each other, so that they can be joined to one trace, and row k of every input
+    belongs to label k."""
     reader = study.corpora[item.corpus].get("reader") or {}
     continuous = reader.get("dimensions") or plugins.load("corpora", item.corpus).CARD.task == "continuous"
-    if continuous and window == "crops":
+    if not continuous:
+        return
+    if training.get("window", "whole") != "blocks" and (training.get("frames") or training.get("window") == "crops"):
         what = f"{item.corpus} has continuous labels, whose windows must follow each other"
         raise SerError(what, f"{where}.training.window", "Set window: blocks")
+    for key in (f"{item.corpus}-{name}" for name in features):
+        values = {k: v for k, v in study.features[key].items() if k not in ("corpus", "feature")}
+        made = plugins.build(plugins.load("features", study.features[key]["feature"]).Feature, values, key)
+        if made.level == "frame" and not math.isclose(made.frame_rate, GRID):
+            what = f"{item.corpus} has {GRID:g} labels a second, this feature {made.frame_rate:g} rows"
+            raise SerError(what, f"features.{key}", f"For a waveform set segment to a {GRID:g}th of rate")
+        if getattr(made, "segments", None):
+            what = f"{made.segments} rows a recording, and nothing for the labels after them"
+            raise SerError(what, f"features.{key}.segments", "Take it out")
+
+
+def _check_streams(study: Study, item: Experiment, models: Mapping[str, Model], where: str) -> None:
+    """A model of word streams gets what its values ask for."""
+    if "stream" in plugins.keys("models", item.model) and item.control != "majority":
+        names = dict.fromkeys([item.feature, item.feature2])
+        kinds = {name: study.features[f"{item.corpus}-{name}"]["feature"] for name in names}
+        check({**models[item.model].config, **item.config}, item.extra, kinds, where)
 
 
 def _extra(
@@ -127,7 +151,13 @@ def _streams(study: Study, item: Experiment, name: str, config: Mapping[str, Any
     if "stream" not in plugins.keys("models", item.model):
         raise SerError(f"{item.model} reads no word streams", where, "Write extra: none")
     if study.semantics[name]["target"] != item.corpus:
-        raise SerError(f"semantics {name!r} are of another target than {item.corpus!r}", where)
+        raise SerError(f"semantics {name!r} are of {study.semantics[name]['target']!r}, not {item.corpus!r}", where)
+    if study.semantics[name].get("streams") is False:
+        raise SerError(f"semantics {name!r} make no streams", where, f"Take out semantics.{name}.streams")
+    protocol = study.folds[item.folds]["protocol"]
+    if protocol != "partitions" and plugins.build(Block, study.semantics[name], f"semantics.{name}").knows_target:
+        what = f"semantics {name!r} learn from the train part of {item.corpus}, which {protocol} tests on, too"
+        raise SerError(what, where, "Take folds of protocol: partitions, or leave the target's text out")
     folder = Layout(study.study).data / "semantics" / name
     return {key: (folder / store).as_posix() for key, store in inputs({**config, **item.config}).items()}
 

@@ -53,7 +53,7 @@ def new(
     origin = folder(base) / "params.yaml"
     params.settings(origin)  # a fault of the base is told in one line
     data = yaml.load(origin.read_text(encoding="utf-8"))
-    _take(data, corpora, patterns, base, csv, yaml)
+    left_out = _take(data, corpora, patterns, base, csv, yaml)
     _source(data, source)
     data["study"], data["root"], data["params"] = name, "../..", f"{target.as_posix()}/params.yaml"
     data.yaml_set_start_comment(
@@ -61,9 +61,9 @@ def new(
     )
     _write(target, data, yaml)
     sources = ", ".join(f"{c} ({b['source']})" for c, b in data["corpora"].items())
-    return (
-        f"{target}: {sources}; {len(data['experiments'])} experiments\nRun it: dvc repro {target.as_posix()}/dvc.yaml"
-    )
+    lines = [f"{target}: {sources}; {len(data['experiments'])} experiments"]
+    lines += [f"left out: {name} needs {', '.join(more)}, too" for name, more in left_out.items()]
+    return "\n".join([*lines, f"Run it: dvc repro {target.as_posix()}/dvc.yaml"])
 
 
 def _free(name: str) -> Path:
@@ -101,8 +101,11 @@ def _write(target: Path, data: Any, yaml: Any) -> None:
         raise
 
 
-def _take(data: Any, corpora: Sequence[str], patterns: Sequence[str], base: str, csv: str | None, yaml: Any) -> None:
-    """Leaves in `data`, the base's params.yaml, what these corpora and patterns need; adds the blocks of a CSV."""
+def _take(
+    data: Any, corpora: Sequence[str], patterns: Sequence[str], base: str, csv: str | None, yaml: Any
+) -> dict[str, list[str]]:
+    """Leaves in `data`, the base's params.yaml, what these corpora and patterns need; adds the blocks of a CSV.
+    Returns the experiments on these corpora that need further ones and are left out: those."""
     if not corpora:
         raise SerError("no corpus is named", "--corpora", "Name some, such as emodb,ravdess; `ser corpora` lists them")
     for corpus in corpora:
@@ -122,11 +125,14 @@ def _take(data: Any, corpora: Sequence[str], patterns: Sequence[str], base: str,
     if not having.keys() & set(corpora):
         mend = f"Corpora with experiments there: {', '.join(having)}"
         raise SerError(f"study {base} has no experiment on {', '.join(corpora)}", "--corpora", mend)
-    names = [n for n, e in data["experiments"].items() if _needs(data, e) <= set(corpora)]
+    own = {n: e for n, e in data["experiments"].items() if e["corpus"] in corpora}
+    further = {n: sorted(_needs(data, e) - set(corpora)) for n, e in own.items()}
+    names = [n for n, more in further.items() if not more]
     _filter(data, set(corpora), patterns)
     if not data["experiments"]:
         what = f"no experiment on {', '.join(corpora)} matches {', '.join(patterns)}"
         raise SerError(what, "--experiments", f"There are {', '.join(names)}")
+    return {n: more for n, more in further.items() if more and _any(n, patterns)}
 
 
 def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
@@ -135,7 +141,7 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
         _keep(data[block], lambda name, _: name in corpora)
     _keep(
         data["experiments"],
-        lambda name, e: _needs(data, e) <= corpora and any(fnmatch.fnmatch(name, p) for p in patterns),
+        lambda name, e: _needs(data, e) <= corpora and _any(name, patterns),
     )
     used = list(data["experiments"].values())
     extra = {e["extra"] for e in used}
@@ -146,6 +152,10 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
     _keep(data["features"], lambda name, _: name in features or f"features/{name}" in extra)
     _keep(data["audio"], lambda name, _: any(f["corpus"] == name for f in data["features"].values()))
     _keep(data["models"], lambda name, _: any(e["model"] == name for e in used))
+
+
+def _any(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(name, p) for p in patterns)
 
 
 def _needs(data: Any, experiment: Any) -> set[str]:

@@ -30,8 +30,8 @@ def make(
     device: str = "auto",
     checkpoints: Path = run.CHECKPOINTS,
 ) -> dict[str, Any]:
-    """Writes vectors, encoder, map and ``streams/`` to `out`; ``diagnostics.json``, ``streams.json``, ``curve.csv`` and
-    ``spaces.png`` to `report`; returns the diagnostics.
+    """Writes vectors, encoder, map and, if asked for, ``streams/`` to `out`; ``diagnostics.json``, ``streams.json``,
+    ``curve.csv`` and ``spaces.png`` to `report`; returns the diagnostics.
 
     Raises `SerError` where words, text or sound do not suffice.
     """
@@ -58,6 +58,8 @@ def make(
         report,
         said if settings.corpus == settings.target else None,  # its transcripts, too, where it brings no alignment
     )
+    if not settings.streams:
+        return card
     cover = streams.write(settings, out, target.folder, target.root, signal, said, out / "streams", device)
     write_json(report / "streams.json", cover)
     return {**card, "streams": cover}

@@ -147,6 +147,7 @@ class Block(Semantics):
     texts: tuple[str, ...] = ()  # further text: `MADE`, a text file, a folder of articles
     similarities: str = ""  # file of word similarities, for the diagnostics
     oov: Oov = "zero"  # vector of a word without one; random: the public code's
+    streams: bool = True  # false: only the spaces and what can be said of them, no experiment is to read them
 
     def __post_init__(self) -> None:
         super().__post_init__()
