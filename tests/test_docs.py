@@ -25,6 +25,7 @@ NAMED = {  # stage -> block of params.yaml its NAME is a key of
     "train": "experiments",
     "evaluate": "experiments",
     "pretrain": "pretraining",
+    "semantics": "semantics",
     "features": "features",
     "folds": "folds",
 }
