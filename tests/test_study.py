@@ -53,7 +53,8 @@ def test_experiments_that_need_further_corpora_are_named(place):
     assert "left out: aligned_concat-sewa-partitions needs librispeech, too" in said
     assert not any("emodb" in line for line in said)
     kept = params.load("studies/mine/params.yaml")["experiments"]
-    assert kept and all(e["extra"] == "none" for e in kept.values())
+    assert kept
+    assert all(e["extra"] == "none" for e in kept.values())
 
 
 @pytest.mark.parametrize(

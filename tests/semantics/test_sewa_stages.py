@@ -9,9 +9,13 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser import tables
 from ser.core.errors import SerError
 from ser.core.store import Store
+from ser.corpora import sewa
+from ser.corpora._shared.location import Location
 from ser.semantics import run, speech2vec
+from ser.semantics.make import Source, make, summary
 from tests.semantics.sewa_tree import BLOCK, RATE, WORDS, stages, tree, write
 
 
@@ -143,3 +147,14 @@ def test_nothing_of_the_test_part_is_learnt(tmp_path):
         one, other = (Store(o / "words" / "streams" / store) for o in out)
         np.testing.assert_array_equal(one["Train_01"], other["Train_01"])
         assert not np.array_equal(one["Test_01"], other["Test_01"]), store
+
+
+def test_without_streams_there_are_spaces_and_a_summary(tmp_path):
+    root = tree(tmp_path / "sewa")
+    tables.write("sewa", Location(root, True), sewa.Config(), tmp_path / "manifest", 1)
+    source = Source(tmp_path / "manifest", root)
+    for streams in (False, True):
+        block, out = dataclasses.replace(BLOCK, streams=streams), tmp_path / str(streams)
+        card = make(block, source, source, out / "words", out / "report", "cpu", tmp_path / "checkpoints")
+        assert (out / "report" / "streams.json").exists() == (out / "words" / "streams").exists() == streams
+        assert ("no streams" in summary(card)) != streams

@@ -78,13 +78,15 @@ def _check(settings: Block, root: Path, utterances: Iterable[str], similarities:
 
 def summary(card: dict[str, Any]) -> str:
     """One line for a log."""
-    first, cover = card["alignment"]["aligned"]["all"], card["streams"]
+    first, cover = card["alignment"]["aligned"]["all"], card.get("streams")
+    said = "no streams"
+    if cover:
+        said = f"words in {cover['recordings_with_words']} of {cover['recordings']} recordings of {cover['target']}"
     return (
         f"{card['spoken_words']} spoken words of {card['hours']:.2f} h of {card['corpus']}"
         + (" (SYNTHETIC)" if card["synthetic"] else "")
         + f": {first['words']} words in speech and text, precision@1 of the alignment {first['precision@1'] or 0:.3f} "
-        + f"(chance {first['chance@1']:.4f}); "
-        + f"words in {cover['recordings_with_words']} of {cover['recordings']} recordings of {cover['target']}"
+        + f"(chance {first['chance@1']:.4f}); {said}"
     )
 
 
