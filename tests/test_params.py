@@ -97,8 +97,8 @@ def test_a_wrong_key_is_one_line_with_file_line_key_and_mend(edited, old, new, m
     assert "\n" not in str(caught.value)
 
 
-ALIGNED = (
-    "feature2: waveform, extra: semantics/sewa, plot: scatter, size: demo, selection: dev}"  # aligned_disentangled
+ALIGNED = (  # aligned_disentangled
+    "feature2: waveform, extra: semantics/sewa, plot: scatter, size: demo, seeds: [1, 2], selection: dev}"
 )
 EXPERIMENT = r"key experiments.aligned_disentangled-sewa-partitions"
 
@@ -127,6 +127,7 @@ EXPERIMENT = r"key experiments.aligned_disentangled-sewa-partitions"
             "feature: is09, " + ALIGNED.replace("waveform", "is09"),
             rf"semantic hears a waveform, and there is none in is09 .*{EXPERIMENT}.feature\)",
         ),
+        (ALIGNED, ALIGNED[:-1] + ", control: length_only}", rf"length_only needs classes; sewa .*{EXPERIMENT}.control"),
         ("target: sewa\n", "target: sewa\n    streams: false\n", rf"'sewa' make no streams .*{EXPERIMENT}.extra"),
         ("target: sewa\n", "target: ravdess\n", rf"semantics 'sewa' are of 'ravdess', not 'sewa' .*{EXPERIMENT}.extra"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_patterns_that_match_nothing_list_what_there_is(place):
 def test_a_study_that_never_ran_says_so_in_a_line(place):
     _new("table", csv=_table(place, 3))
     assert study.status("mine") == "study mine never ran: 11 stages would run"
+
+
+def test_what_dvc_cannot_read_is_one_line(place):
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(re.sub(r"(?ms)^semantics:.*?(?=^models:)", "", text))
+    with pytest.raises(SerError, match=r"missing key 'semantics' \(params.yaml\)"):  # a file of an older form
+        study.status("demo")
+    Path("params.yaml").write_text(text)
+    Path("dvc.yaml").write_text("stages:\n  x:\n    foreach: ${nothing}\n    do: {cmd: echo}\n")
+    with pytest.raises(SerError, match=r"Could not find 'nothing' \(dvc.yaml of this or of another study\)") as caught:
+        study.status("demo")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from ser.evaluation.published import published
 from ser.semantics.settings import GRID, Block, check, inputs
 from ser.training.settings import Training
 
+CLASSES_ONLY = ("length_only", "speaker_only", "leaky_windows")  # controls (ser.training.controls, .parts)
+
 
 class Model(NamedTuple):
     """A model's block of params.yaml: its own values, and those of its training."""
@@ -98,6 +100,9 @@ def _check_grid(
     continuous = reader.get("dimensions") or plugins.load("corpora", item.corpus).CARD.task == "continuous"
     if not continuous:
         return
+    if item.control in CLASSES_ONLY:
+        what = f"control {item.control} needs classes; {item.corpus} has continuous labels"
+        raise SerError(what, f"{where}.control", "Set control: majority (the training mean) or shuffled_labels")
     if training.get("window", "whole") != "blocks" and (training.get("frames") or training.get("window") == "crops"):
         what = f"{item.corpus} has continuous labels, whose windows must follow each other"
         raise SerError(what, f"{where}.training.window", "Set window: blocks")

@@ -106,7 +106,7 @@ class Study:
     features: dict[str, Any]
     folds: dict[str, Any]
     pretraining: dict[str, Any]
-    semantics: dict[str, Any]
+    semantics: dict[str, Any] = field(metadata={"mend": "Write semantics: {}"})
     models: dict[str, Any]
     experiments: dict[str, Any]
     run: Run = Run()

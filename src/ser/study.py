@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import math
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser import params
+from ser import _study_times, params
 from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import read_json, replacing
 from ser.core.layout import Layout
-from ser.core.workers import workers
 from ser.corpora._overview import state
 
 STUDIES = Path("studies")
-CHECKPOINTS = Path("checkpoints")  # where trainings leave what they cost, outside git and DVC
 
 
 def folder(name: str) -> Path:
@@ -174,7 +171,20 @@ def _keep(block: Any, wanted: Any) -> None:
 
 
 def status(name: str) -> str:
-    """What `dvc repro` of a study would run, with the reason in words, and what follows from it."""
+    """What `dvc repro` of a study would run, with the reason in words, and what follows from it.
+
+    Raises `SerError` for a faulty params.yaml, and for what DVC cannot read.
+    """
+    from dvc.exceptions import DvcException
+
+    params.settings(folder(name) / "params.yaml", name)  # DVC cannot read the graph without its blocks
+    try:
+        return _status(name)
+    except DvcException as error:
+        raise SerError(str(error), "dvc.yaml of this or of another study", "Run: dvc status") from error
+
+
+def _status(name: str) -> str:
     from dvc.repo import Repo
 
     file = (folder(name) / "dvc.yaml").as_posix()
@@ -201,7 +211,7 @@ def status(name: str) -> str:
     lines += [f"  {', '.join(same)}: {reason}" for reason, same in _grouped(direct).items()]
     if follow:
         lines.append(f"and after them, if their outputs change: {', '.join(sorted(follow))}")
-    return "\n".join([*lines, *_estimate(name, sorted({*direct, *follow})), *corpora])
+    return "\n".join([*lines, *_study_times.estimate(name, sorted({*direct, *follow})), *corpora])
 
 
 def _resettled(name: str) -> set[str]:
@@ -210,51 +220,6 @@ def _resettled(name: str) -> set[str]:
     places = {key: Layout(name).data / "settings" / f"{key}.json" for key in made if key != "run"}  # run: no stage's
     kept = {key: read_json(path) for key, path in places.items() if path.exists()}
     return {key.replace("/", "@") for key, value in kept.items() if json.loads(json.dumps(made[key])) != value}
-
-
-def _estimate(name: str, stages: Iterable[str]) -> list[str]:
-    """One line: the minutes of the trainings among `stages` by what they cost before, longest first; none without
-    trainings. Other stages leave no times and are not counted."""
-    times = {"train": _train_seconds, "pretrain": _pretrain_seconds}
-    parts = {stage: stage.partition("@") for stage in stages}
-    taken = {stage: times[kind](name, what) for stage, (kind, _, what) in parts.items() if kind in times}
-    known = {stage: seconds for stage, seconds in taken.items() if seconds is not None}
-    words = []
-    if known:
-        each = [f"{s} {_minutes(known[s])}" for s in sorted(known, key=lambda s: -known[s])]
-        words.append(f"training, by past runs: {_minutes(sum(known.values()))} ({', '.join(each)})")
-    if len(known) < len(taken):
-        words.append("no past run to time: " + ", ".join(s for s in taken if s not in known))
-    return ["; ".join(words)] if words else []
-
-
-def _minutes(seconds: float) -> str:
-    return f"{max(1, round(seconds / 60))} min" if seconds >= 30 else f"{math.ceil(seconds)} s"
-
-
-def _train_seconds(study: str, experiment: str) -> float | None:
-    """Seconds on the clock that an experiment takes: the mean of its last run's folds, in as many rounds as this
-    machine's workers need."""
-    path = Layout(study).cost(experiment)
-    cost = read_json(path) if path.exists() else {}
-    if not cost.get("folds"):
-        return None
-    settings = Layout(study).data / "settings" / "run.json"
-    jobs = workers(read_json(settings) if settings.exists() else None, "cpu" if cost["device"] == "cpu" else "cuda")
-    return math.ceil(cost["folds"] / jobs) * cost["seconds"] / cost["folds"]
-
-
-def _pretrain_seconds(study: str, name: str) -> float | None:
-    """Seconds of the newest pretraining of as many steps: what a pretraining cost does not say whose it was."""
-    from ser.pretraining.settings import Settings
-
-    settings = Layout(study).data / "settings" / "pretrain" / f"{name}.json"
-    if not settings.exists():
-        return None
-    steps = read_json(settings)["settings"].get("steps", Settings.steps)
-    paths = sorted((CHECKPOINTS / "pretraining").glob("*/cost.json"), key=lambda p: p.stat().st_mtime)
-    same = [cost["seconds"] for cost in map(read_json, paths) if cost["steps"] == steps]
-    return same[-1] if same else None
 
 
 def _grouped(direct: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -196,6 +196,13 @@ def test_what_is_above_chance():
     assert tail == pytest.approx(0.018, abs=5e-4)
 
 
+def test_a_borderline_count_of_one_of_two_maps_is_not_above_chance():
+    """6 of 129 words at 2.03 %: 0.049 by the binomial, which one of two maps reaches by luck in a tenth of cases."""
+    held_out = {"words": 129, "precision@10": 6 / 129, "chance@1": 0.002033}
+    assert semantics.above_chance(held_out) is False
+    assert semantics.above_chance({**held_out, "precision@10": 8 / 129}) is True
+
+
 @pytest.mark.parametrize(
     ("own", "told", "said"),
     [
@@ -205,7 +212,10 @@ def test_what_is_above_chance():
     ],
 )
 def test_what_can_be_concluded_follows_from_the_numbers(own, told, said):
-    assert said in semantics.verdict(diagnostics(own, told))
+    text = semantics.verdict(diagnostics(own, told))
+    assert said in text
+    assert f"aligned {round(100 * own)}, supervised {round(100 * told)}, random_vectors" in text
+    assert "; 1.0 by chance;" in text
     assert "nothing; no word was held out" in semantics.verdict(diagnostics(n=0))
 
 

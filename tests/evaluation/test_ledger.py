@@ -190,6 +190,22 @@ def test_the_test_partition_is_set_beside_the_published_test_row(make_affect, tm
     assert (rows["ccc_valence"].ours, rows["ccc_valence"].low) == (1.0, None)
 
 
+@pytest.mark.parametrize("part", ["test", "devel"])
+def test_one_partition_alone_answers_to_its_own_column_only(make_affect, tmp_path, part):
+    """As the protocol makes them: one fold, whose headline it is."""
+    fold = {"test": "partition-test", "devel": "partition-dev"}
+    for other in fold:
+        predictions.write(make_affect().assign(fold=fold[other]), tmp_path / "p.csv")
+        details = {"protocol": "partitions", "corpus": "sewa", "synthetic": False, "size": "paper", "selection": "dev"}
+        details["paper"] = f"semantic_ser.tables.table_4.rows.disentangled_attention.sewa/{part}"
+        found = evaluate(tmp_path / "p.csv", details, 20)
+        rows = {r.metric: r for r in ledger.rows({"x": found}) if r.ran}
+        assert rows["ccc_valence"].ours == found["ccc_valence"]
+        assert rows["ccc_valence"].low == found["ccc_valence_low"]
+        said = rows["ccc_valence"].verdict
+        assert (said == "not comparable: another partition") == (other != part), said
+
+
 def test_markdown_has_a_table_a_paper_and_kind_and_all_rows():
     rows = ledger.rows({"x": metrics()})
     text = ledger.markdown(rows, "s")

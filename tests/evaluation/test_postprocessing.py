@@ -213,6 +213,18 @@ def test_it_stands_beside_the_headline_and_never_in_it(evaluated):
     assert postprocessing.NOTE not in alone["about"][0]["notes"]
 
 
+def test_the_dev_part_has_its_own_numbers(evaluated):
+    test, dev = traces("Test", walk, early(2)), traces("Devel", walk, early(1))
+    (about,) = evaluated(test, dev)["about"]
+    for name in ("arousal", "valence"):
+        value = ccc(dev[f"prediction_{name}"].round(5), dev[f"truth_{name}"])
+        assert about["dev"][f"ccc_{name}"] == pytest.approx(value, abs=6e-5)
+    (note,) = [n for n in about["notes"] if n.startswith("the dev part")]
+    assert f"CCC AROUSAL {about['dev']['ccc_arousal']:.3f}" in note
+    unlabelled = dev.assign(truth_arousal=np.nan, truth_valence=np.nan)
+    assert "dev" not in evaluated(test, unlabelled)["about"][0]
+
+
 def test_the_interval_is_that_of_the_headline(evaluated):
     """Where dev changes nothing, the numbers are the headline's, interval and all: the same resamples."""
     test, dev = traces("Test", walk, lambda gold: gold + 1), traces("Devel", walk, np.copy)

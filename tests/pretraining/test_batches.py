@@ -143,6 +143,6 @@ def test_impossible_settings(values):
 def test_keeping_freed_memory_says_whether_it_can():
     import platform
 
-    from ser.pretraining import memory
+    from ser.core import memory
 
     assert memory.keep() is (platform.libc_ver()[0] == "glibc")

@@ -126,6 +126,8 @@ def test_settings_are_checked():
         Speech2Vec(dim=5)
     with pytest.raises(ValueError, match="batch must be at least 1"):
         Alignment(batch=0)
+    with pytest.raises(ValueError, match="lr -1 must be above 0"):
+        Word2Vec(lr=-1)
 
 
 def test_too_little_speech(corpus, tmp_path):

@@ -68,7 +68,11 @@ def run(
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
         about["notes"].append(text.format(**found))
     if dev_path is not None and Path(dev_path).exists():
-        processed = postprocessed(predictions, read(dev_path), details, draws, confidence)
+        dev = parts.labelled(read(dev_path))[0]
+        if not dev.table.empty:
+            about["dev"] = _pooled(dev)
+            about["notes"].append(notes.of_dev(about["dev"], details.get("selection")))
+        processed = postprocessed(predictions, dev, details, draws, confidence)
         if processed:
             about["postprocessing"] = processed
             about["notes"].append(postprocessing.NOTE)
@@ -82,8 +86,8 @@ def postprocessed(
     predictions: Predictions, dev: Predictions, details: Mapping[str, Any], draws: int, confidence: float = 0.95
 ) -> dict[str, Any]:
     """Option -> the headline's numbers after it, scored and resampled as the headline is, and ``chosen``: what dev
-    made of it (`postprocessing.run`). Empty without a labelled dev part, or test labels."""
-    scored, dev = parts.labelled(predictions)[0], parts.labelled(dev)[0]
+    made of it (`postprocessing.run`). `dev`: its labelled part. Empty without one, or without test labels."""
+    scored = parts.labelled(predictions)[0]
     if scored.table.empty or scored.kind != "continuous":
         return {}
     test, _ = parts.headline(scored, {"protocol": None, **details})
@@ -244,13 +248,15 @@ def plot_rows(predictions: Predictions, rows: int = 2000) -> pd.DataFrame:
 
 def _counts(predictions: Predictions) -> dict[str, Any]:
     table = predictions.table
+    folds = sorted(set(table["fold"]))
     return {
         "classes" if predictions.classes else "dimensions": list(predictions.classes or predictions.dimensions),
         "pooling": "all test folds of a seed pooled, then the mean over seeds",
         "utterances": int(table["utterance"].nunique()),
         "utterances_by_seed": int(table.groupby("seed")["utterance"].nunique().mean()),
         "speakers": len(table[["corpus", "speaker"]].drop_duplicates()),
-        "folds": int(table["fold"].nunique()),
+        "folds": len(folds),
+        **({"fold": folds[0]} if len(folds) == 1 else {}),  # which of the corpus's own partitions, say
         "seeds": [int(s) for s in sorted(set(table["seed"]))],
     }
 

@@ -24,6 +24,7 @@ PROTOCOLS: Mapping[str, tuple[str, int | None]] = {
     "devel": ("partitions", None),
     "test": ("partitions", None),
 }
+PARTITIONS = {"devel": "dev", "test": "test"}  # the fold that such a column is of
 LICENCE = {  # corpora given only to those who sign for them (papers.md 1.2, 1.5)
     "iemocap": "licence: IEMOCAP is given on a signed request",
     "sewa": "licence: SEWA is given under an end-user licence",
@@ -200,8 +201,8 @@ def _ours(c: Cell, metric: str, metrics: Mapping[str, Any]) -> tuple[float | Non
         beside |= {f"recall of {name}": value for name, value in (about.get("recall") or {}).items()}
         return beside.get(metric), None, None
     name = MEANS.get(metric, metric)
-    if c.column.endswith("/test"):  # the headline is the development part's: the test part has numbers of its own
-        partitions: Mapping[str, Any] = about.get("partitions") or {}
+    partitions: Mapping[str, Any] = about.get("partitions") or {}
+    if c.column.endswith("/test") and partitions:  # then the headline is the development part's
         part: Mapping[str, Any] = next((v for f, v in partitions.items() if "test" in f.lower()), {})
         return part.get(name), None, None
     return metrics.get(name), metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
@@ -216,6 +217,9 @@ def _faults(c: Cell, about: Mapping[str, Any]) -> list[str]:
         f"{about.get('size') or 'unknown'} size": about.get("size") != "paper",
         "another corpus": about.get("corpus") != corpus,
         "another protocol": about.get("protocol") != name or (folds is not None and about.get("folds") != folds),
+        "another partition": protocol in PARTITIONS
+        and not about.get("partitions")
+        and PARTITIONS[protocol] not in (about.get("fold") or ""),
         "selected on test": about.get("selection") == "test_oracle",
         "transductive": bool(about.get("transductive")),
         "a control": about.get("control") not in (None, "none"),

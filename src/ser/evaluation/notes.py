@@ -78,6 +78,13 @@ def of_data(predictions: Predictions, about: Mapping[str, Any], few_units: int) 
     )
 
 
+def of_dev(numbers: Mapping[str, float | None], selection: str | None) -> str:
+    """The note with the pooled numbers of the dev part, which stand beside the headline."""
+    said = [f"{name.upper().replace('_', ' ')} {value:.3f}" for name, value in numbers.items() if value is not None]
+    chose = ", on which its weights were chosen: biased upwards" if selection == "dev" else ""
+    return f"the dev part{chose}: {', '.join(said)}"
+
+
 def of_unlabelled(recordings: list[str], most: int = 3) -> list[str]:
     """The note on recordings that were predicted but have no labels; the first `most` are named."""
     shown = ", ".join(recordings[:most]) + (" ..." if len(recordings) > most else "")

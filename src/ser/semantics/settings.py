@@ -49,6 +49,8 @@ class Word2Vec:
 
     def __post_init__(self) -> None:
         _at_least_one(self, "dim", "window", "min_count", "negative", "epochs", "letters", "sentence")
+        if self.lr <= 0:
+            raise ValueError(f"lr {self.lr} must be above 0")
 
 
 @dataclass(frozen=True)

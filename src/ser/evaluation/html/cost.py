@@ -12,7 +12,8 @@ from typing import Any
 from ser.evaluation.html.markup import Html, join, tag
 
 LEGEND = (
-    "Training: the time of all folds and seeds added up, each on its worker, predictions of their test parts included. "
+    "Training: the time on the clock of all folds and seeds added up, each on its worker, beside whatever else the "
+    "machine did, predictions of their test parts included. "
     "Times and memory are what differs from run to run; all else here is the same at every run."
 )
 
