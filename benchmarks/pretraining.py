@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ser.core import manifest
+from ser.core import manifest, memory
 from ser.features.logmel import Feature
 from ser.models.parts.mockingjay import Config
-from ser.pretraining import data, memory
+from ser.pretraining import data
 from ser.pretraining.loop import Loop, Pretrainer, Processes
 from ser.pretraining.settings import Settings
 

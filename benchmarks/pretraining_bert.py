@@ -21,8 +21,9 @@ import torch
 from torch import nn
 
 from pretraining import drawn
+from ser.core import memory
 from ser.models.parts import mockingjay
-from ser.pretraining import data, memory
+from ser.pretraining import data
 from ser.pretraining.loop import Loop, Pretrainer, Processes
 from ser.pretraining.settings import Settings
 

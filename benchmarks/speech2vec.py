@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from pretraining import mm_rate  # the folder of a script is on its path
+from ser.core import memory
 from ser.semantics import speech2vec
 from ser.semantics._speech2vec import Model, by_length
 from ser.semantics.mfcc import Tokens
@@ -121,6 +122,7 @@ def lstm_alone(settings: Speech2Vec, tokens: Tokens, pairs: np.ndarray, steps: i
 
 
 def main() -> None:
+    memory.keep()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=200, help="pairs of the loop over single words")
     parser.add_argument("--steps", type=int, default=5)

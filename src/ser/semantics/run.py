@@ -18,7 +18,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ser import audio
-from ser.core import manifest
+from ser.core import manifest, memory
 from ser.core.errors import SerError
 from ser.core.files import digest, replacing, write_json
 from ser.core.plugins import check_name
@@ -71,6 +71,7 @@ def learn(
     these are learnt from, words and text alike; empty for all. `said`: the words of all its utterances, where they are
     known already. Raises `SerError` where words, text or sound do not suffice.
     """
+    memory.keep()
     torch.set_num_threads(settings.threads)
     if device == "cpu":
         torch.use_deterministic_algorithms(True, warn_only=True)
