@@ -10,8 +10,9 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from ser.evaluation import predictions
-from ser.evaluation.evaluate import evaluate, plot_rows, run, windows
+from ser.evaluation.evaluate import evaluate, run, windows
 from ser.evaluation.metrics import ccc
+from ser.evaluation.parts import plot_rows
 
 DETAILS = {
     "study": "demo",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ser.evaluation import plots, predictions
+from ser.evaluation import canvas, plots, predictions
 from ser.evaluation.evaluate import evaluate
 
 
@@ -27,7 +27,7 @@ def test_plots_are_made_and_are_equal_bytes(study, tmp_path):
 
 def test_titles_carry_the_mark_of_synthetic_data(study, tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(canvas, "save", lambda figure, path: figures.append(figure))
     plots.draw("demo", *study, tmp_path)
     assert all("SYNTHETIC" in figure.axes[0].get_title() for figure in figures)
     assert [t.get_text() for t in figures[0].axes[0].get_yticklabels()] == ["emotions [SYNTHETIC]"]
@@ -39,7 +39,7 @@ def test_titles_carry_the_mark_of_synthetic_data(study, tmp_path, monkeypatch):
 
 def test_cells_of_the_confusion_plot_are_counts_of_true_rows(study, emotions, tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(canvas, "save", lambda figure, path: figures.append(figure))
     found = predictions.read(study[1]["emotions"])
     plots.confusion_plot(found, tmp_path / "x.png", "x", False)
     cells = {t.get_position(): t.get_text() for t in figures[0].axes[0].texts}

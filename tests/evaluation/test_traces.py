@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ser.evaluation import plots, predictions
+from ser.evaluation import canvas, predictions
 from ser.evaluation.traces import traces_plot, typical
 
 
@@ -25,7 +25,7 @@ def graded(make_affect, tmp_path):
 def test_the_middle_recording_is_drawn_with_its_own_numbers(graded, tmp_path, monkeypatch):
     assert typical(graded) == "Devel_02"
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(canvas, "save", lambda figure, path: figures.append(figure))
     traces_plot(graded, tmp_path / "x.png", "some", True)
     (figure,) = figures
     assert figure.axes[0].get_title() == "some (SYNTHETIC data), recording Devel_02 (middle CCC of 3)"
@@ -41,7 +41,7 @@ def test_the_middle_recording_is_drawn_with_its_own_numbers(graded, tmp_path, mo
 
 def test_labels_of_another_scale_stay_in_sight(graded, tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(canvas, "save", lambda figure, path: figures.append(figure))
     table = graded.table.assign(truth_arousal=graded.table["truth_arousal"] + 5)
     wide = predictions.Predictions(table, "continuous", dimensions=graded.dimensions)
     traces_plot(wide, tmp_path / "x.png", "some", False, "Devel_01")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ser.core.files import replacing, write_json
 from ser.evaluation import intervals, metrics, notes, parts, postprocessing
-from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions, read
+from ser.evaluation.predictions import Predictions, read
 
 DEFINITIONS = {
     "wa": "weighted accuracy: correct utterances / utterances",
@@ -77,7 +77,7 @@ def run(
             about["postprocessing"] = processed
             about["notes"].append(postprocessing.NOTE)
     with replacing(plot_path) as temporary:
-        plot_rows(predictions).to_csv(temporary, index=False, lineterminator="\n")
+        parts.plot_rows(predictions).to_csv(temporary, index=False, lineterminator="\n")
     write_json(metrics_path, result)
     return result
 
@@ -226,24 +226,6 @@ def _pooled(predictions: Predictions) -> dict[str, float | None]:
     summaries, statistics = parts.toolbox(predictions)
     sums = summaries(predictions, "corpus").sum(axis=1)
     return {name: _round(metrics.mean(statistic(sums), axis=0)) for name, statistic in statistics.items()}
-
-
-def plot_rows(predictions: Predictions, rows: int = 2000) -> pd.DataFrame:
-    """Data of the DVC plots: columns truth, prediction; one row an utterance and seed.
-
-    Continuous labels: one row a labelled frame and dimension, with a column ``dimension``, evenly thinned to at most
-    about `rows` (ours: 2000, what a browser still draws at once).
-    """
-    table = predictions.table
-    if predictions.kind == "classification":
-        return table[["truth", "prediction"]].reset_index(drop=True)
-    step = max(1, -(-len(table) * len(predictions.dimensions) // rows))
-    thin = table.iloc[::step]
-    columns = [
-        pd.DataFrame({"truth": thin[TRUTH + name], "prediction": thin[PREDICTION + name], "dimension": name})
-        for name in predictions.dimensions
-    ]
-    return pd.concat(columns, ignore_index=True).dropna().reset_index(drop=True)
 
 
 def _counts(predictions: Predictions) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which rows of a predictions file a headline is computed on, by which functions, over which units."""
+"""Which rows of a predictions file a headline and a plot are made of, by which functions, over which units."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 from numpy.typing import NDArray
 
 from ser.evaluation import intervals, metrics
-from ser.evaluation.predictions import TRUTH, Predictions
+from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions
 
 
 def toolbox(predictions: Predictions) -> tuple[Callable[[Predictions, str], NDArray], dict[str, intervals.Statistic]]:
@@ -59,3 +60,21 @@ def unit_of(predictions: Predictions) -> str:
     if predictions.kind == "classification" or 2 <= speakers < len(pairs):
         return "speaker"
     return "utterance"
+
+
+def plot_rows(predictions: Predictions, rows: int = 2000) -> pd.DataFrame:
+    """Data of the DVC plots: columns truth, prediction; one row an utterance and seed.
+
+    Continuous labels: one row a labelled frame and dimension, with a column ``dimension``, evenly thinned to at most
+    about `rows` (ours: 2000, what a browser still draws at once).
+    """
+    table = predictions.table
+    if predictions.kind == "classification":
+        return table[["truth", "prediction"]].reset_index(drop=True)
+    step = max(1, -(-len(table) * len(predictions.dimensions) // rows))
+    thin = table.iloc[::step]
+    columns = [
+        pd.DataFrame({"truth": thin[TRUTH + name], "prediction": thin[PREDICTION + name], "dimension": name})
+        for name in predictions.dimensions
+    ]
+    return pd.concat(columns, ignore_index=True).dropna().reset_index(drop=True)

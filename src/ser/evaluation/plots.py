@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
-from ser.core.files import replacing
-from ser.evaluation import intervals, metrics
+from ser.evaluation import canvas, intervals, metrics, traces
+from ser.evaluation.canvas import INK, SOFT
 from ser.evaluation.predictions import Predictions, read
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-INK, SOFT = "#1f4e79", "#8a8a8a"
 
 
 def draw(
@@ -32,8 +27,6 @@ def draw(
 
     `experiments`: name -> metrics file; `predictions`: name -> its predictions, or the path of their file.
     """
-    from ser.evaluation import traces
-
     paths = []
     for metric in ("ua", "ccc"):
         shown = {n: m for n, m in experiments.items() if m.get(metric) is not None}
@@ -58,7 +51,7 @@ def confusion_plot(predictions: Predictions, path: str | Path, title: str, synth
     # placed by hand: matplotlib's constrained layout draws every figure twice, half of a report's time
     names = 0.4 + 0.09 * max(map(len, predictions.classes))  # inches the names take
     width, height = names + 0.3 + 0.8 * K, names + 0.9 + 0.7 * K
-    figure = _figure(width, height, layout=None)
+    figure = canvas.figure(width, height, layout=None)
     axes = figure.add_axes((names / width, names / height, 0.8 * K / width, 0.7 * K / height))
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(K, K):
@@ -70,15 +63,15 @@ def confusion_plot(predictions: Predictions, path: str | Path, title: str, synth
     axes.set_ylabel("true")
     wa, ua = metrics.wa(by_seed).mean(), metrics.ua(by_seed).mean()
     note = f", mean of {seeds} seeds; counts are their sum" if seeds > 1 else ""
-    axes.set_title(f"{title}{_mark(synthetic)}\nWA {wa:.2f}, UA {ua:.2f}{note}", fontsize=10)
-    return _save(figure, path)
+    axes.set_title(f"{title}{canvas.mark(synthetic)}\nWA {wa:.2f}, UA {ua:.2f}{note}", fontsize=10)
+    return canvas.save(figure, path)
 
 
 def interval_plot(
     study: str, experiments: Mapping[str, Mapping[str, Any]], path: str | Path, metric: str = "ua"
 ) -> Path:
     """One metric of all experiments with intervals; hollow: speaker-dependent; tick: chance, 1 / number of classes."""
-    figure = _figure(8.5, 1.5 + 0.34 * len(experiments))
+    figure = canvas.figure(8.5, 1.5 + 0.34 * len(experiments))
     axes = figure.add_subplot()
     labels, synthetic, interval = [], False, None
     for y, (name, numbers) in enumerate(experiments.items()):
@@ -103,24 +96,5 @@ def interval_plot(
         bars += f", {interval['confidence']:.0%} interval over test {interval['unit']}s"
     extra = "; hollow: speaker-dependent" + ("; grey tick: chance" if metric == "ua" else "")
     axes.set_xlabel(bars + extra, fontsize=8, x=1.0, ha="right")  # flush right: long labels leave the axes little width
-    axes.set_title(f"Study {study}{_mark(synthetic)}", fontsize=10)
-    return _save(figure, path)
-
-
-def _mark(synthetic: bool) -> str:
-    return " (SYNTHETIC data)" if synthetic else ""
-
-
-def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout=layout)
-    FigureCanvasAgg(figure)  # no display, and no global state of pyplot
-    return figure
-
-
-def _save(figure: Figure, path: str | Path, dpi: int = 120) -> Path:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
-    return Path(path)
+    axes.set_title(f"Study {study}{canvas.mark(synthetic)}", fontsize=10)
+    return canvas.save(figure, path)

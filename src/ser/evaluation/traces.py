@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser.evaluation import metrics, plots
+from ser.evaluation import canvas, metrics
+from ser.evaluation.canvas import INK
 from ser.evaluation.parts import labelled
 from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions
 
@@ -28,14 +29,14 @@ def traces_plot(
     name = typical(found) if recording is None else recording
     rows = found.table[found.table["utterance"] == name]
     several = f", {rows['seed'].nunique()} seeds" if rows["seed"].nunique() > 1 else ""
-    figure = plots._figure(9, 0.8 + 1.5 * len(found.dimensions))
+    figure = canvas.figure(9, 0.8 + 1.5 * len(found.dimensions))
     panels = figure.subplots(len(found.dimensions), 1, sharex=True, squeeze=False)[:, 0]
     for panel, dimension in zip(panels, found.dimensions, strict=True):
         first = rows[rows["seed"] == rows["seed"].iloc[0]]
         panel.plot(first["time"], first[TRUTH + dimension], color=GOLD, linewidth=1.6, label="gold")
         for seed, own in rows.groupby("seed"):
             label = f"predicted{several}" if seed == first["seed"].iloc[0] else None
-            panel.plot(own["time"], own[PREDICTION + dimension], color=plots.INK, linewidth=0.8, alpha=0.7, label=label)
+            panel.plot(own["time"], own[PREDICTION + dimension], color=INK, linewidth=0.8, alpha=0.7, label=label)
         low, high = panel.dataLim.intervaly
         panel.set_ylim(min(low, -1), max(high, 1))  # labels of another scale than [-1, 1] stay in sight
         panel.set_ylabel(f"{dimension}\nCCC {_ccc(rows, dimension):.2f}", fontsize=9)
@@ -43,8 +44,8 @@ def traces_plot(
     panels[0].legend(loc="upper left", fontsize=7, ncols=2)
     panels[-1].set_xlabel("seconds", fontsize=9)
     which = f" (middle CCC of {found.table['utterance'].nunique()})" if recording is None else ""
-    panels[0].set_title(f"{title}{plots._mark(synthetic)}, recording {name}{which}", fontsize=10)
-    return plots._save(figure, path)
+    panels[0].set_title(f"{title}{canvas.mark(synthetic)}, recording {name}{which}", fontsize=10)
+    return canvas.save(figure, path)
 
 
 def typical(predictions: Predictions) -> str:
