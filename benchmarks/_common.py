@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from ser.core.store import Store
-from ser.extraction import pack_audio
+from ser.features.extraction import pack_audio
+from ser.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 EMODB = ROOT.parent / "shared" / "corpora" / "emodb"

@@ -19,8 +19,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ser.semantics import adversary, alignment, csls, diagnostics, vectors
-from ser.semantics.settings import Alignment
+from ser.words import adversary, alignment, csls, diagnostics, vectors
+from ser.words.settings import Alignment
 
 PARTS = ("nothing", "adversarial", "csls", "procrustes")
 

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ser.core import memory
 from ser.models.emotion_autoencoder import Config, Model
 from ser.models.parts.autoencoder import Bank, Convolution
-from ser.training.data import Batch, Task
+from ser.tasks import Batch, Task
+from ser.training import memory
 
 BINS, FRAMES, CLASSES = 513, 128, 7
 SIZES = {"logmag": BINS, "is09": 384, "is10": 1582}

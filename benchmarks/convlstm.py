@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from ser.models.clstm import Config, Model
 from ser.models.parts.convlstm import ConvLSTM
-from ser.training.data import Batch, Task
+from ser.tasks import Batch, Task
 
 T, SAMPLES = 8, 8000  # papers.md 6.1: RAVDESS, 4 s
 TASK = Task("classification", tuple("abcdefgh"), {"waveform": SAMPLES}, {"waveform": "frame"})

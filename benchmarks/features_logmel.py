@@ -16,9 +16,9 @@ from pathlib import Path
 
 
 def ours(audio: str, folder: str) -> None:
-    from ser.core.store import Store
-    from ser.extraction import extract
+    from ser.features.extraction import extract
     from ser.features.logmel import Feature
+    from ser.store import Store
 
     extract(Feature(cmvn=False), Store(audio), folder, jobs=2)
 
@@ -43,7 +43,7 @@ def main(corpus: Path) -> None:
     import numpy as np
     from _common import child, pack
 
-    from ser.core.store import Store
+    from ser.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
         audio, feature, reference = (Path(folder, n) for n in ("audio", "feature", "reference.npy"))

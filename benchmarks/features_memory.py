@@ -24,9 +24,9 @@ def audio(corpus: str, folder: str, times: str) -> None:
 
 
 def feature(name: str, source: str, folder: str) -> None:
-    from ser.core import plugins
-    from ser.core.store import Store
-    from ser.extraction import extract
+    from ser import plugins
+    from ser.features.extraction import extract
+    from ser.store import Store
 
     extract(plugins.load("features", name).Feature(), Store(source), folder, jobs=2)
 

@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ser.core import manifest, memory
+from ser.corpora import manifest
 from ser.features.logmel import Feature
 from ser.models.parts.mockingjay import Config
 from ser.pretraining import data
 from ser.pretraining.loop import Loop, Pretrainer, Processes
 from ser.pretraining.settings import Settings
+from ser.training import memory
 
 
 def useful(lengths: torch.Tensor, hidden: int, config: Config) -> float:

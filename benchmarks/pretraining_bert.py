@@ -21,11 +21,11 @@ import torch
 from torch import nn
 
 from pretraining import drawn
-from ser.core import memory
 from ser.models.parts import mockingjay
 from ser.pretraining import data
 from ser.pretraining.loop import Loop, Pretrainer, Processes
 from ser.pretraining.settings import Settings
+from ser.training import memory
 
 
 class Bert(nn.Module):

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser.core.files import write_json, write_text
-from ser.core.layout import Layout
 from ser.evaluation import evaluate, predictions
-from ser.evaluation.write import write
+from ser.files import write_json, write_text
+from ser.layout import Layout
+from ser.report.write import write
 
 EXPERIMENTS, SEEDS, EPOCHS = 60, 3, 60
 CORPORA = {  # utterances, speakers, classes

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from pretraining import mm_rate  # the folder of a script is on its path
-from ser.core import memory
-from ser.semantics import speech2vec
-from ser.semantics._speech2vec import Model, by_length
-from ser.semantics.mfcc import Tokens
-from ser.semantics.settings import Speech2Vec
+from ser.training import memory
+from ser.words import speech2vec
+from ser.words._speech2vec import Model, by_length
+from ser.words.mfcc import Tokens
+from ser.words.settings import Speech2Vec
 
 
 def drawn(count: int, settings: Speech2Vec) -> Tokens:

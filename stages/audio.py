@@ -2,13 +2,13 @@
 
 import sys
 
-from ser import extraction
-from ser.core import manifest
-from ser.core.errors import door
-from ser.core.files import read_json
-from ser.core.layout import Layout
-from ser.core.workers import workers
-from ser.corpora._shared.location import found
+from ser.corpora import manifest
+from ser.corpora.reading.location import found
+from ser.errors import run_command
+from ser.features import extraction
+from ser.files import read_json
+from ser.layout import Layout
+from ser.workers import workers
 
 
 def main() -> None:
@@ -24,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

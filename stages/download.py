@@ -4,11 +4,11 @@ CORPUS
 
 import sys
 
-from ser.core.errors import door
-from ser.core.files import write_json
-from ser.core.layout import Layout
-from ser.corpora import _source
-from ser.corpora._shared.location import receipt as receipt_of
+from ser.corpora import source as _source
+from ser.corpora.reading.location import receipt as receipt_of
+from ser.errors import run_command
+from ser.files import write_json
+from ser.layout import Layout
 
 
 def main() -> None:
@@ -25,4 +25,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -2,10 +2,10 @@
 
 import sys
 
-from ser.core.errors import door
-from ser.core.files import read_json
-from ser.core.layout import Layout
+from ser.errors import run_command
 from ser.evaluation import evaluate
+from ser.files import read_json
+from ser.layout import Layout
 
 
 def main() -> None:
@@ -27,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -2,12 +2,12 @@
 
 import sys
 
-from ser import extraction
-from ser.core import plugins
-from ser.core.errors import door
-from ser.core.layout import Layout
-from ser.core.store import Store
-from ser.core.workers import workers
+from ser import plugins
+from ser.errors import run_command
+from ser.features import extraction
+from ser.layout import Layout
+from ser.store import Store
+from ser.workers import workers
 
 
 def main() -> None:
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -4,10 +4,11 @@ CORPUS
 
 import sys
 
-from ser import protocols
-from ser.core import audit, folds, manifest, plugins
-from ser.core.errors import door
-from ser.core.layout import Layout
+from ser import plugins, protocols
+from ser.corpora import manifest
+from ser.errors import run_command
+from ser.layout import Layout
+from ser.protocols import audit, folds
 
 
 def main() -> None:
@@ -25,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

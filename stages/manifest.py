@@ -2,13 +2,13 @@
 
 import sys
 
-from ser import tables
-from ser.core import plugins
-from ser.core.errors import door
-from ser.core.files import read_json
-from ser.core.layout import Layout
-from ser.core.workers import workers
-from ser.corpora._shared.location import found
+from ser import plugins
+from ser.corpora import tables
+from ser.corpora.reading.location import found
+from ser.errors import run_command
+from ser.files import read_json
+from ser.layout import Layout
+from ser.workers import workers
 
 
 def main() -> None:
@@ -21,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

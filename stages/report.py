@@ -2,9 +2,9 @@
 
 import sys
 
-from ser.core.errors import door
-from ser.core.layout import Layout
-from ser.evaluation.write import write
+from ser.errors import run_command
+from ser.layout import Layout
+from ser.report.write import write
 
 
 def main() -> None:
@@ -13,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -2,13 +2,13 @@
 
 import sys
 
-from ser.core import plugins
-from ser.core.errors import door
-from ser.core.files import read_json
-from ser.core.layout import Layout
-from ser.corpora._shared.location import found
-from ser.semantics.make import Source, make, summary
-from ser.semantics.settings import Block
+from ser import plugins
+from ser.corpora.reading.location import found
+from ser.errors import run_command
+from ser.files import read_json
+from ser.layout import Layout
+from ser.words.make import Source, make, summary
+from ser.words.settings import Block
 
 
 def main() -> None:
@@ -25,4 +25,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -3,9 +3,9 @@
 import shutil
 import sys
 
-from ser import params
-from ser.core.errors import door
-from ser.core.layout import Layout
+from ser.errors import run_command
+from ser.layout import Layout
+from ser.settings import params
 
 
 def main() -> None:
@@ -19,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from ser.core.errors import door
-from ser.core.layout import Layout
+from ser.errors import run_command
+from ser.layout import Layout
 from ser.training.runner import Files, run
 
 
@@ -27,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

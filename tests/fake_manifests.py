@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser.core.manifest import COLUMNS
+from ser.corpora.manifest import COLUMNS
 
 EMODB = {  # papers.md 1.1: utterances a speaker and class
     "03 m": (14, 5, 1, 4, 7, 7, 11),

@@ -66,7 +66,7 @@ def test_link_then_corpora_says_so(place, capsys):
 
 
 def test_spaces_in_lists_do_not_count(monkeypatch):
-    from ser import study
+    from ser.settings import study
 
     given = []
     monkeypatch.setattr(study, "new", lambda *arguments: given.extend(arguments[:3]))

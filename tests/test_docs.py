@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ser import params
-from ser.blocks import Experiment
+from ser import plugins
 from ser.cli import parser
-from ser.core import plugins
+from ser.settings import params
+from ser.settings.schema import Experiment
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -70,10 +70,10 @@ def test_stages_are_thin():
         "ser",
         "ser.cli",
         "ser.evaluation.evaluate",
-        "ser.evaluation.report",
-        "ser.evaluation.write",
-        "ser.params",
-        "ser.study",
+        "ser.report.summary",
+        "ser.report.write",
+        "ser.settings.params",
+        "ser.settings.study",
     ],
 )
 def test_heavy_libraries_are_imported_lazily(module):

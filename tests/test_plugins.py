@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
-from ser.core import plugins
-from ser.core.errors import SerError, door
-from ser.core.workers import workers
+from ser import plugins
+from ser.errors import SerError, run_command
+from ser.workers import workers
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def test_types_read_from_source_refuse_as_build_does():
 def test_an_error_crosses_processes_whole():
     error = pickle.loads(pickle.dumps(SerError("wrong", "a.b", "Did you mean 'c'?")))
     assert str(error) == "wrong (a.b). Did you mean 'c'?"
-    assert (error.what, error.where, error.mend) == ("wrong", "a.b", "Did you mean 'c'?")
+    assert (error.what, error.where, error.hint) == ("wrong", "a.b", "Did you mean 'c'?")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_error_crosses_processes_whole():
 )
 def test_files_that_cannot_be_read_are_one_line(capsys, fault, line):
     with pytest.raises(SystemExit):
-        door(fault)
+        run_command(fault)
     error = capsys.readouterr().err
     assert error.startswith(line)
     assert error.count("\n") == 1
@@ -120,7 +120,7 @@ def test_an_os_error_without_a_file_stays_a_traceback():
         raise OSError("no socket")
 
     with pytest.raises(OSError, match="no socket"):
-        door(fault)
+        run_command(fault)
 
 
 def test_a_negative_number_of_workers_blames_who_said_it(monkeypatch):

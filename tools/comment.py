@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ser.core.errors import SerError, door
+from ser.errors import SerError, run_command
 
 PLOTS = 8  # ours: plots shown in the comment, so that it stays readable; the others are named
 ROWS = 60  # ours: rows of one table; GitHub takes 65 536 characters a comment
@@ -259,4 +259,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

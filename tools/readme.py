@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ser.core.errors import SerError, door
-from ser.core.files import read_json, write_text
-from ser.evaluation import ledger, report
+from ser.errors import SerError, run_command
+from ser.files import read_json, write_text
+from ser.report import ledger
+from ser.report import summary as report
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -45,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

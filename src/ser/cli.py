@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser import __version__
-from ser.core.errors import door
+from ser.errors import run_command
 
 EPILOG = """
 a study in four steps:
@@ -67,23 +67,23 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
-    door(lambda: options.run(options))
+    run_command(lambda: options.run(options))
 
 
 def _corpora(name: str | None) -> None:
-    from ser.corpora import _overview
+    from ser.corpora import overview as _overview
 
     print(_overview.card(name) if name else _overview.table())
 
 
 def _link(corpus: str, path: Path) -> None:
-    from ser.corpora import _overview
+    from ser.corpora import overview as _overview
 
     print(_overview.link(corpus, path))
 
 
 def _study_new(options: argparse.Namespace) -> None:
-    from ser import study
+    from ser.settings import study
 
     corpora, patterns = _names(options.corpora), _names(options.experiments)
     print(study.new(options.name, corpora, patterns, options.base, options.source, options.csv))
@@ -95,7 +95,7 @@ def _names(text: str) -> list[str]:
 
 
 def _study_status(options: argparse.Namespace) -> None:
-    from ser import study
+    from ser.settings import study
 
     print(study.status(options.name))
 

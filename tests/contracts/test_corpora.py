@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ser import tables
-from ser.core import manifest, plugins
-from ser.core.errors import SerError
-from ser.corpora import Card, Utterance
+from ser import plugins
+from ser.corpora import Card, Utterance, manifest, tables
+from ser.errors import SerError
 from tests.corpus_trees import TREES
 
 CORPORA = plugins.names("corpora")

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.core import folds as fold_files
-from ser.core import plugins
-from ser.core.audit import audit
-from ser.core.errors import SerError
-from ser.core.folds import ROLES, Fold
+from ser import plugins
+from ser.errors import SerError
 from ser.protocols import claims
+from ser.protocols import folds as fold_files
+from ser.protocols.audit import audit
+from ser.protocols.folds import ROLES, Fold
 from tests import fake_manifests as fake
 
 

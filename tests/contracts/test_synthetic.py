@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ser import tables
-from ser.core import manifest, plugins
-from ser.corpora import MARKER
+from ser import plugins
+from ser.corpora import MARKER, manifest, tables
 from ser.corpora.synthetic import _build
 
 NAMES = plugins.names(_build.KIND)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ser.core.errors import SerError
 from ser.corpora import MARKER, emodb, iemocap, ravdess
-from ser.corpora._shared import emodb_names as _emodb
-from ser.corpora._shared.check import check_counts
+from ser.corpora.reading import emodb_names as _emodb
+from ser.corpora.reading.check import check_counts
+from ser.errors import SerError
 from tests import corpus_trees as trees
 
 

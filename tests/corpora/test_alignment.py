@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ser.core.errors import SerError
 from ser.corpora import Word, iemocap, librispeech, sewa
-from ser.corpora._shared import alignment as _alignment
+from ser.corpora.reading import alignment as _alignment
+from ser.errors import SerError
 from tests import corpus_trees as trees
 
 TEXTGRID = '''File type = "ooTextFile"

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.core.errors import SerError
 from ser.corpora import Source, emodb, librispeech, ravdess
-from ser.corpora._shared import download as _download
-from ser.corpora._shared import emodb_names as _emodb
+from ser.corpora.reading import download as _download
+from ser.corpora.reading import emodb_names as _emodb
+from ser.errors import SerError
 
 NOISE = np.random.default_rng(3).bytes(300_000)  # does not compress: the archive can be cut in the middle
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ser.core.errors import SerError
 from ser.corpora import MARKER
 from ser.corpora.synthetic import _build, emodb, librispeech, sewa
+from ser.errors import SerError
 
 ONE = emodb.Config(speakers=1, per_cell=1)
 BUILD = """

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.core import plugins
+from ser import plugins
 from ser.corpora.synthetic import _build
 
 SIZES = {

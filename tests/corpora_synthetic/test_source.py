@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ser.core import plugins
-from ser.core.errors import SerError
-from ser.corpora import MARKER, _overview, _source
-from ser.corpora._shared import location as _location
-from ser.corpora._shared.location import Location
-from ser.corpora._shared.location import receipt as receipt_of
+from ser import plugins
+from ser.corpora import MARKER
+from ser.corpora import overview as _overview
+from ser.corpora import source as _source
+from ser.corpora.reading import location as _location
+from ser.corpora.reading.location import Location
+from ser.corpora.reading.location import receipt as receipt_of
+from ser.errors import SerError
 from tests import corpus_trees as trees
 
 SMALL = {"speakers": 1, "per_cell": 1}

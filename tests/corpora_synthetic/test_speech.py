@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.core.errors import SerError
 from ser.corpora.synthetic import _affect, _espeak, _texts, _timing
 from ser.corpora.synthetic._espeak import Engine
 from ser.corpora.synthetic._random import generator
 from ser.corpora.synthetic._render import Recording, Speech, render
 from ser.corpora.synthetic._voice import STYLES, Style, draw_speaker, perform
+from ser.errors import SerError
 
 PAIRS = ["I", "am", "of", "the", "sea", "and", "in", "the", "end", "it", "is", "to", "be", "a", "song."]
 

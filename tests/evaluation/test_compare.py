@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from ser.cli import main
-from ser.core.layout import Layout
 from ser.evaluation import compare, evaluate, metrics, parts, predictions
 from ser.evaluation.predictions import Predictions
+from ser.layout import Layout
 
 CLASSES = ("anger", "boredom", "neutral", "sadness")
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.signal import medfilt
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 from ser.evaluation import evaluate, postprocessing, predictions
 from ser.evaluation.metrics import ccc
 from ser.evaluation.postprocessing import Delay, Median, Rescale, fit

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser import extraction
-from ser.core import plugins
-from ser.core.errors import SerError
-from ser.core.store import Store
-from ser.extraction import extract, pack_audio, to_float, to_int16
+from ser import plugins
+from ser.errors import SerError
+from ser.features import extraction
+from ser.features.extraction import extract, pack_audio, to_float, to_int16
+from ser.store import Store
 
 RATE = 16000
 
@@ -121,7 +121,7 @@ def test_processes_give_the_same_bytes_as_threads(audio, tmp_path):
 
 
 def test_audio_of_another_rate_is_resampled(corpus, tmp_path):
-    from ser.audio import resample
+    from ser.corpora.audio import resample
 
     low = pack_audio(corpus[1], corpus[0], 8000, tmp_path / "a")
     feature = plugins.load("features", "logmel").Feature()

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ser.core.errors import SerError
-from ser.core.store import Store, Writer
+from ser.errors import SerError
 from ser.models import emotion_autoencoder
 from ser.models.emotion_autoencoder import Model, functional_names
 from ser.models.parts.autoencoder import Functionals
-from ser.training.data import Batch, Examples, Task
+from ser.recipe import Training
+from ser.store import Store, Writer
+from ser.tasks import Batch, Examples, Task
 from ser.training.loop import Loop
-from ser.training.settings import Training
 from tests.models import tiny_autoencoder as tiny
 
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 from ser.models.parts import blocks
-from ser.training.data import Task
+from ser.tasks import Task
 
 
 def test_the_branch_has_the_printed_sizes():

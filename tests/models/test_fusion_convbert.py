@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ser.core import plugins
-from ser.core.errors import SerError
+from ser import plugins
+from ser.errors import SerError
 from ser.models.fusion_convbert import Config, Model
-from ser.training.data import Batch, Task
-from ser.training.settings import Training
+from ser.recipe import Training
+from ser.tasks import Batch, Task
 from tests.models.tiny_fusion import STILL, VARIANTS, batch, model, task
 
 

@@ -7,17 +7,16 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from ser.core import plugins
-from ser.core.errors import SerError
-from ser.core.files import read_json
-from ser.core.store import Store
+from ser import plugins, tasks
+from ser.errors import SerError
 from ser.evaluation import predictions
+from ser.files import read_json
 from ser.models.fusion_convbert import Config
 from ser.models.parts import mockingjay
-from ser.training import data
+from ser.recipe import Training
+from ser.store import Store
 from ser.training.loop import Loop
 from ser.training.runner import run
-from ser.training.settings import Training
 from tests import toy
 from tests.models.tiny_fusion import ENCODER, TINY, VARIANTS, F, batch, model
 
@@ -42,9 +41,9 @@ def where(tmp_path_factory):
 
 def _examples(where):
     table = toy.table()
-    labels = data.class_indices(list(table["emotion"]), toy.CLASSES, "toy")
+    labels = tasks.class_indices(list(table["emotion"]), toy.CLASSES, "toy")
     stores = {"x": Store(where.features["frames"])}
-    return data.Examples(tuple(table["utterance"]), tuple(table["speaker"]), stores, (), labels)
+    return tasks.Examples(tuple(table["utterance"]), tuple(table["speaker"]), stores, (), labels)
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "transformer"])
@@ -77,7 +76,7 @@ def test_weights_that_do_not_fit_the_variant_are_refused(values, message, pretra
 def test_weights_of_another_feature_are_refused(pretrained):
     from ser.models.fusion_convbert import Model
 
-    task = data.Task("classification", ("a", "b"), {"x": F + 1}, {"x": "frame"})
+    task = tasks.Task("classification", ("a", "b"), {"x": F + 1}, {"x": "frame"})
     with pytest.raises(SerError, match=rf"has input {F}, not {F + 1}"):
         Model(Config(**{**TINY, "pretrained": str(pretrained)}), task)
 

@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from ser.core import folds as fold_files
-from ser.core import manifest, plugins
-from ser.core.errors import SerError
-from ser.core.files import write_json
-from ser.core.store import Writer
+from ser import plugins
+from ser.corpora import manifest
+from ser.errors import SerError
 from ser.evaluation import predictions
+from ser.files import write_json
 from ser.models import semantic
 from ser.models.parts.disentangled import Attention, PeepholeLSTM, Waveform, ccc
 from ser.models.semantic import TINY, Config, Model
 from ser.protocols import claims, partitions
-from ser.training.data import Batch, Task
+from ser.protocols import folds as fold_files
+from ser.store import Writer
+from ser.tasks import Batch, Task
 from ser.training.runner import Files, run
 from tests import toy
 

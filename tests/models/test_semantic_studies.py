@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from ser import params
-from ser.core import plugins
+from ser import plugins
 from ser.features import waveform
 from ser.models import semantic
 from ser.models.semantic import Config, Model
-from ser.semantics.settings import MODES, STREAMS, Block
+from ser.recipe import Training
+from ser.settings import params
+from ser.tasks import Batch, Task
 from ser.training.controls import module_of
-from ser.training.data import Batch, Task
-from ser.training.settings import Training
+from ser.words.settings import MODES, STREAMS, Block
 from tests.conftest import ROOT
 
 STUDIES = [ROOT / "params.yaml", ROOT / "studies" / "paper" / "params.yaml"]

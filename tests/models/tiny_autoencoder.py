@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ser.models.emotion_autoencoder import TINY, Config, Model
-from ser.training.data import Batch, Task
+from ser.tasks import Batch, Task
 
 F, K, V = 12, 3, {"is09": 384, "is10": 1582}
 VARIANTS: dict[str, dict[str, Any]] = {  # papers.md 5.6

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser.core import manifest
+from ser.corpora import manifest
 from ser.models.parts.mockingjay_config import Config, Masking
 from ser.pretraining.settings import Settings
 

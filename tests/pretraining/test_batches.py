@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ser.core import manifest
-from ser.core.errors import SerError
+from ser.corpora import manifest
+from ser.errors import SerError
 from ser.features.logmel import Feature
 from ser.pretraining import data
 from ser.pretraining.settings import Settings
@@ -143,6 +143,6 @@ def test_impossible_settings(values):
 def test_keeping_freed_memory_says_whether_it_can():
     import platform
 
-    from ser.core import memory
+    from ser.training import memory
 
     assert memory.keep() is (platform.libc_ver()[0] == "glibc")

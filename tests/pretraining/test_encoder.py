@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 from ser.models.parts import mockingjay
 from ser.models.parts.mockingjay import Config, Encoder, Head, Masking
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ser.core import manifest, plugins
-from ser.core.errors import SerError
+from ser import plugins
+from ser.corpora import manifest
+from ser.errors import SerError
 from ser.models.parts import mockingjay
 from ser.pretraining import data, loop
 from ser.pretraining.run import pretrain

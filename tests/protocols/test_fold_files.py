@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests import fake_manifests as fake
 
-from ser.core import folds as fold_files
-from ser.core.errors import SerError
-from ser.core.folds import Fold
+from ser.errors import SerError
+from ser.protocols import folds as fold_files
 from ser.protocols import speaker_independent
+from ser.protocols.folds import Fold
 
 
 def test_round_trip(tmp_path):

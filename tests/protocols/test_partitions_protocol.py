@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests import fake_manifests as fake
 
-from ser.core.audit import audit
-from ser.core.errors import SerError
+from ser.errors import SerError
 from ser.protocols import claims, partitions
+from ser.protocols.audit import audit
 
 
 def test_sewa_partitions_with_unlabelled_test_recordings():
@@ -29,7 +29,7 @@ def test_evaluation_on_devel_is_named_and_leaves_nothing_to_select_on():
     assert all(u.startswith("Train_") for u in fold.dev)
 
 
-def test_without_test_partition_the_mend_is_devel():
+def test_without_test_partition_the_hint_is_devel():
     with pytest.raises(SerError, match=r"no utterance in partition 'test'.*corpus sewa.*Set 'test: dev'"):
         partitions.folds(fake.sewa(with_test=False), partitions.Config(), 0)
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from ser.core import plugins
-from ser.core.errors import SerError
-from ser.core.store import Store
+from ser import plugins, tasks
+from ser.errors import SerError
 from ser.models import cnns
-from ser.training import checkpoint, data
+from ser.recipe import Training
+from ser.store import Store
+from ser.tasks import Window
+from ser.training import batches, checkpoint
 from ser.training.loop import Loop
-from ser.training.settings import Training
-from ser.training.windows import Window
 from tests import toy
 
-TASK = data.Task("classification", toy.CLASSES, {"frames": 12}, {"frames": "frame"})
+TASK = tasks.Task("classification", toy.CLASSES, {"frames": 12}, {"frames": "frame"})
 SMALL = cnns.Config(channels=(4, 8), pools=(2, 2), dense=8)
 TRAINING = Training(
     epochs=6, batch=8, lr=0.01, warmup=0.1, schedule="linear", clip=1.0, time_masks=1, checkpoint_every=5
@@ -28,8 +28,8 @@ def examples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     toy.files(folder)
     table = toy.table()
-    labels = data.class_indices(list(table["emotion"]), toy.CLASSES, "toy")
-    return data.Examples(
+    labels = tasks.class_indices(list(table["emotion"]), toy.CLASSES, "toy")
+    return tasks.Examples(
         tuple(table["utterance"]), tuple(table["speaker"]), {"frames": Store(folder / "frames")}, (), labels
     )
 
@@ -84,7 +84,7 @@ def test_a_killed_training_ends_with_the_same_weights(examples, tmp_path):
 def test_dev_selection_keeps_the_weights_of_the_best_evaluation(examples):
     loop = _loop(selection="dev")
     history = loop.fit(examples, examples)
-    kept = data.macro_recall(examples.labels, loop.predict(examples).values.argmax(1), 3)
+    kept = batches.macro_recall(examples.labels, loop.predict(examples).values.argmax(1), 3)
     assert kept == max(row["dev_score"] for row in history)
 
 
@@ -108,24 +108,24 @@ def test_an_exploding_loss_is_an_error_not_a_number(examples):
 
 def test_every_utterance_is_in_one_batch_an_epoch(examples):
     for epoch in (0, 1):
-        plan = data.order(examples, TRAINING, 1, epoch)
+        plan = batches.order(examples, TRAINING, 1, epoch)
         assert sorted(w.utterance for b in plan for w in b) == list(range(len(examples)))
-    assert data.order(examples, TRAINING, 1, 0) != data.order(examples, TRAINING, 1, 1)
-    assert data.order(examples, TRAINING, 1, 0) == data.order(examples, TRAINING, 1, 0)
+    assert batches.order(examples, TRAINING, 1, 0) != batches.order(examples, TRAINING, 1, 1)
+    assert batches.order(examples, TRAINING, 1, 0) == batches.order(examples, TRAINING, 1, 0)
 
 
 def test_buckets_cut_padding(examples):
     lengths = examples.stores["frames"].lengths(examples.utterances)
 
     def padding(training):
-        plan = [lengths[[w.utterance for w in b]] for b in data.order(examples, training, 1, 0)]
+        plan = [lengths[[w.utterance for w in b]] for b in batches.order(examples, training, 1, 0)]
         return sum(max(b) * len(b) - sum(b) for b in plan)
 
     assert padding(TRAINING) < 0.5 * padding(replace(TRAINING, bucket=False))
 
 
 def test_padding_and_masks(examples):
-    batch = data.collate(examples, _whole(range(3)), TRAINING, "cpu", None)
+    batch = batches.collate(examples, _whole(range(3)), TRAINING, "cpu", None)
     mask, x = batch.mask("frames"), batch.inputs["frames"]
     lengths = examples.stores["frames"].lengths(examples.utterances[:3])
     assert mask.sum(1).tolist() == lengths.tolist()
@@ -139,12 +139,12 @@ def test_long_utterances_are_cropped_at_the_centre_or_at_random(examples):
     longest = int(np.argmax(examples.stores["frames"].lengths(examples.utterances)))
     whole = examples.stores["frames"][examples.utterances[longest]]
     start = (len(whole) - 8) // 2
-    centre = data.collate(examples, _whole([longest]), training, "cpu", None).inputs["frames"][0].numpy()
+    centre = batches.collate(examples, _whole([longest]), training, "cpu", None).inputs["frames"][0].numpy()
     np.testing.assert_array_equal(centre, whole[start : start + 8])
     starts = set()
     for seed in range(20):
         x = (
-            data.collate(examples, _whole([longest]), training, "cpu", np.random.default_rng(seed))
+            batches.collate(examples, _whole([longest]), training, "cpu", np.random.default_rng(seed))
             .inputs["frames"][0]
             .numpy()
         )
@@ -155,9 +155,9 @@ def test_long_utterances_are_cropped_at_the_centre_or_at_random(examples):
 
 def test_specaugment_masks_only_in_training_and_within_its_widths(examples):
     training = replace(TRAINING, frequency_masks=1, frequency_width=4, time_masks=1, time_width=6, time_share=0.2)
-    plain = data.collate(examples, _whole(range(16)), training, "cpu", None)
+    plain = batches.collate(examples, _whole(range(16)), training, "cpu", None)
     torch.manual_seed(0)
-    masked = data.collate(examples, _whole(range(16)), training, "cpu", np.random.default_rng(0))
+    masked = batches.collate(examples, _whole(range(16)), training, "cpu", np.random.default_rng(0))
     assert not (plain.inputs["frames"][plain.mask("frames")] == 0).any()
     seen = 0
     for x, length in zip(masked.inputs["frames"], masked.lengths["frames"], strict=True):
@@ -181,14 +181,14 @@ def test_whether_there_is_a_dev_part_changes_no_weight(examples):
 @pytest.mark.parametrize("frames", [3, 127, 300])
 def test_cnns_takes_any_length(frames):
     model = plugins.load("models", "cnns").Model(
-        cnns.Config(), data.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"})
+        cnns.Config(), tasks.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"})
     )
-    batch = data.Batch({"x": torch.randn(1, frames, 160)}, {"x": torch.tensor([frames])}, None)
+    batch = tasks.Batch({"x": torch.randn(1, frames, 160)}, {"x": torch.tensor([frames])}, None)
     assert model(batch).logits.shape == (1, 4)
 
 
 def test_cnns_blocks_have_the_printed_sizes():
     """papers.md 4.2: 1 551 744 parameters in the four blocks; (512, 6, 1) from 768 frames of 160 bands."""
-    model = cnns.Model(cnns.Config(), data.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"}))
+    model = cnns.Model(cnns.Config(), tasks.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"}))
     assert sum(p.numel() for p in model.branch.parameters()) == 1_551_744
     assert model.branch(torch.zeros(1, 768, 160)).shape == (1, 512, 6)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.core.errors import SerError
-from ser.core.files import read_json
+from ser.errors import SerError
 from ser.evaluation import predictions
+from ser.files import read_json
 from ser.training import runner
 from ser.training.fingerprint import fingerprint
 from ser.training.results import Result
@@ -142,7 +142,7 @@ def test_an_svm_with_one_training_class_is_one_line(where):
 
 def test_inner_folds_of_one_class_do_not_stop_the_svm():
     from ser.models import svm
-    from ser.training.data import Task
+    from ser.tasks import Task
 
     model = svm.Model(svm.Config(), Task("classification", ("a", "b"), {"x": 2}, {"x": "utterance"}), 0)
     x = np.random.default_rng(0).normal(size=(12, 2))

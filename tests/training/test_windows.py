@@ -9,16 +9,17 @@ import pandas as pd
 import pytest
 import torch
 
-from ser.core import manifest
-from ser.core.errors import SerError
-from ser.core.store import Store, Writer
+from ser.corpora import manifest
+from ser.errors import SerError
 from ser.evaluation import predictions
 from ser.models.parts.blocks import Output
-from ser.training import data, scores, windows
+from ser.recipe import Training
+from ser.store import Store, Writer
+from ser.tasks import Window
+from ser.training import batches as data
+from ser.training import scores, windows
 from ser.training.loop import Loop
 from ser.training.runner import run
-from ser.training.settings import Training
-from ser.training.windows import Window
 from tests import toy
 
 CROPS = Training(epochs=1, batch=4, frames=8, window="crops", crop_hop=4)

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.core.errors import SerError
 from ser.corpora import MARKER, Card, Source, Utterance
-from ser.corpora._shared import emodb_names as _emodb
-from ser.corpora._shared import read as _read
-from ser.corpora._shared.download import fetch
+from ser.corpora.reading import emodb_names as _emodb
+from ser.corpora.reading import read as _read
+from ser.corpora.reading.download import fetch
+from ser.errors import SerError
 
 EMOTIONS = {
     "W": "anger",

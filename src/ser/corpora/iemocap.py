@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.core.errors import SerError
 from ser.corpora import Card, Utterance, Word
-from ser.corpora._shared import alignment as _alignment
-from ser.corpora._shared import read as _read
-from ser.corpora._shared.download import refuse
+from ser.corpora.reading import alignment as _alignment
+from ser.corpora.reading import read as _read
+from ser.corpora.reading.download import refuse
+from ser.errors import SerError
 
 EMOTIONS = {
     "neu": "neutral",

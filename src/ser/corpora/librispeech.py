@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.core.errors import SerError
 from ser.corpora import Card, Source, Utterance, Word
-from ser.corpora._shared import alignment as _alignment
-from ser.corpora._shared import read as _read
-from ser.corpora._shared.download import fetch
+from ser.corpora.reading import alignment as _alignment
+from ser.corpora.reading import read as _read
+from ser.corpora.reading.download import fetch
+from ser.errors import SerError
 
 _BASE = "https://www.openslr.org/resources/12"
 _SUBSETS = {  # papers.md 1.4: utterances, SHA-256

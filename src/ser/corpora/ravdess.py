@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.core.errors import SerError
 from ser.corpora import Card, Source, Utterance
-from ser.corpora._shared import read as _read
-from ser.corpora._shared.download import fetch
+from ser.corpora.reading import read as _read
+from ser.corpora.reading.download import fetch
+from ser.errors import SerError
 
 EMOTIONS = {
     "01": "neutral",

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.core.errors import SerError
 from ser.corpora import Card, Utterance, Word
-from ser.corpora._shared import alignment as _alignment
-from ser.corpora._shared import read as _read
-from ser.corpora._shared.download import refuse
+from ser.corpora.reading import alignment as _alignment
+from ser.corpora.reading import read as _read
+from ser.corpora.reading.download import refuse
+from ser.errors import SerError
 
 PARTITIONS = {"Train": "train", "Devel": "dev", "Test": "test"}
 CARD = Card(

@@ -20,11 +20,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ser.core.errors import SerError
-from ser.core.plugins import nearest
 from ser.corpora import Card, Utterance
-from ser.corpora._shared import read as _read
-from ser.corpora._shared.download import refuse
+from ser.corpora.reading import read as _read
+from ser.corpora.reading.download import refuse
+from ser.errors import SerError
+from ser.plugins import nearest
 
 _ALIASES = {  # names in audformat tables and other common ones -> ours
     "id": "utterance",

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.core.files import replacing, write_json
 from ser.evaluation import intervals, metrics, notes, parts, postprocessing
 from ser.evaluation.predictions import Predictions, read
+from ser.files import replacing, write_json
 
 DEFINITIONS = {
     "wa": "weighted accuracy: correct utterances / utterances",

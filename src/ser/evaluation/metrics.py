@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 
 MOMENTS = 6  # n, sum x, sum y, sum x^2, sum y^2, sum xy
 Array = NDArray[np.float64]
@@ -23,7 +23,7 @@ def codes(labels: ArrayLike, classes: Sequence[str]) -> NDArray[np.int64]:
     known = np.asarray(classes, dtype=str)[order]
     place = np.searchsorted(known, labels).clip(max=len(known) - 1)
     if (bad := known[place] != labels).any():
-        raise SerError(f"label {labels[bad][0]!r} is none of the classes", mend="Classes: " + ", ".join(classes))
+        raise SerError(f"label {labels[bad][0]!r} is none of the classes", hint="Classes: " + ", ".join(classes))
     return order[place]
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 from ser.evaluation import metrics
 from ser.evaluation.predictions import KEYS, PREDICTION, TRUTH, Predictions
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ser.core.errors import SerError
-from ser.core.plugins import check_name
+from ser.errors import SerError
+from ser.plugins import check_name
 
 RESULTS = Path(__file__).with_name("paper_results.yaml")
 METRICS = ("wa", "ua", "f1", "ccc")  # published names that are ours; CCC has its dimensions beside it

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ser.core.errors import SerError
-from ser.core.files import read_json
-from ser.core.layout import Layout
-from ser.core.plugins import check_name
+from ser.errors import SerError
 from ser.evaluation import compare, parts
 from ser.evaluation.compare import Comparison, Difference
 from ser.evaluation.predictions import Predictions, read
+from ser.files import read_json
+from ser.layout import Layout
+from ser.plugins import check_name
 
 Metrics = Mapping[str, Any]
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 
 # Frames transformed and handed on at a time (ours: they stay in the processor's caches; no number changes).
 _TILE, _BLOCK = 64, 512
@@ -25,7 +25,7 @@ def checked(signal: np.ndarray, rate: int, expected: int) -> np.ndarray:
         raise SerError(f"a feature takes a signal of shape (N,) with N > 0, got {signal.shape}")
     if rate != expected:
         raise SerError(
-            f"the signal has {rate} Hz, the feature needs {expected}", None, "Resample it: ser.audio.resample"
+            f"the signal has {rate} Hz, the feature needs {expected}", None, "Resample it: ser.corpora.audio.resample"
         )
     return signal
 

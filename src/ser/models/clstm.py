@@ -27,7 +27,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from ser.models.parts.blocks import frame_feature, masked_mean
 from ser.models.parts.convlstm import ConvLSTM
-from ser.training.data import Batch, Task
+from ser.tasks import Batch, Task
 
 # lineage: Zhao, Mao, Chen 2019, whose blocks P3 takes over; compact: fits the paper's 8 GB card (papers.md 6.3)
 PROFILES = {"lineage": (64, 64, 128, 128), "compact": (16, 32, 64, 128)}

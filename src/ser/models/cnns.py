@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser.models.parts.blocks import ConvBranch, Output, check_branch, frame_feature
-from ser.training.data import Batch, Task
+from ser.tasks import Batch, Task
 
 
 @dataclass(frozen=True)

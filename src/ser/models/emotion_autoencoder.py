@@ -30,10 +30,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 from ser.models.parts.autoencoder import HALVINGS, Classifier, Decoder, Encoder, Functionals
 from ser.models.parts.blocks import frame_feature
-from ser.training.data import Batch, Inputs, Task
+from ser.tasks import Batch, Inputs, Task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -31,8 +31,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.core.errors import SerError
-from ser.core.files import read_json
+from ser.errors import SerError
+from ser.files import read_json
 from ser.models.parts import mockingjay
 from ser.models.parts.attention import attention
 from ser.models.parts.blocks import (
@@ -44,8 +44,8 @@ from ser.models.parts.blocks import (
     frame_feature,
     masked_mean,
 )
-from ser.training.data import Batch, Task
-from ser.training.settings import Training
+from ser.recipe import Training
+from ser.tasks import Batch, Task
 
 FUSED = ("fusion_convbert", "fusion_b_frozen", "robust_cnns")
 PROFILES: dict[str, tuple[float, float]] = {  # encoder, rest (papers.md 4.5)

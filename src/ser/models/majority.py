@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ser.training.data import Examples, Inputs, Task
+from ser.tasks import Examples, Inputs, Task
 
 
 @dataclass(frozen=True)

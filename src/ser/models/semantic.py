@@ -25,9 +25,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 from ser.models.parts.disentangled import WHERE, Disentangled, PeepholeLSTM, Waveform, ccc
-from ser.training.data import Batch, Task
+from ser.tasks import Batch, Task
 
 TASK = "continuous"  # it predicts no classes
 FIXED_LENGTH = True  # a block is `training.frames` label rows

@@ -12,8 +12,9 @@ from typing import Literal
 
 import numpy as np
 
-from ser.core.errors import SerError
-from ser.training.data import Examples, Inputs, Task, macro_recall
+from ser.errors import SerError
+from ser.tasks import Examples, Inputs, Task
+from ser.training.batches import macro_recall
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ser.core.errors import SerError, door
+from ser.errors import SerError, run_command
 from ser.features.logmel import Feature
 from ser.models.parts.mockingjay import Config, Encoder, check_shapes, save_encoder
 
@@ -167,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door(main)
+    run_command(main)

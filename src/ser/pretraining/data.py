@@ -20,18 +20,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ser.core.errors import SerError
-from ser.core.store import Store, Writer
+from ser.errors import SerError
 from ser.models.parts.mockingjay import Masking, Masks, mask
 from ser.pretraining.settings import Settings
-from ser.training.seeds import seed_of
+from ser.seeds import seed_of
+from ser.store import Store, Writer
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 class Clip(NamedTuple):
-    """One utterance of the manifest; times as in `ser.core.manifest`."""
+    """One utterance of the manifest; times as in `ser.corpora.manifest`."""
 
     utterance: str
     file: str
@@ -74,8 +74,8 @@ class FromAudio:
 
     def __call__(self, clip: Clip) -> np.ndarray:
         """(T, F) float32."""
-        from ser.audio import decode, resample
-        from ser.extraction import to_float, to_int16
+        from ser.corpora.audio import decode, resample
+        from ser.features.extraction import to_float, to_int16
 
         signal, rate, _ = decode(self.root / clip.file, clip.start, clip.end, clip.rate)
         samples, _ = to_int16(resample(signal, rate, self.feature.rate))
@@ -99,7 +99,7 @@ class FromStore:
 
 def pack(table: pd.DataFrame, source: FromAudio, card: dict[str, Any], folder: Path, jobs: int) -> Store:
     """Features of all utterances as one store."""
-    from ser.extraction import run
+    from ser.features.extraction import run
 
     items = clips(table)
     with Writer(folder, source.feature.dim, "float32", {**card, "level": "frame"}) as writer:

@@ -23,12 +23,12 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 from ser.models.parts.mockingjay import Config, Encoder, Head, masked
 from ser.pretraining.data import Batch
 from ser.pretraining.settings import Settings
+from ser.seeds import seed_of
 from ser.training import checkpoint
-from ser.training.seeds import seed_of
 
 
 class Pretrainer(nn.Module):

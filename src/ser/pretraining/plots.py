@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser.core.files import replacing
+from ser.files import replacing
 from ser.models.parts.mockingjay import masked
 
 if TYPE_CHECKING:

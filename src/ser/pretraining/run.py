@@ -18,17 +18,19 @@ import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
-from ser.core import manifest, memory, plugins
-from ser.core.errors import SerError
-from ser.core.files import digest, replacing, write_json
-from ser.core.store import Store
-from ser.core.workers import workers
+from ser import plugins
+from ser.corpora import manifest
+from ser.errors import SerError
+from ser.files import digest, replacing, write_json
 from ser.models.parts import mockingjay
 from ser.pretraining import data, plots
 from ser.pretraining.loop import Loop, Pretrainer, Processes, processes
 from ser.pretraining.settings import Settings
+from ser.seeds import seed_of
+from ser.store import Store
+from ser.training import memory
 from ser.training.checkpoint import seed_everything
-from ser.training.seeds import seed_of
+from ser.workers import workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@
     pure: the same manifest, parameters and seed give the same folds. Splitting precedes cropping, segmenting and
     augmenting.
 
-`ser.core.folds` keeps folds in files, `ser.core.audit` proves what a protocol claims.
+`ser.protocols.folds` keeps folds in files, `ser.protocols.audit` proves what a protocol claims.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import ModuleType
 
 
 def claims(protocol: ModuleType, config: object) -> dict[str, bool]:
-    """What `ser.core.audit.audit` holds the folds of a configured protocol to, as its keyword arguments.
+    """What `ser.protocols.audit.audit` holds the folds of a configured protocol to, as its keyword arguments.
 
     ``speaker_independent``
         the protocol's constant, unless its parameters have a field of that name (a corpus's own partitions);

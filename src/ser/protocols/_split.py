@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ser.core._audit_text import plural
-from ser.core.errors import SerError
-from ser.core.files import digest
-from ser.core.folds import Fold
+from ser.errors import SerError
+from ser.files import digest
+from ser.protocols.audit_text import plural
+from ser.protocols.folds import Fold
 
 
 def random_state(*names: object) -> int:
@@ -41,7 +41,7 @@ def nobody(manifest: pd.DataFrame) -> np.ndarray:
     return np.zeros(len(manifest), dtype=bool)
 
 
-def values(manifest: pd.DataFrame, column: str, fewest: int, protocol: str, mend: str) -> list[str]:
+def values(manifest: pd.DataFrame, column: str, fewest: int, protocol: str, hint: str) -> list[str]:
     """Sorted distinct values of a column (speakers, sessions).
 
     Raises `SerError` when an utterance has none or when there are fewer than `fewest`.
@@ -50,11 +50,11 @@ def values(manifest: pd.DataFrame, column: str, fewest: int, protocol: str, mend
     empty = (manifest[column] == "").to_numpy()
     if empty.any():
         first = manifest["utterance"].to_numpy()[empty][0]
-        raise SerError(f"{plural(int(empty.sum()), 'utterance')} without {column}, the first is {first!r}", where, mend)
+        raise SerError(f"{plural(int(empty.sum()), 'utterance')} without {column}, the first is {first!r}", where, hint)
     found = sorted(set(manifest[column]))
     if len(found) < fewest:
         known = f": {', '.join(found)}" if found else ""
-        raise SerError(f"needs at least {plural(fewest, column)}, the corpus has {len(found)}{known}", where, mend)
+        raise SerError(f"needs at least {plural(fewest, column)}, the corpus has {len(found)}{known}", where, hint)
     return found
 
 
@@ -69,13 +69,13 @@ def units(manifest: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return unit, first
 
 
-def _check_classes(labels: np.ndarray, fewest: int, what: str, where: str, mend: str) -> None:
+def _check_classes(labels: np.ndarray, fewest: int, what: str, where: str, hint: str) -> None:
     """Every class needs `fewest` units; continuous corpora count as one class."""
     names, counts = np.unique(labels, return_counts=True)
     for name, count in zip(names.tolist(), counts.tolist(), strict=True):
         if count < fewest:
             whose = f"class {name!r} has" if name else "the corpus has"
-            raise SerError(f"{whose} {plural(count, 'utterance')} of different audio, too few for {what}", where, mend)
+            raise SerError(f"{whose} {plural(count, 'utterance')} of different audio, too few for {what}", where, hint)
 
 
 def stratified_parts(manifest: pd.DataFrame, n_folds: int, seed: int, where: str) -> np.ndarray:
@@ -109,15 +109,15 @@ def stratified_share(manifest: pd.DataFrame, pool: np.ndarray, share: float, see
     rows = np.flatnonzero(pool)
     unit, first = units(manifest.iloc[rows])
     labels = manifest["emotion"].to_numpy(dtype=str)[rows][first]
-    mend = "Change the share, or leave the class out"
-    _check_classes(labels, 2, f"a draw of {share:g}", where, mend)
+    hint = "Change the share, or leave the class out"
+    _check_classes(labels, 2, f"a draw of {share:g}", where, hint)
     size, n_classes = int(np.ceil(share * len(first))), len(np.unique(labels))
     if min(size, len(first) - size) < n_classes:
         raise SerError(
             f"a share of {share:g} divides {len(first)} utterances into {size} and {len(first) - size}, "
             f"fewer than the {n_classes} classes",
             where,
-            mend,
+            hint,
         )
     splitter = StratifiedShuffleSplit(1, test_size=size, random_state=seed)
     _, test = next(splitter.split(labels, labels))
@@ -126,12 +126,12 @@ def stratified_share(manifest: pd.DataFrame, pool: np.ndarray, share: float, see
 
 
 def check_share(name: str, value: float, positive: bool = False) -> None:
-    """Raises `ValueError` (a `SerError` at the key, by `ser.core.plugins.build`) unless 0 <= value < 1."""
+    """Raises `ValueError` (a `SerError` at the key, by `ser.plugins.build`) unless 0 <= value < 1."""
     if not 0 <= value < 1 or (positive and value == 0):
         raise ValueError(f"{name} must be a share {'above' if positive else 'from'} 0 and below 1, got {value:g}")
 
 
 def check_count(name: str, value: int, fewest: int) -> None:
-    """Raises `ValueError` (a `SerError` at the key, by `ser.core.plugins.build`) when a count is too small."""
+    """Raises `ValueError` (a `SerError` at the key, by `ser.plugins.build`) when a count is too small."""
     if value < fewest:
         raise ValueError(f"{name} must be at least {fewest}, got {value}")

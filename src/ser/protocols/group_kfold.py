@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ser.core.folds import Fold
 from ser.protocols._split import check_count, fold, generator, nobody, values
+from ser.protocols.folds import Fold
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = True
@@ -34,8 +34,8 @@ def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
 
     Raises `SerError` when there are fewer speakers than folds or an utterance has none.
     """
-    mend = "Lower n_folds, or use a corpus with more speakers"
-    names = values(manifest, "speaker", config.n_folds, "group_kfold", mend)
+    hint = "Lower n_folds, or use a corpus with more speakers"
+    names = values(manifest, "speaker", config.n_folds, "group_kfold", hint)
     if config.order == "seeded":
         names = [str(n) for n in generator("group_kfold", seed).permutation(names)]
     sex = dict(zip(manifest["speaker"], manifest["sex"], strict=True))

@@ -10,8 +10,8 @@ from typing import Literal
 
 import pandas as pd
 
-from ser.core.folds import Fold
 from ser.protocols._split import fold, nobody, values
+from ser.protocols.folds import Fold
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = True
@@ -30,8 +30,8 @@ def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
 
     Raises `SerError` when an utterance has no session or there are fewer than 2 sessions (3 with dev).
     """
-    mend = "Use speaker_independent or leave_one_speaker_out for a corpus without sessions"
-    names = values(manifest, "session", 2 if config.dev == "none" else 3, "leave_one_session_out", mend)
+    hint = "Use speaker_independent or leave_one_speaker_out for a corpus without sessions"
+    names = values(manifest, "session", 2 if config.dev == "none" else 3, "leave_one_session_out", hint)
     session = manifest["session"].to_numpy()
     made = []
     for name, following in zip(names, names[1:] + names[:1], strict=True):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ser.core.folds import Fold
 from ser.protocols._split import check_share, fold, place, random_state, stratified_share, values
+from ser.protocols.folds import Fold
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = True
@@ -33,10 +33,10 @@ def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
     Raises `SerError` when there are fewer than 2 speakers, an utterance has none, or a class is too small to carve.
     """
     protocol = "leave_one_speaker_out"
-    mend = "Use a corpus with more speakers, or a speaker-dependent protocol"
+    hint = "Use a corpus with more speakers, or a speaker-dependent protocol"
     speaker = manifest["speaker"].to_numpy()
     made = []
-    for name in values(manifest, "speaker", 2, protocol, mend):
+    for name in values(manifest, "speaker", 2, protocol, hint):
         test = speaker == name
         state = random_state(protocol, seed, name)
         dev = stratified_share(manifest, ~test, config.dev_share, state, place(protocol, manifest))

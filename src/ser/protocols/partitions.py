@@ -11,9 +11,9 @@ from typing import Literal
 
 import pandas as pd
 
-from ser.core.errors import SerError
-from ser.core.folds import ROLES, Fold
+from ser.errors import SerError
 from ser.protocols._split import check_share, fold, nobody, place, random_state, stratified_share, values
+from ser.protocols.folds import ROLES, Fold
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = False
@@ -47,10 +47,10 @@ def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
         raise SerError(f"unknown partition {unknown[0]!r}", where, f"Partitions are called {', '.join(ROLES)}")
     for needed in ("train", config.test):
         if needed not in found:
-            mend = (
+            hint = (
                 "Set 'test: dev'" if needed == "test" and "dev" in found else "Use a protocol that makes its own parts"
             )
-            raise SerError(f"no utterance in partition {needed!r}", where, mend)
+            raise SerError(f"no utterance in partition {needed!r}", where, hint)
     train, dev, test = ((manifest["partition"] == role).to_numpy() for role in ROLES)
     if config.test == "dev":
         test, dev = dev, nobody(manifest)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ser.core.folds import Fold
 from ser.protocols._split import check_count, check_share, fold, place, random_state, stratified_share
+from ser.protocols.folds import Fold
 
 SPEAKER_INDEPENDENT = False
 TESTS_EACH_ONCE = False

@@ -12,8 +12,8 @@ from typing import Literal
 
 import pandas as pd
 
-from ser.core.folds import Fold
 from ser.protocols._split import fold, values
+from ser.protocols.folds import Fold
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = True
@@ -32,8 +32,8 @@ def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
 
     Raises `SerError` when there are fewer than 3 speakers or an utterance has none.
     """
-    mend = "Use a corpus with more speakers, or a speaker-dependent protocol"
-    names = values(manifest, "speaker", 3, "speaker_independent", mend)
+    hint = "Use a corpus with more speakers, or a speaker-dependent protocol"
+    names = values(manifest, "speaker", 3, "speaker_independent", hint)
     dev_of = dict(zip(names, names[1:] + names[:1], strict=True))
     if config.dev == "partner":
         dev_of.update(_partners(manifest))

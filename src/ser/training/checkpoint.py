@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser.core.files import replacing
+from ser.files import replacing
 
 
 def random_state() -> dict[str, Any]:

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ser.core import plugins
-from ser.core.errors import SerError
-from ser.training.data import Examples, Inputs, Task
+from ser import plugins
+from ser.errors import SerError
+from ser.tasks import Examples, Inputs, Task
 
 HERE = ("length_only", "speaker_only")  # the models of this file
 STAND_INS = ("majority", *HERE)
@@ -50,9 +50,9 @@ class Model:
 
     def __init__(self, config: Config, task: Task, seed: int) -> None:
         if task.kind != "classification":
-            mend = "Use control: majority (the training mean) or shuffled_labels"
+            hint = "Use control: majority (the training mean) or shuffled_labels"
             raise SerError(
-                f"control {config.sees} predicts classes; this corpus has continuous labels", "control", mend
+                f"control {config.sees} predicts classes; this corpus has continuous labels", "control", hint
             )
         self.config, self.task = config, task
         self.notes: dict[str, object] = {"selection": "none"}

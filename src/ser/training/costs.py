@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ser.core.files import read_json, write_json
+from ser.files import read_json, write_json
 
 
 def path(result: Path) -> Path:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.core.files import digest
-from ser.core.store import Store
 from ser.evaluation import metrics
+from ser.files import digest
+from ser.store import Store
 from ser.training import controls
 
 

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ser.core.errors import SerError
+from ser.errors import SerError
+from ser.recipe import Training
+from ser.seeds import seed_of
+from ser.tasks import Batch, Examples, Inputs, Window
 from ser.training import checkpoint, windows
-from ser.training.data import Batch, Examples, Inputs, batches, collate, order
+from ser.training.batches import batches, collate, order
 from ser.training.scores import Scores, classes, judge, traces
-from ser.training.seeds import seed_of
-from ser.training.settings import Training
-from ser.training.windows import Window
 
 
 @dataclass

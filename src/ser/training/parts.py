@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core import plugins
-from ser.core.errors import SerError
-from ser.core.folds import Fold
-from ser.core.store import Store
+from ser import plugins
+from ser.errors import SerError
+from ser.protocols.folds import Fold
+from ser.recipe import Training
+from ser.seeds import seed_of
+from ser.store import Store
+from ser.tasks import Examples, Inputs, Task, class_indices
 from ser.training import windows
-from ser.training.data import Examples, Inputs, Task, class_indices
 from ser.training.results import FRAME_SECONDS
-from ser.training.seeds import seed_of
-from ser.training.settings import Training
 
 
 @dataclass(frozen=True)

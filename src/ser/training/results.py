@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.core import manifest
-from ser.core.files import replacing
+from ser.corpora import manifest
 from ser.evaluation import predictions
-from ser.training.data import Task
+from ser.files import replacing
+from ser.tasks import Task
 
 _ARTEFACT = "artefact_"
 _EMPTY = np.zeros(0, np.int64)

@@ -19,16 +19,20 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser.core import audit, manifest, memory, plugins
-from ser.core import folds as fold_files
-from ser.core.errors import SerError
-from ser.core.files import read_json, write_json
-from ser.core.store import Store
-from ser.core.workers import workers
+from ser import plugins
+from ser.corpora import manifest
+from ser.errors import SerError
 from ser.evaluation import predictions
-from ser.training import costs
+from ser.files import read_json, write_json
+from ser.protocols import audit
+from ser.protocols import folds as fold_files
+from ser.recipe import Training
+from ser.seeds import seed_of
+from ser.store import Store
+from ser.tasks import Task
+from ser.training import costs, memory
+from ser.training.batches import macro_recall
 from ser.training.controls import STAND_INS, module_of
-from ser.training.data import Task, macro_recall
 from ser.training.fingerprint import fingerprint
 from ser.training.parts import Job, continuous_labels, examples, parts
 from ser.training.results import (
@@ -42,8 +46,7 @@ from ser.training.results import (
     write_dev,
     write_windows,
 )
-from ser.training.seeds import seed_of
-from ser.training.settings import Training
+from ser.workers import workers
 
 CHECKPOINTS = Path("checkpoints")
 
@@ -147,8 +150,8 @@ def _check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
                 f"{settings['model']} chooses its hyper-parameters itself", f"{where}.selection", "Remove it"
             )
     elif getattr(module, "FIXED_LENGTH", False) and training.frames is None:
-        mend = "Set the frames of an utterance; papers.md 4.1: 768"
-        raise SerError(f"{settings['model']} needs inputs of one length", f"{name}.training.frames", mend)
+        hint = "Set the frames of an utterance; papers.md 4.1: 768"
+        raise SerError(f"{settings['model']} needs inputs of one length", f"{name}.training.frames", hint)
 
 
 def device_of(setting: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ser.evaluation import metrics
-from ser.training.data import Examples, Inputs, macro_recall
-from ser.training.windows import Window
+from ser.tasks import Examples, Inputs, Window
+from ser.training.batches import macro_recall
 
 
 class Scores(NamedTuple):

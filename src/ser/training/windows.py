@@ -7,20 +7,15 @@ exception is the deliberate leak of `control: leaky_windows`, which hands the wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ser.tasks import Window
+
 if TYPE_CHECKING:
-    from ser.training.data import Inputs
-    from ser.training.settings import Training
-
-
-class Window(NamedTuple):
-    """`start` in frames; None: drawn at random in training, centred in prediction."""
-
-    utterance: int  # position in the part
-    start: int | None
+    from ser.recipe import Training
+    from ser.tasks import Inputs
 
 
 def fixed(inputs: Inputs, training: Training) -> list[Window]:

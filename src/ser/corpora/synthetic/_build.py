@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ser.core import plugins
-from ser.core.errors import SerError
-from ser.core.files import digest
+from ser import plugins
 from ser.corpora import MARKER
 from ser.corpora.synthetic._espeak import engine, locate, short_path
+from ser.errors import SerError
+from ser.files import digest
 
 KIND = "corpora.synthetic"
 BATCHES = 12  # of jobs a process, for an even load and a moving bar; each costs a copy of the engine's data (2 ms)
@@ -59,8 +59,8 @@ def build(name: str, config: Any, root: Path, processes: int = 2) -> None:
             shutil.rmtree(partial, ignore_errors=True)
             shutil.rmtree(short_path(), ignore_errors=True)
     except OSError as error:
-        mend = "Make room, or set SER_RAW to another folder"
-        raise SerError(f"cannot write a synthetic corpus: {error}", root, mend) from error
+        hint = "Make room, or set SER_RAW to another folder"
+        raise SerError(f"cannot write a synthetic corpus: {error}", root, hint) from error
 
 
 def _run_all(name: str, config: Any, root: Path, processes: int) -> str:

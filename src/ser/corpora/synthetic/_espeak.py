@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.core.errors import SerError
 from ser.corpora.synthetic._timing import Event, Interval, phone_intervals, word_intervals
+from ser.errors import SerError
 
 LANGUAGES = ("en", "de")
 LONGEST_HOME = 120  # bytes; the library keeps 160 characters of its data path and appends file names to it
@@ -114,8 +114,8 @@ class Engine:
         try:
             lib = ctypes.CDLL(str(self._library))
         except OSError as error:
-            mend = "It needs glibc 2.29 or later (Debian 11, Ubuntu 20.04)"
-            raise SerError(f"espeak-ng does not load: {error}", self._library, mend) from error
+            hint = "It needs glibc 2.29 or later (Debian 11, Ubuntu 20.04)"
+            raise SerError(f"espeak-ng does not load: {error}", self._library, hint) from error
         lib.espeak_Initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
         lib.espeak_Synth.argtypes = [
             *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
@@ -125,8 +125,8 @@ class Engine:
         lib.espeak_Info.argtypes, lib.espeak_Info.restype = [ctypes.c_void_p], ctypes.c_char_p
         self.rate = int(lib.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, os.fsencode(self._home), _OPTIONS))
         if self.rate <= 0:
-            mend = "Reinstall it: pip install --force-reinstall 'ser[synth]'"
-            raise SerError("espeak-ng does not start", self._data, mend)
+            hint = "Reinstall it: pip install --force-reinstall 'ser[synth]'"
+            raise SerError("espeak-ng does not start", self._data, hint)
         lib.espeak_SetSynthCallback(self._callback)
         self.version = lib.espeak_Info(None).decode().split()[0]
         return lib

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 
 Interval = tuple[int, int]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.training.data import Batch, Inputs
+from ser.tasks import Batch, Inputs
 
 if TYPE_CHECKING:
     from ser.models.emotion_autoencoder import Config

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser.core.files import replacing
+from ser.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd

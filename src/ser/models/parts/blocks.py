@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.core.errors import SerError
-from ser.training.data import Task
+from ser.errors import SerError
+from ser.tasks import Task
 
 Activation = Literal["swish", "gelu", "relu"]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

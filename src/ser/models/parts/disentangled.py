@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.core.errors import SerError
+from ser.errors import SerError
 
 WHERE = "models.semantic"
 Pooling = Literal["adaptive", "framewise", "reshape"]

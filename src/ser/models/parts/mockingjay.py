@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.core import plugins
-from ser.core.errors import SerError
-from ser.core.files import read_json, replacing, write_json
+from ser import plugins
+from ser.errors import SerError
+from ser.files import read_json, replacing, write_json
 from ser.models.parts.attention import attention
 from ser.models.parts.mockingjay_config import Config, Masking
 

@@ -1,1 +1,0 @@
-"""What every stage stands on: errors, atomic files, plugins, paths, and the tables that pass between stages."""

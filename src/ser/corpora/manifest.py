@@ -1,0 +1,67 @@
+"""The manifest: one row an utterance, the only thing about a corpus that later stages read.
+
+CSV, UTF-8, one header line, rows sorted by utterance id; joined by id, never by order.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ser import files
+from ser.errors import SerError
+
+COLUMNS = (
+    "utterance",  # unique id
+    "corpus",
+    "synthetic",  # 1 when the audio was made by our synthesizer, else 0
+    "file",  # POSIX path relative to the corpus root
+    "start",  # seconds in the file, empty: from its start
+    "end",  # seconds in the file, empty: to its end
+    "duration",  # seconds
+    "rate",  # Hz, of the file as decoded; the reader's assume_rate where the header lies
+    "channels",
+    "speaker",
+    "sex",
+    "session",
+    "dialogue",
+    "partition",
+    "emotion",
+    "text_id",
+    "text",
+    "labels",  # file of continuous labels relative to the root
+    "pcm",  # hash of the decoded mono samples: equal audio has equal pcm, whatever the file is called
+)
+_STRINGS = {c: str for c in COLUMNS if c not in ("synthetic", "start", "end", "duration", "rate", "channels")}
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """The manifest as a frame with COLUMNS, empty strings as such. Raises `SerError` on a missing or foreign file."""
+    path = Path(path)
+    if not path.exists():
+        raise SerError("no manifest", path, "Run its stage: dvc repro")
+    table = pd.read_csv(
+        path,
+        dtype=_STRINGS,
+        keep_default_na=False,
+        na_values={"start": [""], "end": [""]},
+    )
+    missing = [c for c in COLUMNS if c not in table.columns]
+    if missing:
+        raise SerError(f"not a manifest: no column {missing[0]!r}", path)
+    if table["utterance"].duplicated().any():
+        raise SerError(
+            f"utterance {table.loc[table['utterance'].duplicated(), 'utterance'].iloc[0]!r} stands twice", path
+        )
+    return table
+
+
+def is_synthetic(manifest: pd.DataFrame) -> bool:
+    return bool((manifest["synthetic"] == 1).any())
+
+
+def write(table: pd.DataFrame, path: str | Path) -> None:
+    """Writes a manifest atomically; `read` gives the same values back, to the last bit."""
+    with files.replacing(path) as temporary:
+        table.to_csv(temporary, index=False, columns=list(COLUMNS), lineterminator="\n")

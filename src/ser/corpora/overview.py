@@ -1,0 +1,107 @@
+"""`ser corpora` and `ser link`: what is here, under which licence, and how to get the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import textwrap
+from pathlib import Path
+
+from ser import plugins
+from ser.corpora import MARKER, Card, raw_folder
+from ser.errors import SerError
+
+ACCESS = {"download": "downloaded by `dvc repro`", "licence": "by licence, then `ser link`", "own": "your own CSV"}
+
+
+def state(corpus: str) -> str:
+    """What lies under data/raw: "here", "linked", "link to a missing folder", "synthetic" or "not here"."""
+    root = raw_folder() / corpus
+    if root.is_symlink() and not root.exists():
+        return f"broken link to {os.readlink(root)}"
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return "not here"
+    if (root / MARKER).exists():
+        return "SYNTHETIC"
+    return "linked" if root.is_symlink() else "here"
+
+
+def table() -> str:
+    """One line a corpus, in columns."""
+    rows = [("corpus", "task", "here?", "licence", "how to get it")]
+    for name in plugins.names("corpora"):
+        card: Card = plugins.load("corpora", name).CARD
+        here = state(name)
+        rows.append((name, card.task, here, card.licence, ACCESS[card.access]))
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    lines.insert(1, "  ".join("-" * w for w in widths))
+    made = ", ".join(plugins.names("corpora.synthetic"))
+    return "\n".join(
+        [*lines, "", f"Synthetic look-alikes, made offline: {made}.", "One corpus in full: ser corpora NAME"]
+    )
+
+
+def card(name: str) -> str:
+    """Everything about one corpus, for a person."""
+    card: Card = plugins.load("corpora", name).CARD
+    width = min(100, shutil.get_terminal_size().columns)
+    counts = ", ".join(f"{k} {v}" for k, v in card.counts.items())
+    facts = {
+        "licence": card.licence,
+        "homepage": card.homepage,
+        "cite": card.citation,
+        "language": card.language,
+        "classes": ", ".join(card.classes),
+        "dimensions": ", ".join(card.dimensions),
+        "complete": f"{card.utterances} utterances, {card.speakers} speakers"
+        if card.utterances and card.speakers
+        else "",
+        "counts": counts,
+        "sharing": "its audio may be shared"
+        if card.shareable
+        else "its audio stays on this machine: share numbers only",
+        "here": state(name),
+        "to get it": card.steps,
+    }
+    lines = [f"{name}: {card.title}"]
+    for key, value in facts.items():
+        if value:
+            lines.append(
+                textwrap.fill(
+                    f"{key:<11} {value}",
+                    width,
+                    subsequent_indent=" " * 12,
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+            )
+    return "\n".join(lines)
+
+
+def link(corpus: str, path: Path) -> str:
+    """Makes data/raw/<corpus> a symbolic link to `path`, after a look whether the corpus's reader finds anything there.
+
+    Receipts of what lay there before are deleted, so that the next `dvc repro` checks the corpus anew.
+    Raises `SerError` when the folder is missing, is not that corpus, or something else already lies under that name.
+    """
+    module = plugins.load("corpora", corpus)
+    path = path.expanduser().resolve()
+    if not path.is_dir():
+        raise SerError("no such folder", path, "Give the folder the original archive unpacks to")
+    if module.CARD.access == "own":  # which of its columns count, the study's options tell later
+        there = (path / module.Config().csv).is_file()
+    else:
+        there = next(iter(module.utterances(path, module.Config())), None) is not None
+    if not there:
+        raise SerError(f"no {module.CARD.title} here", path, module.CARD.steps)
+    place = raw_folder() / corpus
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists():
+        raise SerError("something lies here already", place, "Move it away, then link again")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(path, target_is_directory=True)
+    for receipt in Path("data").glob(f"*/corpora/{corpus}.json"):
+        receipt.unlink()
+    return f"{place} -> {path}\nUse it: ser study new NAME --corpora {corpus}, or corpora.{corpus}.source: real"

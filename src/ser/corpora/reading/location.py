@@ -1,0 +1,127 @@
+"""Where a corpus lies, and the receipt by which later stages find it again and notice that it changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ser.corpora import raw_folder
+from ser.errors import SerError
+from ser.files import digest
+
+WHOLE = 2 << 30  # bytes of a corpus up to which all contents are read; ours: some ten seconds
+SMALL = (
+    1_000_000  # bytes of a file whose contents are read in a larger corpus; ours: labels and transcripts are smaller
+)
+
+
+@dataclass(frozen=True)
+class Location:
+    """A corpus's root folder, and whether its speech is synthetic."""
+
+    root: Path
+    synthetic: bool
+
+
+class _File(NamedTuple):
+    name: str  # POSIX, relative to the root
+    size: int  # bytes
+    mtime_ns: int
+
+
+def found(receipt: Mapping[str, Any]) -> Location:
+    """The location a receipt tells of.
+
+    Raises `SerError` when nothing is there any more, or other files than were checked: their number and bytes are
+    compared, which is quick; `changed` compares contents.
+    """
+    corpus, again = receipt["corpus"], f"dvc repro -f download@{receipt['corpus']}"
+    root = _root(receipt)
+    if root is None:
+        raise SerError(f"{corpus} is no longer here", raw_folder() / receipt["root"], f"Get it again: {again}")
+    listing = list(_listing(root))
+    now, then = (len(listing), sum(f.size for f in listing)), (receipt["files"], receipt["bytes"])
+    if now != then:
+        raise SerError(
+            f"corpus {corpus} changed since it was checked: {now[0]} files of {now[1]} bytes, "
+            f"then {then[0]} files of {then[1]} bytes",
+            root,
+            f"Check it anew: {again}",
+        )
+    return Location(root, receipt["is_synthetic"])
+
+
+def changed(receipt: Mapping[str, Any]) -> bool:
+    """Whether the corpus a receipt tells of is gone or has other files or contents now. Reads as much as `receipt`."""
+    root = _root(receipt)
+    return root is None or any(receipt.get(key) != value for key, value in _facts(root).items())
+
+
+def receipt(location: Location, corpus: str) -> dict[str, Any]:
+    """What lies at a location, for a JSON file: file count, bytes, and a digest of names and contents.
+
+    Hidden files and `._*` twins do not count. The root is relative to data/raw where it lies there, so that a moved
+    data folder gives the same receipt. In a corpus of more than `WHOLE` bytes, time of change stands in for the
+    contents of files above `SMALL` bytes: reading 60 GB at every check would take minutes.
+    """
+    if Path.cwd().resolve().is_relative_to(location.root.resolve()):  # our own outputs would change it at every run
+        raise SerError(
+            f"the folder of {corpus} holds this whole project", location.root, "Move the corpus to a folder of its own"
+        )
+    facts = _facts(location.root)
+    if not facts["files"]:
+        raise SerError("an empty corpus", location.root, "Link the folder the original archive unpacks to")
+    raw, root = raw_folder().absolute(), location.root.absolute()
+    return {
+        "corpus": corpus,
+        "root": (root.relative_to(raw) if root.is_relative_to(raw) else location.root).as_posix(),
+        "is_synthetic": location.synthetic,
+        **facts,
+    }
+
+
+def _root(receipt: Mapping[str, Any]) -> Path | None:
+    places = (raw_folder() / receipt["root"], Path(receipt["root"]))  # below data/raw, or a user's own folder
+    return next((p for p in places if p.is_dir()), None)
+
+
+def _facts(root: Path) -> dict[str, Any]:
+    listing = sorted(_listing(root))
+    total = sum(f.size for f in listing)
+    seen = [
+        (f.name, f.size, _contents(root / f.name) if total <= WHOLE or f.size <= SMALL else f.mtime_ns) for f in listing
+    ]
+    return {"files": len(listing), "bytes": total, "digest": digest(seen)}
+
+
+def _contents(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SerError(f"cannot be read: {error.strerror}", path, "Mend the file or its permissions") from error
+
+
+def _listing(root: Path) -> Iterator[_File]:
+    """Every visible file below `root`, through symbolic links, each folder once."""
+    seen: set[tuple[int, int]] = set()
+    folders = [(str(root), "")]
+    while folders:
+        folder, prefix = folders.pop()
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders.append((entry.path, f"{prefix}{entry.name}/"))
+                elif entry.is_file():
+                    status = entry.stat()
+                    yield _File(prefix + entry.name, status.st_size, status.st_mtime_ns)

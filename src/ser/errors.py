@@ -1,0 +1,54 @@
+"""One error type for everything the user can fix. It says on one line what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class SerError(Exception):
+    """A fault the user can fix.
+
+    Printed as ``error: WHAT (WHERE). MEND`` without a traceback; WHERE names a file, a line or a key.
+    """
+
+    def __init__(self, what: str, where: object = None, hint: str | None = None) -> None:
+        self.what, self.hint = what, hint
+        self.where = None if where is None else str(where)
+        text = " ".join(str(what).split()).rstrip(".")
+        if self.where:
+            text += f" ({self.where})"
+        text += "."
+        if hint:
+            sentence = " ".join(hint.split()).rstrip(".")
+            text += f" {sentence}" + ("" if sentence.endswith(("?", "!")) else ".")
+        super().__init__(text)
+
+    def __reduce__(self):  # crosses process boundaries
+        return SerError, (self.what, self.where, self.hint)
+
+
+def run_command(function: Callable[[], object]) -> None:
+    """Runs a stage or a command; a fault the user can fix becomes one line on stderr and exit status 1.
+
+    Beside `SerError` these are files that cannot be read or written, and text that is not UTF-8.
+    """
+    try:
+        function()
+    except SerError as error:
+        _stop(error)
+    except UnicodeDecodeError as error:
+        what = f"text that is not UTF-8: byte {error.object[error.start]:#04x} at {error.start} ({error.reason})"
+        _stop(SerError(what, None, "Save the file as UTF-8"))
+    except OSError as error:
+        if error.filename is None:  # no file, so nothing a user could look at: a fault of ours
+            raise
+        _stop(SerError(error.strerror or type(error).__name__, error.filename))
+    except KeyboardInterrupt:
+        print("stopped; finished work is kept, the same command continues", file=sys.stderr)
+        sys.exit(130)
+
+
+def _stop(error: SerError) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)

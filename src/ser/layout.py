@@ -1,0 +1,69 @@
+"""Where a study keeps its files; dvc.yaml names the same paths. Relative to the repository root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ser.files import read_json
+
+
+@dataclass(frozen=True)
+class Layout:
+    study: str
+
+    @property
+    def data(self) -> Path:
+        return Path("data") / self.study
+
+    @property
+    def metrics(self) -> Path:
+        return Path("metrics") / self.study
+
+    def settings(self, name: str) -> Any:
+        """The settings of one stage, such as ``train/svm-emodb-loso``, checked by the settings stage."""
+        return read_json(self.data / "settings" / f"{name}.json")
+
+    def receipt(self, corpus: str) -> Path:
+        return self.data / "corpora" / f"{corpus}.json"
+
+    def manifest(self, corpus: str) -> Path:
+        """Folder: utterances.csv, with labels.csv (continuous) and words.csv (alignments) where the corpus has them."""
+        return self.data / "manifests" / corpus
+
+    def audio(self, corpus: str) -> Path:
+        return self.data / "audio" / corpus
+
+    def feature(self, corpus: str, name: str) -> Path:
+        return self.data / "features" / f"{corpus}-{name}"
+
+    def folds(self, name: str) -> Path:
+        return self.data / "folds" / f"{name}.csv"
+
+    def predictions(self, experiment: str) -> Path:
+        return self.metrics / "predictions" / f"{experiment}.csv"
+
+    def curves(self, experiment: str) -> Path:
+        return self.metrics / "curves" / f"{experiment}.csv"
+
+    def card(self, experiment: str) -> Path:
+        """In a folder of the experiment's own, with windows.csv and figures where there are any."""
+        return self.metrics / "cards" / experiment / "card.json"
+
+    def cost(self, experiment: str) -> Path:
+        return self.metrics / "costs" / f"{experiment}.json"
+
+    def pretrained(self, name: str) -> Path:
+        return self.data / "pretrained" / name
+
+    def plot(self, experiment: str) -> Path:
+        return self.metrics / "plots" / f"{experiment}.csv"
+
+    def scores(self, experiment: str) -> Path:
+        return self.metrics / f"{experiment}.json"
+
+    @property
+    def report(self) -> Path:
+        """Folder of the report: report.md and its plots."""
+        return Path("reports") / self.study

@@ -1,0 +1,83 @@
+"""Folds are data, made once and in git: CSV ``fold,utterance,role`` (train, dev or test), one line an utterance of a
+fold.
+
+A JSON of the same name beside it says which protocol made the folds, what it claims, and what the audit found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser.errors import SerError
+from ser.files import read_json, replacing, write_json
+
+ROLES = ("train", "dev", "test")
+COLUMNS = ("fold", "utterance", "role")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One train/dev/test division; each part is a tuple of utterance ids in manifest order. `dev` may be empty."""
+
+    name: str
+    train: tuple[str, ...]
+    dev: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def write(folds: Sequence[Fold], path: str | Path, about: Mapping[str, Any] | None = None) -> None:
+    """Writes folds in order, each as train, dev, test in order; the file is whole or not there.
+
+    `about`, if given, becomes the JSON beside it: ``protocol`` (a name), ``claims`` (`ser.protocols.claims`), and more.
+    """
+    rows = [(f.name, utterance, role) for f in folds for role in ROLES for utterance in getattr(f, role)]
+    with replacing(path) as temporary:
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+    if about is not None:
+        write_json(Path(path).with_suffix(".json"), dict(about))
+
+
+def read(path: str | Path) -> list[Fold]:
+    """The folds of a file, in the file's order.
+
+    Raises `SerError` that names the file, and the line of a missing value or an unknown role. What the folds promise is
+    checked by `ser.protocols.audit.audit`.
+    """
+    path = Path(path)
+    hint = "Restore it with git checkout, or make it anew: dvc repro"
+    if not path.exists():
+        raise SerError("no fold file", path, "Run the folds stage: dvc repro")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise SerError(f"not a fold file: {error}", path, hint) from error
+    if tuple(table.columns) != COLUMNS:
+        raise SerError(f"not a fold file: its header is not {','.join(COLUMNS)}", f"{path}, line 1", hint)
+    table = table.fillna("")
+    bad = np.flatnonzero((table[["fold", "utterance"]] == "").any(axis=1) | ~table["role"].isin(ROLES))
+    if len(bad):
+        row = bad[0]
+        text = ",".join(table.iloc[row])
+        raise SerError(
+            f"{text!r} is not fold,utterance,role with role one of {', '.join(ROLES)}", f"{path}, line {row + 2}", hint
+        )
+    if table.empty:
+        raise SerError("a fold file without folds", path, hint)
+    parts = {key: tuple(ids) for key, ids in table.groupby(["fold", "role"], sort=False)["utterance"]}
+    return [Fold(name, *(parts.get((name, role), ()) for role in ROLES)) for name in dict.fromkeys(table["fold"])]
+
+
+def read_claims(path: str | Path) -> dict[str, Any]:
+    """What the JSON beside a fold file says; raises `SerError` when it is missing or names no protocol or claims."""
+    beside = Path(path).with_suffix(".json")
+    about = read_json(beside)
+    for key in ("protocol", "claims"):
+        if not isinstance(about, dict) or key not in about:
+            raise SerError(f"no {key!r} of the folds", beside, "Make it anew: dvc repro")
+    return about

@@ -1,0 +1,1 @@
+"""The report of a study: one table of scores, the ledger of published numbers, figures, one HTML page."""

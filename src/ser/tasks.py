@@ -1,0 +1,103 @@
+"""What a model is given: a task, inputs without labels, examples with labels, padded batches with masks.
+
+Letters: B utterances of a batch, T frames (padded), F columns of a feature, K classes, R label rows,
+D continuous dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from ser.errors import SerError
+from ser.store import Store
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Window(NamedTuple):
+    """`start` in frames; None: drawn at random in training, centred in prediction."""
+
+    utterance: int  # position in the part
+    start: int | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted from what; head and input sizes come from here, never from constants."""
+
+    kind: Literal["classification", "continuous"]
+    outputs: tuple[str, ...]  # class names in score order, or dimension names
+    inputs: Mapping[str, int]  # feature name -> columns F
+    levels: Mapping[str, str]  # feature name -> "frame" or "utterance"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Utterances without labels: all a prediction may see. Speakers serve transductive scaling only."""
+
+    utterances: tuple[str, ...]
+    speakers: tuple[str, ...]
+    stores: Mapping[str, Store]
+    rows: tuple[int, ...]  # continuous tasks: label rows of each utterance, so that a prediction has as many
+    durations: tuple[float, ...] = field(default=(), kw_only=True)  # s
+    windows: tuple[Window, ...] | None = field(default=None, kw_only=True)  # the leak control's; else the settings'
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def vectors(self, feature: str) -> np.ndarray:
+        """Utterance-level features, (len, F) float32."""
+        return np.asarray(self.stores[feature].rows(self.utterances), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Examples(Inputs):
+    """Utterances with labels: class indices (len,), or for continuous tasks one array (rows, D) an utterance."""
+
+    labels: np.ndarray | Sequence[np.ndarray]
+
+    def unlabelled(self) -> Inputs:
+        return Inputs(
+            self.utterances, self.speakers, self.stores, self.rows, durations=self.durations, windows=self.windows
+        )
+
+
+@dataclass
+class Batch:
+    """B utterances on one device.
+
+    inputs: feature -> (B, T, F) for frame features, zero-padded after the valid frames, or (B, F);
+    lengths: frame feature -> (B,) valid frames; labels: (B,) class indices, (B, R, D) continuous with NaN where there
+    is none, or None.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    lengths: dict[str, torch.Tensor]
+    labels: torch.Tensor | None
+
+    @property
+    def targets(self) -> torch.Tensor:
+        """The labels of a training batch."""
+        assert self.labels is not None, "a loss was asked of a batch without labels"
+        return self.labels
+
+    def mask(self, feature: str) -> torch.Tensor:
+        """(B, T) bool, True on valid frames."""
+        import torch
+
+        x = self.inputs[feature]
+        return torch.arange(x.shape[1], device=x.device)[None, :] < self.lengths[feature][:, None]
+
+
+def class_indices(emotions: Sequence[str], classes: Sequence[str], where: str) -> np.ndarray:
+    """Class indices (len,) int64; raises `SerError` for a label outside the classes."""
+    position = {c: i for i, c in enumerate(classes)}
+    unknown = sorted({e for e in emotions if e not in position})
+    if unknown:
+        raise SerError(f"label {unknown[0]!r} is none of the classes {', '.join(classes)}", where)
+    return np.array([position[e] for e in emotions], dtype=np.int64)

@@ -1,0 +1,104 @@
+"""Batches: which windows come together, padded tensors, SpecAugment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser.evaluation import metrics
+from ser.recipe import Training
+from ser.seeds import seed_of
+from ser.tasks import Batch, Examples, Inputs, Window
+from ser.training import windows
+
+if TYPE_CHECKING:
+    import torch
+
+
+def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[list[Window]]:
+    """One epoch's batches of windows: shuffled, and with `bucket` of similar length.
+
+    Bucketing sorts by length inside pools of 32 batches (ours: long enough to cut padding, short enough to stay
+    random)."""
+    generator = np.random.default_rng(seed_of(seed, "order", epoch))
+    items = windows.drawn(examples, training)
+    indices = generator.permutation(len(items))
+    if training.bucket:
+        sizes = windows.sizes(examples, items, training)
+        pool = 32 * training.batch
+        parts = [indices[i : i + pool] for i in range(0, len(indices), pool)]
+        indices = np.concatenate([p[np.argsort(sizes[p], kind="stable")] for p in parts])
+    batches = [[items[i] for i in indices[j : j + training.batch]] for j in range(0, len(indices), training.batch)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def collate(
+    examples: Inputs, items: Sequence[Window], training: Training, device: str, crop: np.random.Generator | None
+) -> Batch:
+    """One padded batch. `crop` draws the start of windows that have none, and says that this is training (SpecAugment
+    is applied); without it such a window is centred and nothing is masked. All frame-level inputs are cut alike."""
+    import torch
+
+    utterances = [examples.utterances[w.utterance] for w in items]
+    own = windows.lengths(examples)
+    cuts = [windows.cut(int(own[w.utterance]), w.start, training.frames, crop) for w in items]
+    inputs, lengths = {}, {}
+    for name, store in examples.stores.items():
+        if store.card["level"] == "utterance":
+            inputs[name] = torch.from_numpy(np.array(store.rows(utterances), dtype=np.float32)).to(device)
+            continue
+        # without `frames` an input keeps its own length, which may differ by a row from the labels'
+        pieces = [store[u][c] if training.frames else store[u] for u, c in zip(utterances, cuts, strict=True)]
+        valid = [len(p) for p in pieces]
+        x = torch.zeros(len(pieces), training.frames or max(valid), int(store.card["dim"]))
+        for row, piece in zip(x, pieces, strict=True):
+            row[: len(piece)] = _augment(
+                torch.from_numpy(np.array(piece, dtype=np.float32)), training, crop is not None
+            )
+        inputs[name] = x.to(device, non_blocking=True)
+        lengths[name] = torch.tensor(valid, device=device)
+    labels = _labels(examples, items, cuts, training) if isinstance(examples, Examples) else None
+    return Batch(inputs, lengths, None if labels is None else torch.as_tensor(labels, device=device))
+
+
+def _labels(examples: Examples, items: Sequence[Window], cuts: Sequence[slice], training: Training) -> np.ndarray:
+    """(B,) class indices, or (B, R, D) with NaN after the last label row."""
+    if isinstance(examples.labels, np.ndarray):
+        return examples.labels[[w.utterance for w in items]]
+    pieces = [examples.labels[w.utterance][c] for w, c in zip(items, cuts, strict=True)]
+    rows = training.frames or max(map(len, pieces))
+    out = np.full((len(pieces), rows, pieces[0].shape[1]), np.nan, dtype=np.float32)
+    for row, piece in zip(out, pieces, strict=True):
+        row[: len(piece)] = piece
+    return out
+
+
+def _augment(x: torch.Tensor, training: Training, active: bool) -> torch.Tensor:
+    """SpecAugment on the valid frames (T, F) of one utterance, filled with 0, the mean after CMVN."""
+    if not active or not (training.frequency_masks or training.time_masks):
+        return x
+    from torchaudio.functional import mask_along_axis
+
+    spectrogram = x.T[None]  # torchaudio's order: (channel, F, T)
+    for _ in range(training.frequency_masks):
+        spectrogram = mask_along_axis(spectrogram, min(training.frequency_width, spectrogram.shape[1]), 0.0, axis=1)
+    for _ in range(training.time_masks):
+        spectrogram = mask_along_axis(spectrogram, training.time_width, 0.0, axis=2, p=training.time_share)
+    return spectrogram[0].T
+
+
+def batches(inputs: Inputs, training: Training, device: str) -> Iterator[tuple[list[Window], Batch]]:
+    """Batches for prediction, sorted by length; yields the windows of the batch with it."""
+    items = windows.fixed(inputs, training)
+    indices = np.argsort(windows.sizes(inputs, items, training), kind="stable")
+    for i in range(0, len(indices), training.batch):
+        part = [items[j] for j in indices[i : i + training.batch]]
+        yield part, collate(inputs, part, training, device, None)
+
+
+def macro_recall(truth: np.ndarray, prediction: np.ndarray, classes: int) -> float:
+    """UA of class indices; classes absent from `truth` are left out."""
+    matrix = np.bincount(truth * classes + prediction, minlength=classes * classes).reshape(classes, classes)
+    return float(metrics.ua(matrix))

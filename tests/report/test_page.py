@@ -1,0 +1,331 @@
+"""The HTML report, read as a browser and a screen reader would."""
+
+from __future__ import annotations
+
+import base64
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.evaluation import evaluate, predictions
+from ser.evaluation.predictions import Predictions
+from ser.files import write_json, write_text
+from ser.layout import Layout
+from ser.report.html import cost, experiment, markup, page, sound, study
+from ser.report.write import write
+from ser.store import Writer
+from tests.closure import ROOT, closure, imports
+
+VOID = {"meta", "link", "img", "br"}
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+class Page(HTMLParser):
+    """All elements as (name, attributes), the headings' levels, the text; fails on tags that do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+DETAILS = {"model": "svm", "corpus": "emodb", "protocol": "leave_one_speaker_out", "speaker_independent": True}
+
+
+@pytest.fixture
+def make(emotions, affect, tmp_path, monkeypatch):
+    """Writes a study of two categorical experiments and a continuous one; make(**details) -> its layout."""
+    monkeypatch.chdir(tmp_path)
+    layout = Layout("s")
+
+    def make(corpora=None, **details):
+        worse = emotions.copy()
+        scores = [c for c in worse if c.startswith("score_")]
+        worse[scores] = np.random.default_rng(1).dirichlet([1] * len(scores), size=len(worse))
+        for name, table, more in (
+            ("good", emotions, {"paper": "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"}),
+            ("bad-<b>", worse, {}),
+            ("affect", affect, {"corpus": "sewa", "protocol": "partitions"}),
+        ):
+            predictions.write(table, layout.predictions(name))
+            given = {"synthetic": False, **DETAILS, **more, **details}
+            evaluate.run(layout.predictions(name), given, 50, layout.scores(name), layout.plot(name))
+            write_json(layout.card(name), {"device": "cpu", "folds": "loso", "notes": {"f": {"parameters": 1234}}})
+            curve = "evaluation,train_loss,train_center,dev_loss,dev_score,folds\n1,2,1,2.1,,3\n2,1.5,.5,1.9,0.4,3\n"
+            write_text(layout.curves(name), curve)
+        part = {"utterances": 20, "unlabelled": 0, "seconds": 1.0, "speakers": 1, "absent": []}
+        audit = {
+            "where": "loso", "corpus": ["emodb"], "synthetic": False, "speaker_independent": True,
+            "tests_each_once": True, "folds": 1, "utterances": 120, "speakers": 6, "unused": {}, "equal_audio": [],
+            "parts": {"03": {"train": part, "dev": {**part, "utterances": 0}, "test": part}},
+            "shared": {k: {} for k in ("speaker", "session", "dialogue", "text", "file")},
+        }  # fmt: skip
+        write_json(layout.folds("loso").with_suffix(".json"), {"audit": audit})
+        names = ["good", "bad-<b>", "affect"]
+        settings = {"study": "s", "experiments": names, "folds": dict.fromkeys(names, "loso"), "corpora": corpora or {}}
+        write_json(layout.data / "settings" / "report.json", settings)
+        return layout
+
+    return make
+
+
+@pytest.fixture
+def read(make):
+    return lambda **details: Page(page.page(study.load(make(**details))))
+
+
+def test_the_page_is_sound_and_can_be_read_without_eyes_or_mouse(read):
+    found = read()
+    assert found.all("html") == [{"lang": "en"}]
+    assert "Study s - ser report" in found.text
+    assert len(found.all("h1")) == len(found.all("main")) == 1
+    levels = [int(name[1]) for name, _ in found.elements if re.fullmatch("h[1-6]", name)]
+    assert all(b <= a + 1 for a, b in pairwise(levels))
+    ids = [a["id"] for _, a in found.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    links = [a["href"] for a in found.all("a")]
+    assert links[0] == "#main"
+    assert {link[1:] for link in links} <= set(ids)
+    assert all(a.get("scope") in ("row", "col") for a in found.all("th"))
+    assert len(found.all("caption")) == len(found.all("table"))
+    scrolling = [a for a in found.all("div") if a.get("class") == "scroll"]
+    assert scrolling
+    assert all(a["tabindex"] == "0" and a["aria-label"] for a in scrolling)
+    assert all(a.get("role") == "img" and a.get("aria-label") for a in found.all("svg"))
+    assert all(a.get("alt") for a in found.all("img"))
+
+
+def test_nothing_is_asked_of_a_network_or_a_script(read):
+    found = read()
+    assert not found.all("script")
+    for name, attributes in found.elements:
+        for key in ("src", "href"):
+            assert attributes.get(key, "#").startswith(("#", "data:")), (name, key)
+    assert "url(" not in page.STYLE.read_text()
+    assert "@import" not in page.STYLE.read_text()
+
+
+def test_every_section_is_there_with_the_numbers_of_the_files(read):
+    found = read()
+    for words in (*page.NAMES.values(), "Confusions", "Classes", "Speakers", "Folds", "Calibration", "Learning curves"):
+        if words not in ("Pretraining", "Words in text and speech"):
+            assert words in found.text, words
+    for words in ("Recordings", "True and predicted", "Worst errors", "not comparable", "good is better", "1,234"):
+        assert words in found.text, words
+    numbers = study.load(Layout("s")).experiments["good"].metrics
+    assert f"{numbers['ua']:.2f} [{numbers['ua_low']:.2f}, {numbers['ua_high']:.2f}]" in found.text
+    assert "train_center" in found.text  # the parts of a loss have curves of their own
+
+
+def test_names_from_data_never_become_markup(read):
+    found = read()
+    assert "bad-<b>" in found.text
+    assert not found.all("b")
+    assert markup.tag("td", '<i a="', title='"') == '<td title="&quot;">&lt;i a="</td>'
+
+
+def test_synthetic_is_said_wherever_synthetic_results_are(read):
+    real, made = read(), read(synthetic=True)
+    assert "SYNTHETIC" not in real.text
+    assert "Study s (SYNTHETIC data)" in made.text
+    assert made.text.count("SYNTHETIC data") > 5  # title, heading, banner, notes, each experiment
+
+
+def test_equal_inputs_give_equal_bytes(make):
+    layout = make()
+    first = write(layout).read_bytes()
+    assert write(layout).read_bytes() == first
+    assert {p.name for p in layout.report.iterdir()} > {"report.html", "report.md", "ledger.md", "ua.png", "ccc.png"}
+    assert "[ledger.md](ledger.md)" in (layout.report / "report.md").read_text()
+
+
+COST = {
+    "folds": 20, "seconds": 754.2, "peak_bytes": 1_234_000_000, "device": "cpu", "threads": 1, "resumed": False
+}  # fmt: skip
+
+
+def test_what_a_training_cost_stands_beside_its_numbers_and_alone_differs_between_runs(make):
+    layout = make()
+    without = page.page(study.load(layout))
+    assert 'class="cost">13' not in without
+    write_json(layout.cost("good"), COST)
+    first = page.page(study.load(layout))
+    found = Page(first)
+    words = "13 min of training (20 folds and seeds added up), at most 1.2 GB of memory a worker, 1 thread, device cpu"
+    assert f"Cost: {words}, 1,234 parameters" in found.text
+    assert "is the same at every run" in found.text
+    assert len([a for a in found.all("td") if a.get("class") == "cost"]) == 2  # good, and bad without a cost
+    assert len(found.all("caption")) == len(found.all("table"))
+    resumed = {**COST, "seconds": 7300, "peak_bytes": 5e8, "gpu_bytes": 3e9, "resumed": True}
+    write_json(layout.cost("good"), {**resumed, "device": "cuda", "threads": 2})
+    again = page.page(study.load(layout))
+    assert "at least 2.0 h of training (20 folds and seeds added up; what was trained before" in Page(again).text
+    assert "at most 500 MB of memory a worker, at most 3.0 GB on the GPU, 2 threads, device cuda" in Page(again).text
+
+    def rest(text):
+        return re.sub(r'<(p|td) class="cost">.*?</\1>', "", text)
+
+    assert first != again
+    assert rest(first) == rest(again)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.04, "0.0 s"), (59, "59 s"), (119, "119 s"), (120, "2.0 min"), (7200, "2.0 h"), (1e6, "278 h")],
+)
+def test_times_are_in_units_one_can_read(seconds, said):
+    assert cost.cell({**COST, "seconds": seconds}) == f'<td class="cost">{said}</td>'
+
+
+def test_the_ledger_keeps_what_was_not_run_by_class_and_cited_behind_folds(read):
+    found = read()
+    assert len(found.all("details")) > 4
+    for words in ("numbers by class", "numbers cited from others", "published numbers not run here"):
+        assert words in found.text
+    assert "cited in table 8, not the paper's own: context only" in found.text
+
+
+def test_writing_a_report_imports_no_heavy_library():
+    code = "import sys, ser.report.write; print([h for h in ('torch', 'librosa', 'matplotlib') if h in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_no_part_of_the_report_imports_itself_in_a_circle():
+    folder = ROOT / "src/ser/evaluation"
+    parts = [folder / f"{name}.py" for name in ("write", "report", "ledger", "published", "compare", "wording")]
+    parts += [p for p in (folder / "html").glob("*.py") if p.name != "__init__.py"]
+    assert [p.name for p in parts if p in closure(imports(p))] == []
+
+
+def test_figures_of_the_card_are_inside_and_large_ones_are_named(make, monkeypatch):
+    layout = make()
+    (layout.card("good").parent / "t-sne.png").write_bytes(PIXEL)
+    found = Page(page.page(study.load(layout)))
+    (image,) = found.all("img")
+    assert base64.b64decode(image["src"].split(",")[1]) == PIXEL
+    assert image["alt"] == "good: t sne"
+    monkeypatch.setattr(experiment, "PICTURE", 10)
+    large = Page(page.page(study.load(layout)))
+    assert not large.all("img")
+    assert "is too large to be shown here" in large.text
+
+
+def store(layout, emotions, seconds=1.0):
+    ids = sorted(set(emotions["utterance"]))
+    with Writer(layout.audio("emodb"), None, "int16", {"rate": 8000}) as writer:
+        for k, name in enumerate(ids):
+            tone = 8000 * np.sin(np.arange(int(seconds * 8000)) * 0.1 * (k + 1))
+            writer.append(name, tone.astype(np.int16))
+
+
+def test_worst_errors_can_be_heard_where_the_licence_allows(make, emotions):
+    layout = make({"emodb": {"licence": "CC0", "shareable": True}})
+    assert "no players: the audio was not here when the report was made" in Page(page.page(study.load(layout))).text
+    store(layout, emotions)
+    first = page.page(study.load(layout))
+    players = Page(first).all("audio")
+    assert len(players) > 5
+    assert all(p["preload"] == "none" and p["src"].startswith("data:audio/mpeg;base64,") for p in players)
+    assert page.page(study.load(layout)) == first
+    make({"emodb": {"licence": "secret", "shareable": False}})
+    kept = Page(page.page(study.load(layout)))
+    assert not kept.all("audio")
+    assert "the licence does not let audio of this corpus leave the machine" in kept.text
+
+
+def test_players_keep_to_their_budget_and_each_clip_stands_once(make, emotions, monkeypatch):
+    layout = make()
+    store(layout, emotions)
+    players = sound.Players(layout, {"emodb": True})
+    first, again = players.player("emodb", "u00-00"), players.player("emodb", "u00-00")
+    assert first.startswith('<audio id="clip-emodb-u00-00"')
+    assert again == '<a href="#clip-emodb-u00-00">player above</a>'
+    monkeypatch.setattr(sound, "BUDGET", players.spent)
+    assert players.player("emodb", "u00-01") is None
+    assert "the page would grow too large" in players.said["emodb"]
+    monkeypatch.setattr(sound, "LONGEST", 0.5)
+    assert players.player("emodb", "u00-02") is None
+    assert players.said["emodb"].startswith("longer than")
+
+
+def test_calibration_of_known_scores():
+    """Always 0.8 sure of the right class in 6 of 10: one bin, and an error of 0.2; scores that are none give None."""
+    table = pd.DataFrame({"score_a": [0.8] * 10, "score_b": [0.2] * 10, "prediction": "a", "truth": list("aaaaaabbbb")})
+    confidence, accuracy, counts, error = experiment.calibration(Predictions(table, "classification", ("a", "b")))
+    assert (confidence.tolist(), accuracy.tolist(), counts.tolist()) == ([pytest.approx(0.8)], [0.6], [10])
+    assert error == pytest.approx(0.2)
+    doubled = Predictions(table.assign(score_a=1.6), "classification", ("a", "b"))
+    assert experiment.calibration(doubled) is None
+
+
+def test_worst_errors_are_those_it_was_most_sure_of():
+    rows = [("u1", 1, 0.6, 0.4), ("u1", 2, 0.9, 0.1), ("u2", 1, 1.0, 0.0), ("u2", 2, 0.3, 0.7), ("u3", 1, 0.1, 0.9)]
+    table = pd.DataFrame(rows, columns=["utterance", "seed", "score_a", "score_b"])
+    table = table.assign(corpus="c", speaker="s", truth="b")
+    found = experiment.worst_classes(Predictions(table, "classification", ("a", "b")))
+    assert found["utterance"].tolist() == ["u1", "u2"]  # mean gaps 0.5 and 0.3; u3 is right
+    assert found["score_of_it"].tolist() == pytest.approx([0.75, 0.65])
+
+
+def luminance(colour):
+    """Relative luminance of #rrggbb (WCAG 2.2)."""
+    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def contrast(one, two):
+    dark, light = sorted((luminance(one), luminance(two)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_have_the_contrast_of_wcag_aa():
+    """4.5 for text on each ground it stands on, 3 for lines and ticks, in light, dark and print."""
+    assert contrast("#000000", "#ffffff") == 21
+    blocks = re.findall(r":root \{\s*(--[^}]*)\}", page.STYLE.read_text())
+    assert len(blocks) == 3
+    for block in blocks:
+        c = dict(re.findall(r"--([\w-]+): (#\w{6})", block))
+        grounds = ["page", "panel", *(f"s{k}" for k in range(5))]
+        pairs = [("ink", g) for g in grounds] + [("soft", g) for g in ("page", "panel")]
+        pairs += [("link", "page"), ("link", "panel"), ("warn", "page"), ("warn", "warn-panel")]
+        assert all(contrast(c[a], c[b]) >= 4.5 for a, b in pairs), block
+        assert all(contrast(c[a], c["page"]) >= 3 for a in ("l0", "l1", "l2", "l3", "accent"))
+        assert contrast(c["accent"], c["panel"]) >= 3
+
+
+def test_every_colour_of_the_style_is_one_of_its_variables():
+    style = page.STYLE.read_text()
+    rest = re.sub(r":root \{\s*--[^}]*\}", "", style)
+    assert re.findall(r"#[0-9a-f]{3,8}\b", rest) == ["#ffffff"]  # behind pictures, drawn for white paper
+    assert set(re.findall(r"var\(--([\w-]+)\)", rest)) <= set(re.findall(r"--([\w-]+):", style))

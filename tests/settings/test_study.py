@@ -1,0 +1,245 @@
+"""`ser study new` and `ser study status` in a folder that has the demo's params.yaml and dvc.yaml; nothing is run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from ser.corpora.reading.location import Location, receipt
+from ser.errors import SerError
+from ser.settings import params, study
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SER_RAW", str(tmp_path / "raw"))
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    return tmp_path
+
+
+def _table(place: Path, speakers: int, emotion: str = "") -> str:
+    (place / "mine, it's").mkdir()
+    rows = [f"{i}.wav,s{i % speakers},{emotion or ('happy', 'sad')[i // 5]}" for i in range(10)]
+    (place / "mine, it's" / "my.csv").write_text("\n".join(["file,speaker,emotion", *rows]) + "\n")
+    return "mine, it's/my.csv"
+
+
+def _new(corpora: str, **options: str) -> dict:
+    study.new("mine", corpora.split(","), ["*"], **options)
+    return params.load("studies/mine/params.yaml")
+
+
+def test_a_study_keeps_what_its_corpora_need(place):
+    data = _new("emodb,ravdess")
+    assert list(data["corpora"]) == ["emodb", "ravdess"]
+    assert {e["corpus"] for e in data["experiments"].values()} == {"emodb", "ravdess"}
+    assert (data["study"], data["root"], data["params"]) == ("mine", "../..", "studies/mine/params.yaml")
+    assert (place / "studies/mine/dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
+
+
+def test_experiments_that_need_further_corpora_are_named(place):
+    said = study.new("mine", ["sewa"], ["*"]).splitlines()
+    assert "left out: aligned_concat-sewa-partitions needs librispeech, too" in said
+    assert not any("emodb" in line for line in said)
+    kept = params.load("studies/mine/params.yaml")["experiments"]
+    assert kept
+    assert all(e["extra"] == "none" for e in kept.values())
+
+
+@pytest.mark.parametrize(
+    ("speakers", "protocol", "config"),
+    [
+        (1, "kfold", {"C": [0.01]}),
+        (2, "kfold", {"C": [0.01]}),
+        (3, "leave_one_speaker_out", {}),
+    ],
+)
+def test_a_csv_makes_a_study_that_passes_the_checks(place, speakers, protocol, config):
+    csv = _table(place, speakers)
+    data = _new("table", csv=csv)
+    assert data["data"] == "real"
+    assert data["corpora"] == {"table": {"source": "real", "reader": {"csv": csv}}}
+    assert set(data["experiments"]) == {"majority-table", "svm-table"}
+    files = params.settings("studies/mine/params.yaml", "mine")
+    assert {f["protocol"] for n, f in files.items() if n.startswith("folds/")} == {protocol}
+    assert files["train/svm-table"]["config"] == {"scaling": "train", **config}
+    assert "# one fold a speaker" in Path("studies/mine/params.yaml").read_text() or speakers < 3
+
+
+def test_a_csv_beside_a_corpus_of_the_base(place):
+    data = _new("emodb,table", csv=_table(place, 3))
+    assert data["data"] == "mixed"
+    assert {"svm-table", "svm-emodb-loso"} <= set(data["experiments"])
+
+
+def test_a_linked_table_needs_no_path(place):
+    csv = _table(place, 3)
+    (place / "raw" / "table").mkdir(parents=True)
+    shutil.copyfile(csv, place / "raw" / "table" / "table.csv")
+    assert _new("table")["corpora"]["table"]["reader"] == {"csv": "table.csv"}
+
+
+@pytest.mark.parametrize(
+    ("corpora", "options", "message"),
+    [
+        ("", {}, r"no corpus is named \(--corpora\)|unknown corpus ''"),
+        ("emobd", {}, r"unknown corpus 'emobd' \(--corpora\). Did you mean 'emodb'[?]$"),
+        ("table", {}, r"which table[?] \(--csv\)|--csv PATH"),
+        ("table", {"csv": "none.csv"}, r"no such table \(none.csv\)"),
+        ("emodb", {"csv": "x.csv"}, r"Add table to --corpora"),
+        ("librispeech", {}, r"study demo has no experiment on librispeech .*experiments there: emodb"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line_and_leaves_nothing(place, corpora, options, message):
+    with pytest.raises(SerError, match=message):
+        _new(corpora, **options)
+    assert not (place / "studies").exists()
+
+
+def test_tables_that_cannot_be_classified(place):
+    csv = _table(place, 3, "happy")
+    with pytest.raises(SerError, match="one class only, 'happy'"):
+        _new("table", csv=csv)
+    Path(csv).write_text("file,speaker\na.wav,s1\n")
+    with pytest.raises(SerError, match="no column 'emotion'"):
+        _new("table", csv=csv)
+    assert not Path("studies").exists()
+
+
+def test_a_corpus_the_base_lacks(place):
+    _new("emodb")
+    with pytest.raises(SerError, match=r"study mine has no corpus ravdess .* --base that has ravdess"):
+        study.new("other", ["ravdess"], ["*"], base="mine")
+
+
+def test_patterns_that_match_nothing_list_what_there_is(place):
+    with pytest.raises(SerError, match=r"no experiment on ravdess matches cnns.* There are svm-ravdess-actors"):
+        study.new("mine", ["ravdess"], ["cnns*"])
+
+
+def test_a_study_that_never_ran_says_so_in_a_line(place):
+    _new("table", csv=_table(place, 3))
+    assert study.status("mine") == "study mine never ran: 11 stages would run"
+
+
+def test_what_dvc_cannot_read_is_one_line(place):
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(re.sub(r"(?ms)^semantics:.*?(?=^models:)", "", text))
+    with pytest.raises(SerError, match=r"missing key 'semantics' \(params.yaml\)"):  # a file of an older form
+        study.status("demo")
+    Path("params.yaml").write_text(text)
+    Path("dvc.yaml").write_text("stages:\n  x:\n    foreach: ${nothing}\n    do: {cmd: echo}\n")
+    with pytest.raises(SerError, match=r"Could not find 'nothing' \(dvc.yaml of this or of another study\)") as caught:
+        study.status("demo")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def ran(place):
+    """A demo of three stages that depend on one file; its lock file knows the file's first content."""
+    stages = {n: {"cmd": f"echo {n}", "deps": ["x" if n != "c" else "y"]} for n in "abc"}
+    (place / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+    lock = {}
+    for name, stage in stages.items():
+        path = place / stage["deps"][0]
+        path.write_text("first")
+        md5 = hashlib.md5(b"first").hexdigest()
+        dep = {"path": path.name, "hash": "md5", "md5": md5, "size": 5}
+        lock[name] = {"cmd": stage["cmd"], "deps": [dep]}
+    (place / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": lock}))
+    return place
+
+
+def test_stages_of_one_reason_share_a_line(ran):
+    assert "up to date" in study.status("demo")
+    (ran / "x").write_text("second")
+    assert study.status("demo").splitlines() == [
+        "study demo: 2 of 3 stages would run",
+        "  a, b: input x changed",
+    ]
+
+
+def test_an_edit_of_one_model_resettles_its_experiments_alone(place):
+    """DVC alone would say `settings` and everything after it."""
+    params.write(params.settings("params.yaml", "demo"), "data/demo/settings")
+    assert study._resettled("demo") == set()
+    text = Path("params.yaml").read_text()
+    assert text.count("    dense: 64\n") == 1, "the CNNs' width"
+    Path("params.yaml").write_text(text.replace("    dense: 64\n", "    dense: 65\n"))
+    assert study._resettled("demo") == {"train@cnns-emodb-speaker_independent"}
+    Path("params.yaml").write_text(text.replace("draws: 2000", "draws: 1999"))
+    experiments = params.load("params.yaml")["experiments"]
+    assert study._resettled("demo") == {f"evaluate@{e}" for e in experiments}
+
+
+def _cost(experiment: str, folds: int, seconds: float) -> None:
+    """What a past run left: the seconds of all its folds."""
+    path = Path("metrics/demo/costs") / f"{experiment}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"seconds": seconds, "folds": folds, "device": "cpu", "threads": 1}))
+
+
+@pytest.fixture
+def trained(ran):
+    """As `ran`, with two trainings on x and a pretraining of 5 steps on y."""
+    groups = {"train": ("x", ["one", "two"]), "pretrain": ("y", ["libri"])}
+    stages = {k: {"foreach": names, "do": {"cmd": "echo ${item}", "deps": [dep]}} for k, (dep, names) in groups.items()}
+    (ran / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+    old = json.loads((ran / "dvc.lock").read_text())["stages"]
+    lock = {
+        f"{k}@{n}": {"cmd": f"echo {n}", "deps": old["c" if dep == "y" else "a"]["deps"]}
+        for k, (dep, names) in groups.items()
+        for n in names
+    }
+    (ran / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": lock}))
+    settings = ran / "data/demo/settings"
+    (settings / "pretrain").mkdir(parents=True)
+    (settings / "pretrain/libri.json").write_text(json.dumps({"settings": {"steps": 5}}))
+    (settings / "run.json").write_text(json.dumps({"jobs": 2}))
+    return ran
+
+
+def test_the_minutes_of_what_would_rerun(trained, monkeypatch):
+    monkeypatch.delenv("SER_JOBS", raising=False)
+    _cost("one", folds=3, seconds=180.0)  # 3 folds of 60 s, 2 workers, 2 rounds
+    (trained / "x").write_text("second")
+    assert study.status("demo").splitlines()[2:] == [
+        "training, by past runs: 2 min (train@one 2 min); no past run to time: train@two"
+    ]
+    _cost("two", folds=1, seconds=10.5)
+    assert study.status("demo").splitlines()[2:] == ["training, by past runs: 2 min (train@one 2 min, train@two 11 s)"]
+    monkeypatch.setenv("SER_JOBS", "3")  # one round of 60 s
+    assert "1 min (train@one 1 min, train@two 11 s)" in study.status("demo")
+
+
+def test_the_minutes_of_a_pretraining_are_those_of_one_as_long(trained):
+    for run, steps, seconds, age in (("a", 5, 300.0, 50), ("b", 5, 240.0, 20), ("c", 6, 9000.0, 0)):
+        path = Path("checkpoints/pretraining") / run / "cost.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"seconds": seconds, "steps": steps}))
+        os.utime(path, (time.time() - age,) * 2)
+    (trained / "y").write_text("second")
+    assert study.status("demo").splitlines()[-1] == "training, by past runs: 4 min (pretrain@libri 4 min)"
+
+
+def test_original_files_that_changed_are_told(ran):
+    (ran / "raw" / "emodb").mkdir(parents=True)
+    (ran / "raw" / "emodb" / "a.wav").write_text("one")
+    found = receipt(Location(ran / "raw" / "emodb", False), "emodb")
+    Path("data/demo/corpora").mkdir(parents=True)
+    Path("data/demo/corpora/emodb.json").write_text(json.dumps(found))
+    assert "emodb" not in study.status("demo")
+    (ran / "raw" / "emodb" / "b.wav").write_text("two")
+    assert "dvc repro -f download@emodb" in study.status("demo")

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import typing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from ser.corpora import manifest
+from ser.errors import SerError
+from ser.models import semantic
+from ser.store import Store
+from ser.words import speech2vec, streams, vectors, words
+from ser.words.make import Source, make
+from ser.words.settings import MODES, STREAMS, Alignment, Block, Speech2Vec, Word2Vec, check, inputs
+
+RATE = 16000
+WORDS = ("north", "south", "east", "west", "up", "down", "left", "right")
+SECONDS = 2.0
+SETTINGS = Block(
+    word2vec=Word2Vec(dim=8, min_count=2, negative=3, epochs=2, sentence=2),
+    speech2vec=Speech2Vec(dim=8, epochs=1, batch=64, min_count=2),
+    alignment=Alignment(hidden=8, samples=64, epochs=1, refinements=1),
+    corpus="tones",
+    target="talk",
+    texts=("target",),
+)
+
+
+def _tone(i: int) -> np.ndarray:
+    return 0.1 * np.sin(2 * np.pi * (300 + 200 * i) * np.arange(1600) / RATE)
+
+
+def _corpus(folder: Path, names: list[str], parts: list[str]) -> list[tuple[str, float, float, str]]:
+    """Recordings of 2 s: eight tones of 0.1 s, one a word, from 0.2 s on, then silence."""
+    g = np.random.default_rng(len(names))
+    rows, spans = [], []
+    (folder / "audio").mkdir(parents=True)
+    for name, part in zip(names, parts, strict=True):
+        order = g.permutation(len(WORDS))
+        sound = np.zeros(round(SECONDS * RATE))
+        for k, i in enumerate(order):
+            start = 0.2 + 0.1 * k
+            sound[round(start * RATE) : round(start * RATE) + 1600] = _tone(i)
+            spans.append((name, start, start + 0.1, WORDS[i]))
+        soundfile.write(folder / "audio" / f"{name}.wav", sound, RATE, subtype="PCM_16")
+        rows.append({"utterance": name, "file": f"audio/{name}.wav", "partition": part, "speaker": name})
+    table = pd.DataFrame(rows).reindex(columns=list(manifest.COLUMNS)).astype({"start": float, "end": float})
+    table[["corpus", "synthetic", "duration", "rate", "channels"]] = ["tones", 1, SECONDS, RATE, 1]
+    manifest.write(table, folder / "utterances.csv")
+    return spans
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Tones learnt from, and two recordings of SEWA's layout: the second has neither transcript nor turns."""
+    folder = tmp_path_factory.mktemp("made")
+    spans = _corpus(folder / "tones", [f"u{i}" for i in range(4)], ["train"] * 4)
+    pd.DataFrame(spans, columns=list(words.COLUMNS)).to_csv(folder / "tones" / "words.csv", index=False)
+    said = _corpus(folder / "talk", ["Train_01", "Test_01"], ["train", "test"])
+    for name in ("transcriptions", "turns"):
+        (folder / "talk" / name).mkdir()
+    text = " ".join(w for u, *_, w in said if u == "Train_01")
+    (folder / "talk" / "transcriptions" / "Train_01.csv").write_text(f"0.20;1.00;'<laughter> {text}'\n")
+    (folder / "talk" / "turns" / "Train_01.csv").write_text("0.50;1.00\n")
+    sources = [Source(folder / name, folder / name) for name in ("tones", "talk")]
+    make(SETTINGS, *sources, folder / "out", folder / "report", "cpu", folder / "checkpoints")
+    return folder
+
+
+def _store(made: Path, name: str) -> Store:
+    return Store(made / "out" / "streams" / name)
+
+
+def test_a_store_for_every_stream_and_mode(made):
+    names = {f"{s}-{m}" for s, modes in STREAMS.items() for m in modes}
+    assert {p.name for p in (made / "out" / "streams").iterdir()} == names | {"turns"}
+    for name in names:
+        store = _store(made, name)
+        assert (store.card["dim"], store.card["level"], store.card["frame_rate"]) == (8, "frame", 10.0)
+        assert store.lengths(["Train_01", "Test_01"]).tolist() == [20, 20]
+    cover = json.loads((made / "report" / "streams.json").read_text())
+    assert (cover["words_by"], cover["words"], cover["words_in_speech"]) == ("uniform in sentences", 9, 8)
+    assert {p.name for p in (made / "report").iterdir()} == {
+        "curve.csv",
+        "diagnostics.json",
+        "spaces.png",
+        "streams.json",
+    }
+
+
+def test_words_lie_in_their_sentence_and_a_recording_without_a_transcript_has_none(made):
+    rows = np.asarray(_store(made, "random_vectors-type_lookup_oracle")["Train_01"])
+    assert not rows[:2].any()
+    assert rows[2:10].any(1).all()
+    assert not rows[11:].any()
+    for stream in ("word2vec", "aligned", "random_vectors"):
+        assert not np.asarray(_store(made, f"{stream}-type_lookup_oracle")["Test_01"]).any()
+
+
+def test_types_are_looked_up_and_tokens_are_heard(made):
+    speech, _ = vectors.load(made / "out" / "speech")
+    known = speech.matrix.round(6).tolist()
+    for row in np.asarray(_store(made, "speech2vec-type_lookup_oracle")["Train_01"]):
+        assert not row.any() or row.round(6).tolist() in known
+    learnt = streams.Learnt.load(made / "out")
+    tokens, mapped = (np.asarray(_store(made, f"{s}-token_aligned")["Train_01"]) for s in ("speech2vec", "aligned"))
+    spoken = tokens.any(1)
+    np.testing.assert_allclose(mapped[spoken], learnt.aligned(tokens[spoken]), atol=1e-5)
+    assert not mapped[~spoken].any()  # a row without a word is zero, not what W makes of zero
+
+
+def test_the_random_control_knows_the_word_only_where_the_word_is_known(made):
+    by_type = np.asarray(_store(made, "random_vectors-type_lookup_oracle")["Train_01"])[2:10]
+    np.testing.assert_allclose(np.linalg.norm(by_type, axis=1), 1, atol=1e-5)
+    recording = streams.Recording("a", 20, np.zeros(RATE, np.float32), RATE, ["up", "up"], [(0, 0.1), (0.2, 0.3)], None)
+    found = streams.streams(recording, [], streams.Learnt.load(made / "out"), SETTINGS)
+    once, again = found["random_vectors-type_lookup_oracle"]
+    np.testing.assert_array_equal(once, again)
+    once, again = found["random_vectors-token_aligned"]
+    assert abs(float(once @ again)) < 0.999
+    assert found["aligned-token_unsupervised"].shape == (0, 8)
+
+
+def test_chunks_keep_to_the_turns(made):
+    turns = np.asarray(_store(made, "turns")["Train_01"])[:, 0]
+    assert turns.tolist() == [0] * 5 + [1] * 6 + [0] * 9  # round(10 * 0.5) to round(10 * 1.0), both included
+    assert np.asarray(_store(made, "turns")["Test_01"]).all()  # the corpus does not say
+    heard = np.asarray(_store(made, "speech2vec-token_unsupervised")["Train_01"]).any(1)
+    assert heard[5:10].all()
+    assert not heard[:5].any()
+    assert not heard[12:].any()
+
+
+def test_equal_inputs_give_equal_bytes(made, tmp_path):
+    sources = [Source(made / name, made / name) for name in ("tones", "talk")]
+    make(SETTINGS, *sources, tmp_path / "out", tmp_path / "report", "cpu", tmp_path / "checkpoints")
+    files = [p.relative_to(made / "out") for p in sorted((made / "out").rglob("*")) if p.is_file()]
+    assert len(files) > 30
+    for file in files:
+        assert (tmp_path / "out" / file).read_bytes() == (made / "out" / file).read_bytes(), file
+    assert speech2vec.load(tmp_path / "out" / "speech").settings == SETTINGS.speech2vec
+
+
+def test_test_transcripts_are_no_text_to_learn_from(made):
+    lines = (made / "out" / "target.txt").read_text().splitlines()
+    assert len(lines) == 1
+    assert set(lines[0].split()) == {*WORDS, "laughter"}
+
+
+def test_settings_and_model_name_the_same_streams():
+    hints = typing.get_type_hints(semantic.Config)
+    assert set(typing.get_args(hints["stream"])) == {*STREAMS, "paralinguistic"}
+    assert typing.get_args(hints["mode"]) == MODES
+    default = semantic.Config()
+    assert inputs({}) == {"words": f"streams/{default.stream}-{default.mode}"}
+    assert inputs({"profile": "code"}) == {**inputs({}), "turns": "streams/turns"}
+    assert inputs({"stream": "paralinguistic", "fusion": "none"}) == {}
+    for profile in ("paper", "code"):
+        assert ("turns" in inputs({"profile": profile})) == semantic.Config(profile=profile).of("turn_channels")
+
+
+@pytest.mark.parametrize(
+    ("config", "extra", "feature", "message"),
+    [
+        ({}, "none", "waveform", r"it reads words, .*\(experiments.a.extra\)\. Write extra: semantics/<name>"),
+        ({"profile": "code"}, "features/sewa-is09", "waveform", "it reads words and turns, which the stage semantics"),
+        (
+            {"stream": "word2vec"},
+            "semantics/a",
+            "waveform",
+            r"needs to know .*\.config\)\. Set mode: type_look",
+        ),
+        ({"stream": "paralinguistic", "fusion": "none"}, "semantics/a", "waveform", "reads no .*Write extra: none"),
+        ({"stream": "paralinguistic", "fusion": "none"}, "none", "functionals", r"none in f .*\(experiments.a.feature"),
+        ({"fusion": "concat"}, "semantics/a", "logmel", "hears a waveform, and there is none in f"),
+    ],
+)
+def test_an_experiment_that_lacks_an_input_or_waits_for_one_it_does_not_read(config, extra, feature, message):
+    with pytest.raises(SerError, match=message):
+        check(config, extra, {"f": feature}, "experiments.a")
+
+
+def test_an_experiment_that_gets_what_it_reads():
+    check({}, "semantics/a", {"f": "functionals", "g": "waveform"}, "x")
+    check({"stream": "speech2vec", "fusion": "none"}, "semantics/a", {"f": "functionals"}, "x")
+    check({"stream": "paralinguistic", "fusion": "none"}, "none", {"f": "waveform"}, "x")
+    check({"stream": "paralinguistic", "fusion": "none", "profile": "code"}, "semantics/a", {"f": "waveform"}, "x")
+
+
+def test_the_test_part_of_the_target_is_not_learnt_from():
+    for partitions in ((), ("train", "test"), ("train", "dev")):  # folds of `test: dev` test on dev
+        with pytest.raises(ValueError, match="its dev and test part must not be learnt from"):
+            Block(corpus="sewa", target="sewa", partitions=partitions)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ser.errors import SerError
+from ser.words import diagnostics, texts, word2vec, words
+from ser.words.settings import Word2Vec
+from tests.closure import ROOT
+from tests.words.test_words import _folder
+
+ALL = Word2Vec(sentence=1, letters=1)
+
+
+def test_sentences_of_text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("Der Hund, so alt, bellt nachts laut. Ja! Es kostet 3 Euro\nÄhm don’t X2 go_on", encoding="utf-8")
+    found = texts.sentences([path], ALL)
+    assert found == [
+        ["der", "hund", "so", "alt", "bellt", "nachts", "laut"],
+        ["ja"],
+        ["es", "kostet", "euro"],
+        ["ähm", "don't", "x", "go", "on"],
+    ]
+    assert texts.sentences([path], Word2Vec()) == [found[0]]  # more than 5 words
+    assert texts.sentences([path], Word2Vec(sentence=1))[-1] == ["ähm", "don't", "go", "on"]
+    with pytest.raises(SerError, match="no such text"):
+        texts.sentences([tmp_path / "none.txt"], ALL)
+
+
+def test_a_text_of_another_system(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes("Schöne Grüße\r\naus Köln\rund Bonn".encode("iso-8859-1"))
+    assert texts.sentences([path], ALL) == [["schöne", "grüße"], ["aus", "köln"], ["und", "bonn"]]
+
+
+def test_sentences_of_a_manifest(tmp_path):
+    folder = _folder(tmp_path, {"a": "ONE TWO", "b": "THREE"}, [("a", 0.0, 0.1, "spoken")])
+    assert texts.sentences([folder], ALL) == [["one", "two"], ["three"]]
+    assert texts.sentences([folder], ALL, only={"b"}) == [["three"]]
+    aligned = [("b", 0.0, 0.1, "second"), ("a", 0.2, 0.3, "words"), ("a", 0.0, 0.1, "Aligned")]
+    (tmp_path / "silent").mkdir()
+    silent = _folder(tmp_path / "silent", {"a": "", "b": ""}, aligned)
+    assert texts.sentences([silent], ALL) == [["aligned", "words"], ["second"]]
+    assert texts.sentences([silent], ALL, only={"b"}) == [["second"]]
+    guessed = pd.DataFrame([("b", 0.0, 0.1, "guess"), ("a", 0.0, 0.1, "other")], columns=list(words.COLUMNS))
+    assert texts.sentences([silent], ALL, {"b"}, guessed) == [["guess"]]
+    assert texts.sentences([folder], ALL, {"b"}, guessed) == [["three"]]  # it has a transcript
+
+
+def test_sentences_of_spoken_wikipedia(tmp_path):
+    article = tmp_path / "german" / "Hund"
+    article.mkdir(parents=True)
+    (article / "aligned.swc").write_text(
+        '<article><meta/><d><section><p><s><t>Der<n pronunciation="der" start="10" end="200"/></t>'
+        '<t>Hund<n pronunciation="Hund"/></t><t>.</t></s><s><t>1939<n pronunciation="neunzehnhundert"/>'
+        '<n pronunciation="neununddreißig"/></t></s></p></section></d></article>',
+        encoding="utf-8",
+    )
+    assert texts.sentences([tmp_path], ALL) == [["der", "hund"], ["neunzehnhundert", "neununddreißig"]]
+    (article / "aligned.swc").write_text("<article>")
+    with pytest.raises(SerError, match="damaged article"):
+        texts.sentences([tmp_path], ALL)
+    (article / "aligned.swc").unlink()
+    with pytest.raises(SerError, match="neither a manifest nor articles"):
+        texts.sentences([tmp_path], ALL)
+
+
+def test_synthetic_text_and_its_topics(tmp_path):
+    """What the demo's Word2Vec is judged by: neighbours are of a word's topic."""
+    texts.synthetic(tmp_path / "text.txt", 12_000)
+    sentences = texts.sentences([tmp_path / "text.txt"], Word2Vec(sentence=2))
+    assert 11_000 < sum(map(len, sentences)) < 12_100
+    made = word2vec.train(sentences, Word2Vec(dim=30, min_count=4, negative=5, epochs=15, window=5))
+    topics = texts.synthetic_topics()
+    found = diagnostics.purity(made, topics)
+    assert found["words"] > 200
+    assert found["purity"] > 0.7 > 5 * found["chance"]
+    assert list(made.counts) == sorted(made.counts, reverse=True)
+    shuffled = {w: t for w, t in zip(topics, np.random.default_rng(0).permutation(list(topics.values())), strict=True)}
+    assert diagnostics.purity(made, shuffled)["purity"] < 2 * found["chance"]
+
+
+CHILD = """
+import sys
+from ser.words import vectors, word2vec
+from ser.words.settings import Word2Vec
+sentences = [["one", "two", "three", "four"], ["four", "two", "one"]] * 20
+vectors.save(sys.argv[1], word2vec.train(sentences, Word2Vec(dim=8, min_count=2, epochs=3)), {})
+"""
+
+
+def test_equal_bytes_whatever_pythons_hashes_are(tmp_path):
+    for seed in "12":
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-c", CHILD, tmp_path / seed], check=True, env=environment, timeout=60)
+    for name in ("vectors.safetensors", "card.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_too_little_text():
+    with pytest.raises(SerError, match=r"0 words occur 7 times in 1 sentences"):
+        word2vec.train([["a", "b"]], Word2Vec())
