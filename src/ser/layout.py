@@ -57,11 +57,28 @@ class Layout:
     def pretrained(self, name: str) -> Path:
         return self.data / "pretrained" / name
 
+    def words(self, name: str) -> Path:
+        """Folder of word vectors, their alignment and the word streams of a corpus."""
+        return self.data / "words" / name
+
+    def about_pretraining(self, name: str) -> Path:
+        """Folder of what git keeps of a pretraining: its learning curve."""
+        return self.metrics / "pretraining" / name
+
+    def about_words(self, name: str) -> Path:
+        """Folder of what git keeps of word vectors: diagnostics of their alignment."""
+        return self.metrics / "words" / name
+
     def plot(self, experiment: str) -> Path:
         return self.metrics / "plots" / f"{experiment}.csv"
 
     def scores(self, experiment: str) -> Path:
-        return self.metrics / f"{experiment}.json"
+        """Headline numbers, flat, as `dvc metrics show` prints them."""
+        return self.metrics / "scores" / f"{experiment}.json"
+
+    def details(self, experiment: str) -> Path:
+        """Everything else that was computed from the predictions: intervals, classes, what the numbers are."""
+        return self.metrics / "details" / f"{experiment}.json"
 
     @property
     def report(self) -> Path:
