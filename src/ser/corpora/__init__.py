@@ -19,7 +19,7 @@
 ``incomplete(files)`` (only where parts of a corpus are read)
     which of its subsets lack utterances.
 
-The look-alikes in `ser.corpora.synthetic` write the same layouts, so both go through the same readers.
+The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same readers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-MARKER = "SYNTHETIC"  # name of the file that marks a folder made by `ser.corpora.synthetic`
+MARKER = "SYNTHETIC"  # name of the file that marks a folder made by `ser_synth`
 
 
 @dataclass(frozen=True)
