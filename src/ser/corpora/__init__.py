@@ -14,6 +14,10 @@
     yields one `Utterance` a labelled piece of audio, sorted by id, reading the corpus's original on-disk layout;
 ``words(root, utterances)`` (only where the corpus has word alignments)
     yields ``(utterance id, [Word, ...])``;
+``turns(root, utterances)`` (only where others speak in the recordings, too)
+    yields ``(utterance id, [(start, end), ...])``, the turns of the labelled speaker;
+``sentences(root, utterances)`` (only where sentences have times)
+    yields ``(utterance id, [(start, end, text), ...])``;
 ``read_labels(path, config)`` (only where the task may be continuous)
     times (rows,) in seconds and values (rows, D) of one label file;
 ``incomplete(files)`` (only where parts of a corpus are read)
