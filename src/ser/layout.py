@@ -29,7 +29,8 @@ class Layout:
         return self.data / "corpora" / f"{corpus}.json"
 
     def manifest(self, corpus: str) -> Path:
-        """Folder: utterances.csv, with labels.csv (continuous) and words.csv (alignments) where the corpus has them."""
+        """Folder: utterances.csv; where the corpus has them also labels.csv (continuous), words.csv (alignments),
+        turns.csv and sentences.csv."""
         return self.data / "manifests" / corpus
 
     def audio(self, corpus: str) -> Path:
