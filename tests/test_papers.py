@@ -10,8 +10,10 @@ import pytest
 from tests.conftest import ROOT
 
 WHERE = ("src", "packages", "stages", "tests", "benchmarks", "tools", "docs", "studies", "params.yaml", "README.md")
-CITATION = re.compile(  # "papers.md 4.2 to 4.6", "papers.md, section 2", "papers.md 4.4 and 4.8"; may continue on a new line
-    r"papers\.md,?[\s#]+(?:sections?\s+)?(\d+(?:\.\d+)?)(?:(?:,\s|\s+to\s|\s+and\s)(\d+\.\d+)\b)?"
+CITATION = (
+    re.compile(  # "papers.md 4.2 to 4.6", "papers.md, section 2", "papers.md 4.4 and 4.8"; may continue on a new line
+        r"papers\.md,?[\s#]+(?:sections?\s+)?(\d+(?:\.\d+)?)(?:(?:,\s|\s+to\s|\s+and\s)(\d+\.\d+)\b)?"
+    )
 )
 
 
