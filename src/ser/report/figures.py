@@ -75,6 +75,7 @@ def scores(study: str, found: Sequence[Result], metric: str) -> Figure:
         about, score = result.description, result.scores[metric]
         if score.low is not None and score.high is not None:
             axes.plot([score.low, score.high], [y, y], color=INK, linewidth=2)
+        assert score.value is not None
         fill = "white" if about.speaker_independent is False else INK
         axes.plot(score.value, y, "o", color=INK, markerfacecolor=fill, markersize=7)
         if metric == "ua":
