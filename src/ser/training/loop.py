@@ -16,8 +16,8 @@ What a user of `Loop` provides:
     after the other, each multiplied by the share of the examples that the micro-batch holds. The loop has called
     ``model.train()`` and set the learning rate; it calls ``backward()`` itself. ``loop.progress.step`` counts from 0.
 ``evaluate()``
-    Called at each evaluation; the mapping of numbers it returns goes to the row of the curve. What it draws from the
-    generator of torch is undone. With a key ``dev_score`` (higher is better) it drives the selection and the early stopping.
+    Called at each evaluation; the mapping of numbers it returns goes to the row of the curve. The state of torch's
+    generator is restored afterwards. A key ``dev_score`` (higher is better) drives selection and early stopping.
 
 Example, one epoch of a linear regression in batches of two::
 
@@ -106,7 +106,8 @@ class Loop:
     bfloat16
         Whether `step` runs under autocast to bfloat16.
     processes
-        This process among those of `torchrun`, with its device; `step` then gives this process's part of a loss that is a sum over all.
+        This process among those of `torchrun`, with its device. With several of them `step` gives the part of this
+        process in a loss that is the sum over all.
     path
         File of the checkpoint; it is continued where it exists, so its name must contain a fingerprint of everything
         the training depends on. None: no checkpoints.

@@ -13,17 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from ser.corpora import MARKER
-from ser.corpora.synthetic import _build, emodb, librispeech, sewa
-from ser.errors import SerError
+from ser_synth import build, emodb, librispeech, sewa
+from ser_synth.errors import SynthError
 
 ONE = emodb.Config(speakers=1, per_cell=1)
 BUILD = """
 import sys
 from pathlib import Path
-from ser.corpora.synthetic import _build, emodb
+from ser_synth import build, emodb
 speakers, per_cell, processes = map(int, sys.argv[2:])
-_build.build("emodb", emodb.Config(speakers=speakers, per_cell=per_cell), Path(sys.argv[1]), processes)
+build.build("emodb", emodb.Config(speakers=speakers, per_cell=per_cell), Path(sys.argv[1]), processes)
 """
 
 
@@ -39,23 +38,23 @@ def contents(root: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("built") / "emodb"
-    _build.build("emodb", ONE, root, processes=1)
+    build.build("emodb", ONE, root, processes=1)
     return root
 
 
 def test_marker_says_what_it_is(built: Path) -> None:
-    text = (built / MARKER).read_text()
+    text = (built / build.MARKER).read_text()
     assert "not emodb" in text
     fields = dict(line.split(": ", 1) for line in text.splitlines() if line.split(":")[0] in ("config", "engine"))
     assert json.loads(fields["config"])["per_cell"] == 1
     assert fields["engine"].startswith("espeak-ng 1.52.0")
     assert [p.name for p in built.parent.iterdir()] == ["emodb"]  # no partial folder left
-    assert sorted(p.name for p in built.iterdir()) == [MARKER, "wav"]
+    assert sorted(p.name for p in built.iterdir()) == [build.MARKER, "wav"]
 
 
 def test_a_built_corpus_is_left_alone(built: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in built.rglob("*")}
-    _build.build("emodb", ONE, built, processes=1)
+    build.build("emodb", ONE, built, processes=1)
     assert {p: p.stat().st_mtime_ns for p in built.rglob("*")} == before
 
 
@@ -81,7 +80,7 @@ def test_killed_build_leaves_nothing_that_looks_complete(tmp_path: Path) -> None
     process.wait()
     assert not root.exists()
     assert list(tmp_path.glob(".emodb.*.partial"))
-    _build.build("emodb", ONE, root, processes=1)
+    build.build("emodb", ONE, root, processes=1)
     assert len(list(root.glob("wav/*.wav"))) == 7
     assert {p.name for p in tmp_path.iterdir()} == {"emodb", "temporary"}  # what the killed build left is gone
 
@@ -93,7 +92,7 @@ def test_a_running_build_of_another_process_is_not_disturbed(tmp_path: Path) -> 
 
         folder = tmp_path / f".emodb.{socket.gethostname()}-{sleeper.pid}.partial"
         folder.mkdir()
-        _build.build("emodb", ONE, tmp_path / "emodb", processes=1)
+        build.build("emodb", ONE, tmp_path / "emodb", processes=1)
         assert folder.exists()
     finally:
         sleeper.kill()
@@ -102,26 +101,26 @@ def test_a_running_build_of_another_process_is_not_disturbed(tmp_path: Path) -> 
 
 def test_a_failing_job_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
-        raise SerError("no luck")
+        raise SynthError("no luck")
 
     monkeypatch.setattr(emodb, "write_audio", fail)
-    with pytest.raises(SerError, match="no luck"):
-        _build.build("emodb", ONE, tmp_path / "emodb", processes=1)
+    with pytest.raises(SynthError, match="no luck"):
+        build.build("emodb", ONE, tmp_path / "emodb", processes=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_things_are_not_overwritten(built: Path, tmp_path: Path) -> None:
     (tmp_path / "emodb" / "wav").mkdir(parents=True)
-    with pytest.raises(SerError, match="not synthetic stands here"):
-        _build.build("emodb", ONE, tmp_path / "emodb", processes=1)
-    with pytest.raises(SerError, match="another synthetic corpus"):
-        _build.build("emodb", emodb.Config(speakers=1, per_cell=2), built, processes=1)
+    with pytest.raises(SynthError, match="not synthetic is here"):
+        build.build("emodb", ONE, tmp_path / "emodb", processes=1)
+    with pytest.raises(SynthError, match="another synthetic corpus"):
+        build.build("emodb", emodb.Config(speakers=1, per_cell=2), built, processes=1)
 
 
 def test_unwritable_place_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SerError, match="cannot write a synthetic corpus"):
-        _build.build("emodb", ONE, tmp_path / "file" / "emodb", processes=1)
+    with pytest.raises(SynthError, match="cannot write a synthetic corpus"):
+        build.build("emodb", ONE, tmp_path / "file" / "emodb", processes=1)
 
 
 def test_sizes_out_of_range_are_refused() -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ser.corpora.synthetic import _affect
-from ser.corpora.synthetic._disk import write_audio, write_lines
-from ser.corpora.synthetic._espeak import Engine
-from ser.corpora.synthetic._random import generator
-from ser.corpora.synthetic._render import Recording, Speech, render
-from ser.corpora.synthetic._texts import MOODS, PARTNER, TALK, bare, fill, pick
-from ser.corpora.synthetic._voice import AROUSAL, DIMENSIONS, VALENCE, WITHIN, Style, draw_speaker
+from ser_synth.affect import LABEL_RATE, Contours, Raters, annotate, contours, gold_standard
+from ser_synth.espeak import Engine
+from ser_synth.generators import generator
+from ser_synth.rendering import Recording, Speech, render
+from ser_synth.texts import MOODS, PARTNER, TALK, bare, fill, pick
+from ser_synth.voice import AROUSAL, DIMENSIONS, VALENCE, WITHIN, Style, draw_speaker
+from ser_synth.writing import write_audio, write_lines
 
 # centres of the moods in (arousal, mean of valence and liking); ours
 QUADRANTS = {"joy": (0.6, 0.6), "peace": (-0.5, 0.5), "gloom": (-0.5, -0.5), "rage": (0.6, -0.6)}
@@ -79,7 +79,7 @@ def jobs(config: Config) -> list[Job]:
 def affect(job: Job, config: Config) -> np.ndarray:
     """Latent arousal, valence, liking (T, 3) of a recording, every 0.1 s."""
     rng = generator(config.seed, "labels", job.name)
-    return _affect.contours(rng, round(config.seconds * _affect.RATE), _affect.Contours())
+    return contours(rng, round(config.seconds * LABEL_RATE), Contours())
 
 
 def plan(job: Job, config: Config) -> list[Turn]:
@@ -100,7 +100,7 @@ def plan(job: Job, config: Config) -> list[Turn]:
 
 
 def _frame(seconds: float, truth: np.ndarray) -> int:
-    return min(int(seconds * _affect.RATE), len(truth) - 1)
+    return min(int(seconds * LABEL_RATE), len(truth) - 1)
 
 
 def _say(now: np.ndarray, config: Config, rng: np.random.Generator) -> list[str]:
@@ -170,10 +170,10 @@ def _write_turns(root: Path, job: Job, spoken: list[tuple[Turn, float, Speech]])
 
 def _write_labels(root: Path, job: Job, truth: np.ndarray, config: Config) -> None:
     """Gold standard as in AVEC 2017 (name; time; arousal; valence; liking, no header), and what each rater drew."""
-    raters = _affect.Raters()
-    ratings = _affect.annotate(generator(config.seed, "labels", job.name, "raters"), truth, raters)
-    gold = _affect.gold_standard(ratings, raters)
-    times = [t / _affect.RATE for t in range(len(truth))]
+    raters = Raters()
+    ratings = annotate(generator(config.seed, "labels", job.name, "raters"), truth, raters)
+    gold = gold_standard(ratings, raters)
+    times = [t / LABEL_RATE for t in range(len(truth))]
     rows = [f"'{job.name}';{t:.6f};{a:.6f};{v:.6f};{l:.6f}" for t, (a, v, l) in zip(times, gold, strict=True)]
     write_lines(root / "labels" / f"{job.name}.csv", rows)
     for r, rating in enumerate(ratings, start=1):

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-from ser.corpora.synthetic._espeak import Engine, Take
-from ser.corpora.synthetic._random import generator
-from ser.corpora.synthetic._texts import is_content
-from ser.corpora.synthetic._voice import MICROPHONE_HZ, Speaker, Style, voice_file
+from ser_synth.espeak import Engine, Take
+from ser_synth.generators import generator
+from ser_synth.texts import is_content
+from ser_synth.voice import MICROPHONE_HZ, Speaker, Style, voice_file
 
 
 @dataclass(frozen=True)

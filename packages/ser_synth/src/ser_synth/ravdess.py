@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser.corpora.synthetic._disk import write_audio
-from ser.corpora.synthetic._espeak import Engine
-from ser.corpora.synthetic._random import generator
-from ser.corpora.synthetic._render import Recording, render
-from ser.corpora.synthetic._voice import draw_speaker, perform
+from ser_synth.espeak import Engine
+from ser_synth.generators import generator
+from ser_synth.rendering import Recording, render
+from ser_synth.voice import draw_speaker, perform
+from ser_synth.writing import write_audio
 
 # papers.md 1.3: codes 01..08 of the emotions, 01 and 02 of the statements
 EMOTIONS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser.corpora.synthetic._disk import write_audio, write_lines
-from ser.corpora.synthetic._espeak import Engine
-from ser.corpora.synthetic._random import generator
-from ser.corpora.synthetic._render import Recording, Speech, render
-from ser.corpora.synthetic._texts import bare, punctuate, sentences
-from ser.corpora.synthetic._voice import draw_speaker, perform
+from ser_synth.espeak import Engine
+from ser_synth.generators import generator
+from ser_synth.rendering import Recording, Speech, render
+from ser_synth.texts import bare, punctuate, sentences
+from ser_synth.voice import draw_speaker, perform
+from ser_synth.writing import write_audio, write_lines
 
 SUBSET = "train-clean-100"
 TINY: dict[str, Any] = {"minutes": 0.4, "speakers": 2}

@@ -1,4 +1,4 @@
-"""Continuous affect: latent contours of arousal, valence and liking, the raters who follow them, and the gold standard.
+"""Continuous affect: latent contours of arousal, valence and liking, raters who follow them, and the gold standard.
 
 Letters: T frames of 0.1 s, R raters, D = 3 dimensions. All parameters are ours.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-RATE = 10  # frames a second: papers.md 1.5
+LABEL_RATE = 10  # frames per second: papers.md 1.5
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def smooth_noise(rng: np.random.Generator, n: int, seconds: float) -> np.ndarray
     """Noise (n,) through two one-pole low-passes of this time constant, with mean 0 and standard deviation 1."""
     from scipy.signal import lfilter
 
-    settle = 60 * RATE  # frames until the filters have forgotten their start
-    pole = np.exp(-1 / (RATE * seconds))
+    settle = 60 * LABEL_RATE  # frames until the filters have forgotten their start
+    pole = np.exp(-1 / (LABEL_RATE * seconds))
     x = rng.standard_normal(n + settle)
     for _ in range(2):
         x = lfilter([1 - pole], [1, -pole], x)
@@ -68,9 +68,9 @@ def annotate(rng: np.random.Generator, truth: np.ndarray, r: Raters) -> np.ndarr
 
 def _rate(rng: np.random.Generator, truth: np.ndarray, r: Raters) -> np.ndarray:
     n, dimensions = truth.shape
-    lag = min(n, round(rng.uniform(*r.lag) * RATE))
+    lag = min(n, round(rng.uniform(*r.lag) * LABEL_RATE))
     late = np.concatenate([np.zeros((lag, dimensions)), truth])[:n]  # joysticks start at rest
-    hand = np.exp(-np.arange(4 * RATE) / (rng.uniform(*r.smoothing) * RATE))
+    hand = np.exp(-np.arange(4 * LABEL_RATE) / (rng.uniform(*r.smoothing) * LABEL_RATE))
     hand /= hand.sum()
     smooth = np.stack([np.convolve(late[:, d], hand)[:n] for d in range(dimensions)], 1)
     wander = np.stack([smooth_noise(rng, n, r.noise_seconds) for _ in range(dimensions)], 1)
@@ -84,7 +84,7 @@ def gold_standard(ratings: np.ndarray, r: Raters) -> np.ndarray:
     The evaluator weighted estimator: a rater's weight is the correlation with the plain mean, at least 0.
     """
     n = ratings.shape[1]
-    shift = min(n - 1, round(sum(r.lag) / 2 * RATE))
+    shift = min(n - 1, round(sum(r.lag) / 2 * LABEL_RATE))
     moved = np.concatenate([ratings[:, shift:], np.repeat(ratings[:, -1:], shift, 1)], 1)
     deviation = moved - moved.mean(1, keepdims=True)
     mean = deviation.mean(0)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from ser_synth.generators import generator
+
 Pools = Mapping[str, Sequence[str]]
 
 _TOPIC_SLOTS = ("agent", "thing", "handled", "moved", "quality", "place")
@@ -165,3 +167,22 @@ def punctuate(tokens: Sequence[str]) -> list[str]:
     """A sentence of lower-case tokens with its capital and full stop."""
     words = [*tokens[:-1], tokens[-1] + "."]
     return [words[0].capitalize(), *words[1:]]
+
+
+def lines(count: int, seed: str) -> Iterator[str]:
+    """At least `count` words of the narrative that the corpora speak, one sentence per line; 40 000 are enough for
+    skip-gram vectors to separate the topics."""
+    for tokens in sentences(generator(seed, "text")):
+        yield " ".join(tokens)
+        count -= len(tokens)
+        if count <= 0:
+            return
+
+
+def word_topics() -> dict[str, str]:
+    """Word -> topic or mood, for words of only one: the expected answer when word vectors are tested."""
+    found: dict[str, set[str]] = {}
+    for name, pools in {**TOPICS, **MOODS}.items():
+        for word in (w for pool in pools.values() for w in pool):
+            found.setdefault(word, set()).add(name)
+    return {word: names.pop() for word, names in sorted(found.items()) if len(names) == 1}

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ser.corpora.synthetic._disk import write_audio, write_lines
-from ser.corpora.synthetic._espeak import Engine
-from ser.corpora.synthetic._random import generator
-from ser.corpora.synthetic._render import Recording, Speech, render
-from ser.corpora.synthetic._texts import MOODS, MOODY, TALK, TOPICS, bare, fill, pick, punctuate, story
-from ser.corpora.synthetic._voice import draw_speaker, perform
+from ser_synth.espeak import Engine
+from ser_synth.generators import generator
+from ser_synth.rendering import Recording, Speech, render
+from ser_synth.texts import MOODS, MOODY, TALK, TOPICS, bare, fill, pick, punctuate, story
+from ser_synth.voice import draw_speaker, perform
+from ser_synth.writing import write_audio, write_lines
 
 DIALOGUES = ("impro01", "impro02", "script01_1")
 RATERS = ("E1", "E2", "E3")

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser import plugins
-from ser.corpora.synthetic import _build
+from ser_synth import build
 
 SIZES = {
     "emodb": {"speakers": 2, "per_cell": 2},
@@ -26,8 +25,8 @@ SIZES = {
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("a folder with spaces")
     for name, size in SIZES.items():
-        config = plugins.load(_build.KIND, name).Config(**size)
-        _build.build(name, config, folder / name, processes=1)
+        config = build.load(name).Config(**size)
+        build.build(name, config, folder / name, processes=1)
     return folder
 
 
@@ -65,7 +64,7 @@ def test_ravdess(corpora: Path) -> None:
 
 
 def test_ravdess_full_size_has_the_originals_files() -> None:
-    from ser.corpora.synthetic import ravdess
+    from ser_synth import ravdess
 
     jobs = ravdess.jobs(ravdess.Config(files=60))
     counts = np.bincount([j.emotion for j in jobs])

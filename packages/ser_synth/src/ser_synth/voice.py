@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
-from ser.corpora.synthetic._random import generator
+from ser_synth.generators import generator
 
 
 @dataclass(frozen=True)

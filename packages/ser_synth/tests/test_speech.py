@@ -12,23 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.corpora.synthetic import _affect, _espeak, _texts, _timing
-from ser.corpora.synthetic._espeak import Engine
-from ser.corpora.synthetic._random import generator
-from ser.corpora.synthetic._render import Recording, Speech, render
-from ser.corpora.synthetic._voice import STYLES, Style, draw_speaker, perform
-from ser.errors import SerError
+from ser_synth import affect, espeak, texts, timing
+from ser_synth.errors import SynthError
+from ser_synth.espeak import Engine
+from ser_synth.generators import generator
+from ser_synth.rendering import Recording, Speech, render
+from ser_synth.voice import STYLES, Style, draw_speaker, perform
 
 PAIRS = ["I", "am", "of", "the", "sea", "and", "in", "the", "end", "it", "is", "to", "be", "a", "song."]
 
 
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    with _espeak.engine() as voice:
+    with espeak.engine() as voice:
         yield voice
 
 
-def say(engine: Engine, tokens: list[str], seed: int = 1, rate: int = 175) -> _espeak.Take:
+def say(engine: Engine, tokens: list[str], seed: int = 1, rate: int = 175) -> espeak.Take:
     return engine.speak(tokens, "en-us", "pitch 90 150\n", ["\x0150P"] * len(tokens), rate, seed)
 
 
@@ -40,9 +40,9 @@ def test_a_take_does_not_depend_on_what_was_said_before(engine: Engine) -> None:
 
 
 def test_takes_survive_a_new_data_folder() -> None:
-    with _espeak.engine() as voice:
+    with espeak.engine() as voice:
         before = say(voice, PAIRS)
-    with _espeak.engine() as same:  # the folder was removed in between
+    with espeak.engine() as same:  # the folder was removed in between
         assert same is voice
         assert np.array_equal(say(same, PAIRS).pcm, before.pcm)
 
@@ -61,44 +61,42 @@ def test_every_token_has_one_interval_even_where_words_share_an_event(engine: En
 
 def test_every_sentence_the_corpora_can_say_is_aligned(engine: Engine) -> None:
     rng = generator("test", "frames")
-    frames = [*_texts.TALK, *_texts.MOODY]
-    texts = [_texts.fill(f, _texts.MOODS[m], rng) for f in frames for m in _texts.MOODS]
-    texts += [_texts.fill(f, _texts.TOPICS[t], rng) for f in _texts.NARRATIVE for t in _texts.TOPICS]
-    texts += [p.split() for p in _texts.PARTNER]
-    for tokens in texts:
+    frames = [*texts.TALK, *texts.MOODY]
+    spoken = [texts.fill(f, texts.MOODS[m], rng) for f in frames for m in texts.MOODS]
+    spoken += [texts.fill(f, texts.TOPICS[t], rng) for f in texts.NARRATIVE for t in texts.TOPICS]
+    spoken += [p.split() for p in texts.PARTNER]
+    for tokens in spoken:
         assert len(say(engine, tokens, rate=400).words) == len(tokens)
 
 
 def test_shared_word_event_is_cut_by_phones() -> None:
     # "of the cat": one event for the first two words (2 + 2 phones), one for the third
-    events = [_timing.Event(True, 100, 0)]
-    events += [_timing.Event(False, 100 + 50 * i, 0, "x") for i in range(4)]
-    events += [_timing.Event(False, 300, 0, ""), _timing.Event(True, 340, 7)]  # a pause, then cat
-    events += [_timing.Event(False, 340 + 50 * i, 7, "x") for i in range(3)]
-    words = _timing.word_intervals(events, [(0, 2), (3, 6), (7, 10)], 490, lambda i: (2, 2, 3)[i])
+    events = [timing.Event(True, 100, 0)]
+    events += [timing.Event(False, 100 + 50 * i, 0, "x") for i in range(4)]
+    events += [timing.Event(False, 300, 0, ""), timing.Event(True, 340, 7)]  # a pause, then cat
+    events += [timing.Event(False, 340 + 50 * i, 7, "x") for i in range(3)]
+    words = timing.word_intervals(events, [(0, 2), (3, 6), (7, 10)], 490, lambda i: (2, 2, 3)[i])
     assert words == [(100, 200), (200, 300), (340, 490)]
 
 
 def test_a_glide_between_vowels_belongs_to_the_second_word() -> None:
-    events = [_timing.Event(True, 0, 0), _timing.Event(False, 0, 0, "i")]
-    events += [_timing.Event(False, 200, 0, ""), _timing.Event(True, 250, 3), _timing.Event(False, 300, 3, "x")]
-    assert _timing.word_intervals(events, [(0, 2), (3, 6)], 400, lambda i: 1) == [(0, 200), (250, 400)]
+    events = [timing.Event(True, 0, 0), timing.Event(False, 0, 0, "i")]
+    events += [timing.Event(False, 200, 0, ""), timing.Event(True, 250, 3), timing.Event(False, 300, 3, "x")]
+    assert timing.word_intervals(events, [(0, 2), (3, 6)], 400, lambda i: 1) == [(0, 200), (250, 400)]
 
 
 def test_lost_words_are_an_error() -> None:
-    events = [_timing.Event(True, 0, 0), _timing.Event(False, 0, 0, "x")]
-    with pytest.raises(SerError, match="lost a word"):
-        _timing.word_intervals(events, [(0, 2), (3, 6)], 100, lambda i: 1)
-    with pytest.raises(SerError, match="no word"):
-        _timing.word_intervals([], [(0, 2)], 100, lambda i: 1)
+    events = [timing.Event(True, 0, 0), timing.Event(False, 0, 0, "x")]
+    with pytest.raises(SynthError, match="lost a word"):
+        timing.word_intervals(events, [(0, 2), (3, 6)], 100, lambda i: 1)
+    with pytest.raises(SynthError, match="no word"):
+        timing.word_intervals([], [(0, 2)], 100, lambda i: 1)
 
 
 def test_a_long_or_spaced_tmpdir_works(tmp_path: Path) -> None:
     deep = tmp_path / "with space" / ("x" * 100) / ("y" * 100)
     deep.mkdir(parents=True)
-    code = (
-        "from ser.corpora.synthetic import _espeak\nwith _espeak.engine() as e: print(e.version, _espeak.short_path())"
-    )
+    code = "from ser_synth import espeak\nwith espeak.engine() as e: print(e.version, espeak.short_path())"
     for folder in (deep, tmp_path / "with space"):
         run = subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(folder)}, capture_output=True, text=True
@@ -111,12 +109,12 @@ def test_a_long_or_spaced_tmpdir_works(tmp_path: Path) -> None:
 
 def test_a_missing_wheel_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(SerError, match=r"pip install 'ser\[synth\]'"):
-        _espeak.locate()
+    with pytest.raises(SynthError, match=r"pip install espeakng-loader"):
+        espeak.locate()
 
 
 def test_silence_outside_the_block_is_an_error() -> None:
-    with _espeak.engine() as voice:
+    with espeak.engine() as voice:
         pass
     with pytest.raises(RuntimeError, match="running"):
         say(voice, ["Stop."])
@@ -178,14 +176,14 @@ def test_peak_is_normalised_when_asked(engine: Engine) -> None:
 
 
 def test_words_have_one_topic() -> None:
-    words = [w for pools in (*_texts.TOPICS.values(), *_texts.MOODS.values()) for p in pools.values() for w in p]
+    words = [w for pools in (*texts.TOPICS.values(), *texts.MOODS.values()) for p in pools.values() for w in p]
     assert len(words) == len(set(words))
     assert len(words) > 400
 
 
 def test_paragraphs_stay_on_a_topic() -> None:
-    topic = {w: t for t, pools in {**_texts.TOPICS, **_texts.MOODS}.items() for p in pools.values() for w in p}
-    source = _texts.sentences(generator("test", "text"))
+    topic = {w: t for t, pools in {**texts.TOPICS, **texts.MOODS}.items() for p in pools.values() for w in p}
+    source = texts.sentences(generator("test", "text"))
     subjects = []
     for _ in range(400):
         found = {topic[w] for w in next(source) if w in topic}
@@ -194,7 +192,7 @@ def test_paragraphs_stay_on_a_topic() -> None:
     same = np.mean([a == b for a, b in pairwise(subjects)])
     # paragraphs of 3..6 (mean 4.5): 7 of 9 neighbours share one, both of them on its topic with 0.85 ** 2
     assert same == pytest.approx(7 / 9 * 0.85**2, abs=0.1)
-    assert set(subjects) == {*_texts.TOPICS, *_texts.MOODS}
+    assert set(subjects) == {*texts.TOPICS, *texts.MOODS}
 
 
 def ccc(x: np.ndarray, y: np.ndarray) -> float:
@@ -203,9 +201,9 @@ def ccc(x: np.ndarray, y: np.ndarray) -> float:
 
 def test_gold_standard_recovers_the_latent_affect_better_than_a_rater() -> None:
     rng = generator("test", "affect")
-    truth = [_affect.contours(rng, 900, _affect.Contours()) for _ in range(8)]
-    raters = [_affect.annotate(rng, t, _affect.Raters()) for t in truth]
-    gold = np.concatenate([_affect.gold_standard(r, _affect.Raters()) for r in raters])
+    truth = [affect.contours(rng, 900, affect.Contours()) for _ in range(8)]
+    raters = [affect.annotate(rng, t, affect.Raters()) for t in truth]
+    gold = np.concatenate([affect.gold_standard(r, affect.Raters()) for r in raters])
     all_truth, one = np.concatenate(truth), np.concatenate([r[0] for r in raters])
     for d in range(3):
         assert ccc(gold[:, d], all_truth[:, d]) > max(0.75, ccc(one[:, d], all_truth[:, d]))
@@ -213,14 +211,14 @@ def test_gold_standard_recovers_the_latent_affect_better_than_a_rater() -> None:
 
 def test_gold_standard_of_agreeing_raters_is_their_contour_moved_back_by_the_lag() -> None:
     truth = np.sin(np.arange(300) / 20)[:, None] * [0.5, 0.3, 0.2]
-    raters = _affect.Raters(lag=(2.0, 2.0))
+    raters = affect.Raters(lag=(2.0, 2.0))
     late = np.concatenate([np.zeros((20, 3)), truth])[:300]  # 2 s at 10 Hz
-    gold = _affect.gold_standard(np.stack([late] * 3), raters)
+    gold = affect.gold_standard(np.stack([late] * 3), raters)
     assert np.allclose(gold[:280], truth[:280])
 
 
 def test_contours_have_the_asked_spread_and_correlation() -> None:
-    c = _affect.Contours(mean_sd=(0, 0, 0), mean=(0, 0, 0))
-    x = _affect.contours(generator("test", "long"), 200_000, c)
+    c = affect.Contours(mean_sd=(0, 0, 0), mean=(0, 0, 0))
+    x = affect.contours(generator("test", "long"), 200_000, c)
     assert np.allclose(x.std(0), c.sd, atol=0.02)
     assert np.corrcoef(x.T)[0, 1] == pytest.approx(c.arousal_valence, abs=0.08)

@@ -3,9 +3,9 @@
 A take depends on its arguments alone, not on what was spoken before. The library keeps some state between takes, so
 every voice made here has `flutter 0` (else an index survives) and `roughness 8` (past its table, so a cycle counter is
 never read), and levels stay so low that the automatic gain control, which has a memory too, is idle; the library's own
-noise generator is re-seeded before each take. Flutter, jitter, shimmer and breath are added afterwards (`_render`).
+noise generator is re-seeded before each take. Flutter, jitter, shimmer and breath are added afterwards (`rendering`).
 
-The library is not thread-safe and keeps global state: one `Engine` a process, made after the fork, started once.
+The library is not thread-safe and keeps global state: one `Engine` per process, made after the fork, started once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.corpora.synthetic._timing import Event, Interval, phone_intervals, word_intervals
-from ser.errors import SerError
+from ser_synth.errors import SynthError
+from ser_synth.timing import Event, Interval, phone_intervals, word_intervals
 
 LANGUAGES = ("en", "de")
 LONGEST_HOME = 120  # bytes; the library keeps 160 characters of its data path and appends file names to it
@@ -73,13 +73,12 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 def locate() -> tuple[Path, Path]:
-    """(shared library, data folder) of the wheel; raises `SerError` when the extra `synth` is not installed."""
+    """(shared library, data folder) of the wheel; raises `SynthError` when the wheel is not installed."""
     try:
         import espeakng_loader
     except ImportError as error:
-        raise SerError(
-            "synthetic corpora need espeak-ng", "module espeakng_loader", "Install it: pip install 'ser[synth]'"
-        ) from error
+        hint = "Install it: pip install espeakng-loader==0.2.4"
+        raise SynthError("synthetic corpora need espeak-ng", "module espeakng_loader", hint) from error
     return Path(espeakng_loader.get_library_path()), Path(espeakng_loader.get_data_path())
 
 
@@ -115,7 +114,7 @@ class Engine:
             lib = ctypes.CDLL(str(self._library))
         except OSError as error:
             hint = "It needs glibc 2.29 or later (Debian 11, Ubuntu 20.04)"
-            raise SerError(f"espeak-ng does not load: {error}", self._library, hint) from error
+            raise SynthError(f"espeak-ng does not load: {error}", self._library, hint) from error
         lib.espeak_Initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
         lib.espeak_Synth.argtypes = [
             *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int),
@@ -125,8 +124,8 @@ class Engine:
         lib.espeak_Info.argtypes, lib.espeak_Info.restype = [ctypes.c_void_p], ctypes.c_char_p
         self.rate = int(lib.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, os.fsencode(self._home), _OPTIONS))
         if self.rate <= 0:
-            hint = "Reinstall it: pip install --force-reinstall 'ser[synth]'"
-            raise SerError("espeak-ng does not start", self._data, hint)
+            hint = "Reinstall it: pip install --force-reinstall espeakng-loader==0.2.4"
+            raise SynthError("espeak-ng does not start", self._data, hint)
         lib.espeak_SetSynthCallback(self._callback)
         self.version = lib.espeak_Info(None).decode().split()[0]
         return lib
@@ -145,7 +144,7 @@ class Engine:
         `voice` is the text of a voice file; `commands` holds one string of embedded commands a token, such as
         "\\x0160P\\x01120S" (pitch 60, 120 words a minute), in force from that token on; `rate` (words a minute) holds
         until then. Keep sentences under 60 tokens: past about 250 commands the library drops some silently. Raises
-        `SerError` when a token has no interval.
+        `SynthError` when a token has no interval.
         """
         text, spans = "", []
         for token, command in zip(tokens, commands, strict=True):
@@ -170,14 +169,14 @@ class Engine:
             raise RuntimeError("the engine speaks only inside `with engine.running()`")
         (self._home / _VOICES / _VOICE).write_text(_PURE + voice, encoding="utf-8")
         if lib.espeak_ng_SetVoiceByName(f"{language}+{_VOICE}".encode()):
-            raise SerError(f"espeak-ng has no voice for {language!r}", None, f"Known: {', '.join(LANGUAGES)}")
+            raise SynthError(f"espeak-ng has no voice for {language!r}", None, f"Known: {', '.join(LANGUAGES)}")
         for parameter, value in {_RATE: rate, **_NEUTRAL}.items():
             lib.espeak_SetParameter(parameter, value, 0)
         lib.espeak_ng_SetRandSeed(seed)
         self._chunks, self._events = [np.zeros(0, np.int16)], []
         data = text.encode()
         if lib.espeak_Synth(data, len(data) + 1, 0, _CHARACTER, 0, _UTF8, None, None):
-            raise SerError("espeak-ng failed to speak", text)
+            raise SynthError("espeak-ng failed to speak", text)
         return np.concatenate(self._chunks), self._events
 
     def _collect(self, samples, count: int, events) -> int:
@@ -217,7 +216,7 @@ def short_path() -> Path:
     for base in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), Path.home()):
         if os.access(base, os.W_OK) and len(os.fsencode(base.absolute())) <= LONGEST_HOME - 40:
             return base.absolute() / f".ser-espeak-{secrets.token_hex(8)}"
-    raise SerError("no temporary folder with a short path", f"TMPDIR={tempfile.gettempdir()}", "Set TMPDIR=/tmp")
+    raise SynthError("no temporary folder with a short path", f"TMPDIR={tempfile.gettempdir()}", "Set TMPDIR=/tmp")
 
 
 def _copy_data(data: Path, home: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ser.errors import SerError
+from ser_synth.errors import SynthError
 
 Interval = tuple[int, int]
 
@@ -38,12 +38,12 @@ def word_intervals(
 
     `spans` gives the characters [start, end) of each token in the text, `total` the number of samples. Frequent pairs
     ("of the", "I am") share one word event; such a group is cut at the phone boundary given by ``phones_alone(token)``,
-    the number of phones of each token spoken by itself. Raises `SerError` when the events do not cover every token
+    the number of phones of each token spoken by itself. Raises `SynthError` when the events do not cover every token
     (the library loses events in very long sentences).
     """
     onsets = _onsets(events, spans)
     if not onsets:
-        raise SerError(f"the synthesizer reported no word in {len(spans)} tokens", None, "Shorten the sentence")
+        raise SynthError(f"the synthesizer reported no word in {len(spans)} tokens", None, "Shorten the sentence")
     phones, pauses = phone_intervals(events, total), phone_intervals(events, total, pauses=True)
     leaders = sorted(onsets)
     first = [0, *leaders[1:]]  # what stands before the first reported word belongs to its group
@@ -54,7 +54,7 @@ def word_intervals(
         members = range(first[k], first[k + 1] if following else len(spans))
         own = [p for p in phones if onset <= p[0] < until]
         if len(own) < len(members):
-            raise SerError(
+            raise SynthError(
                 f"the synthesizer lost a word near token {token} of {len(spans)}", None, "Shorten the sentence"
             )
         if any(a < onset < b for a, b in pauses):  # "many a": the glide between two vowels has no phone, but sounds
