@@ -2,8 +2,7 @@
 
 import sys
 
-from ser.workers import workers
-
+from ser.compute import workers
 from ser.errors import run_command
 from ser.evaluation.evaluate import run_study
 from ser.layout import Layout
