@@ -3,13 +3,13 @@
 import sys
 
 from ser import plugins
+from ser.compute import workers
 from ser.corpora import manifest, tables
 from ser.corpora.reading.location import found
 from ser.errors import run_command
 from ser.features import extraction
 from ser.files import read_json
 from ser.layout import Layout
-from ser.workers import workers
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ class SerError(Exception):
 
     @property
     def errors(self) -> list[SerError]:
-        """The single faults: this one, or those that `SerErrors` collects."""
+        """The single faults: this one, or those that `CombinedError` collects."""
         return [self]
 
     def __init__(self, what: str, where: object = None, hint: str | None = None) -> None:
@@ -33,7 +33,7 @@ class SerError(Exception):
         return SerError, (self.what, self.where, self.hint)
 
 
-class SerErrors(SerError):
+class CombinedError(SerError):
     """Several faults, so that a user can correct all of them at once; printed one per line."""
 
     def __init__(self, errors: Sequence[SerError]) -> None:
@@ -49,7 +49,7 @@ class SerErrors(SerError):
         return "\n".join(str(error) for error in self._errors)
 
     def __reduce__(self):  # crosses process boundaries
-        return SerErrors, (self._errors,)
+        return CombinedError, (self._errors,)
 
 
 class Faults:
@@ -68,9 +68,9 @@ class Faults:
         return False
 
     def stop(self) -> None:
-        """Raises what was found: a `SerError`, or `SerErrors` where there is more than one."""
+        """Raises what was found: a `SerError`, or `CombinedError` where there is more than one."""
         if self.found:
-            raise self.found[0] if len(self.found) == 1 else SerErrors(self.found)
+            raise self.found[0] if len(self.found) == 1 else CombinedError(self.found)
 
 
 def run_command(function: Callable[[], object]) -> None:

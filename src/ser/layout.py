@@ -30,8 +30,8 @@ class Layout:
         return self.data / "receipts" / f"{corpus}.json"
 
     def manifest(self, corpus: str) -> Path:
-        """Folder: utterances.csv and card.json; labels.csv, turns.csv (continuous labels) and words.csv (alignments)
-        where the corpus has them."""
+        """Folder: utterances.csv and card.json; where the corpus has them also labels.csv (continuous), words.csv
+        (alignments), turns.csv and sentences.csv."""
         return self.data / "corpora" / corpus
 
     def audio(self, corpus: str) -> Path:

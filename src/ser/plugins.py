@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import importlib.util
 import json
 import re
 import types
@@ -21,10 +22,14 @@ from typing import Any, TypeVar
 from ser.errors import Faults, SerError
 
 PACKAGE = Path(__file__).parent
-KINDS = {"corpora": "Config", "features": "Feature", "protocols": "Config", "models": "Config"}
-KINDS["corpora.synthetic"] = "Config"  # until the synthesizer is a package of its own
-MARKS = {"corpora": "CARD", "features": "class Feature", "protocols": "def folds", "models": "class Model"}
-MARKS["corpora.synthetic"] = "def jobs"
+KINDS = {"corpora": "Config", "synthetic": "Config", "features": "Feature", "protocols": "Config", "models": "Config"}
+MARKS = {
+    "corpora": "CARD",
+    "synthetic": "def jobs",
+    "features": "class Feature",
+    "protocols": "def folds",
+    "models": "class Model",
+}
 
 T = TypeVar("T")
 
@@ -37,16 +42,24 @@ def names(kind: str) -> list[str]:
 
 
 def path(kind: str) -> Path:
-    return PACKAGE.joinpath(*kind.split("."))
+    """The folder of a kind. Look-alikes (`synthetic`) are the modules of the package `ser_synth`, which nothing here
+    imports statically; raises `SerError` when it is not installed."""
+    if kind != "synthetic":
+        return PACKAGE / kind
+    spec = importlib.util.find_spec("ser_synth")
+    if spec is None or not spec.submodule_search_locations:
+        hint = "Install it: pip install --no-deps --editable packages/ser_synth, and pip install espeakng-loader"
+        raise SerError("look-alike corpora need the package ser_synth, which is not installed", None, hint)
+    return Path(spec.submodule_search_locations[0])
 
 
 def load(kind: str, name: str, where: object = None) -> types.ModuleType:
     """Imports one plugin; raises `SerError` with the nearest name when there is no such plugin."""
     check_name(name, names(kind), f"plugin in {kind}", where)
-    return importlib.import_module(f"ser.{kind}.{name}")
+    return importlib.import_module(f"ser_synth.{name}" if kind == "synthetic" else f"ser.{kind}.{name}")
 
 
-def parameters(kind: str, name: str) -> type:
+def parameters(kind: str, name: str) -> Any:
     """The dataclass of a plugin's parameters."""
     return getattr(load(kind, name), KINDS[kind])
 
@@ -78,13 +91,13 @@ def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
     Lists become tuples, whole numbers become floats where a float is asked for, and nested mappings become nested
     dataclasses; nothing else is converted, and NaN and infinity are refused. `where` is the dotted key of the block,
     empty for the whole file. Raises `SerError` for every unknown or missing key and every wrong value at once
-    (`SerErrors`); a field's metadata may hold a `hint` for the case that it is missing.
+    (`CombinedError`); a field's metadata may hold a `hint` for the case that it is missing.
     """
     from pydantic import ValidationError
 
     block = {"": {} if values is None else values}
     try:
-        return _validator(cls).validate_json(json.dumps(block, default=str))[""]
+        return _validator(cls).validate_json(json.dumps(block, default=str))[""]  # type: ignore[arg-type]
     except ValidationError as error:
         faults = Faults()
         for fault in error.errors(include_url=False):
@@ -94,11 +107,11 @@ def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
 
 
 @cache
-def _validator(cls: type) -> Any:
+def _validator(cls: Any) -> Any:
     # A plain dataclass cannot be given a pydantic configuration, but it takes that of the mapping around it.
     from pydantic import ConfigDict, TypeAdapter
 
-    return TypeAdapter(dict[str, cls], config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))  # type: ignore[valid-type]
+    return TypeAdapter(dict[str, cls], config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 
 
 EXPECTED = {
@@ -143,7 +156,7 @@ def _path(block: Any, location: Sequence[Any]) -> list[Any]:
     keys."""
     path, node = [], block
     for step, part in enumerate(location):
-        if isinstance(node, Mapping) and part in node or isinstance(node, list | tuple) and isinstance(part, int):
+        if (isinstance(node, Mapping) and part in node) or (isinstance(node, list | tuple) and isinstance(part, int)):
             node = node[part]
             path.append(part)
         elif isinstance(node, Mapping) and step == len(location) - 1:
@@ -161,10 +174,8 @@ def _dotted(where: str, path: Sequence[Any]) -> str:
 def _type_at(cls: Any, path: Sequence[Any]) -> Any:
     """The dataclass at a path of field names, keys of mappings and positions below `cls`."""
     for part in path:
-        if dataclasses.is_dataclass(cls):
-            cls = typing.get_type_hints(cls)[part]
-        else:
-            cls = typing.get_args(cls)[-1]  # the values of a mapping
+        # either a field of a dataclass, or the values of a mapping or list
+        cls = typing.get_type_hints(cls)[part] if dataclasses.is_dataclass(cls) else typing.get_args(cls)[-1]
         options = [a for a in typing.get_args(cls) if dataclasses.is_dataclass(a)]
         if typing.get_origin(cls) in (typing.Union, types.UnionType) and options:
             cls = options[0]

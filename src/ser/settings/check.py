@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ser import plugins
-from ser.errors import Faults, SerError, SerErrors
+from ser.errors import CombinedError, Faults, SerError
 from ser.settings import experiments
 from ser.settings.schema import GROUPS, Study
 from ser.settings.yamlfile import lines, load
@@ -33,7 +33,7 @@ def read(path: str | Path, study: str | None = None) -> Study:
     """A params.yaml as a `Study`, after every check.
 
     `study` is the name that the graph was called with: the file must belong to that study. Raises `SerError`, or
-    `SerErrors` for several faults; each names file, line, key and the nearest known key.
+    `CombinedError` for several faults; each names file, line, key and the nearest known key.
     """
     data, faults = load(path), Faults()
     if study is not None:
@@ -45,7 +45,7 @@ def read(path: str | Path, study: str | None = None) -> Study:
     if faults.found:
         line_of = lines(path)
         located = [_located(error, path, line_of(error.where) if error.where else None) for error in faults.found]
-        raise located[0] if len(located) == 1 else SerErrors(located)
+        raise located[0] if len(located) == 1 else CombinedError(located)
     assert made is not None
     return made
 
@@ -168,7 +168,8 @@ class _Checks:
                 self.plugin("corpora", name, corpus.reader, f"corpora.{name}.reader")
             if corpus.source != "real":
                 with self.faults:
-                    check_synthetic(name, corpus.synthetic, f"corpora.{name}.synthetic")
+                    plugins.check_name(name, plugins.names("synthetic"), "synthetic corpus", f"corpora.{name}")
+                    self.plugin("synthetic", name, corpus.synthetic, f"corpora.{name}.synthetic")
         for name in self.study.audio:
             with self.faults:
                 self.known("corpora", name, f"audio.{name}")
@@ -224,10 +225,3 @@ class _Checks:
             self.build(Training, block.training, f"{where}.training")
             if len(self.faults.found) == before:
                 self.sound_models.add(name)
-
-
-def check_synthetic(corpus: str, values: Mapping[str, Any], where: str) -> None:
-    """The parameters of a look-alike corpus, where the package that makes it is installed."""
-    plugins.check_name(corpus, plugins.names("corpora.synthetic"), "synthetic corpus", where)
-    plugins.build(plugins.parameters("corpora.synthetic", corpus), values, where)
-

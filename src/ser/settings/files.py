@@ -7,7 +7,6 @@ of a value or of a module changes the files of the stages that use it, and nothi
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +60,8 @@ def _code(stage: str, *modules: str) -> dict[str, Any]:
 
 
 def _synthesizer(study: Study, corpus: str) -> list[str]:
-    """The modules that make a corpus's look-alike, found by name: nothing in ser imports them."""
-    if study.corpora[corpus].source == "real":
-        return []
-    module = f"ser_synth.{corpus}"
-    if importlib.util.find_spec("ser_synth") is None:
-        return [f"ser.corpora.synthetic.{corpus}"]
-    return [module, "ser_synth.__main__"]
+    """The modules that make a corpus's look-alike, named here because nothing in ser imports them."""
+    return [] if study.corpora[corpus].source == "real" else ["ser_synth.__main__", f"ser_synth.{corpus}"]
 
 
 def _experiment(study: Study, item: Experiment) -> dict[str, Any]:

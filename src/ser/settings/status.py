@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ser.caching import CHECKPOINTS
+from ser.compute import workers
 from ser.errors import SerError
 from ser.files import read_json
 from ser.layout import Layout
 from ser.settings import check, files
 from ser.settings.study import GRAPH, check_graph, command, folder
-from ser.workers import workers
 
 
 def status(name: str) -> str:

@@ -79,7 +79,9 @@ def new(
     left_out = _take(data, corpora, patterns, base, csv, yaml)
     _set_source(data, source)
     data["study"], data["root"], data["params"] = name, "../..", f"{target.as_posix()}/params.yaml"
-    data.yaml_set_start_comment(f"Study {name}: {command(name)}\nMade from study {base} by ser study new; edit freely.\n")
+    data.yaml_set_start_comment(
+        f"Study {name}: {command(name)}\nMade from study {base} by ser study new; edit freely.\n"
+    )
     _write(target, data, yaml)
     sources = ", ".join(f"{c} ({b['source']})" for c, b in data["corpora"].items())
     lines = [f"{target}: {sources}; {len(_experiments(data))} experiments"]
