@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ser import caching, plugins
+from ser.compute import workers
 from ser.corpora import MARKER, raw_folder, reading
 from ser.corpora.location import Location
 from ser.errors import SerError
-from ser.workers import workers
 
 
 def ensure(
