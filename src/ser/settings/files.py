@@ -26,8 +26,7 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
         values = {"corpus": name, **dataclasses.asdict(corpus)}
         made[f"download/{name}"] = {**values, **_code("download", f"ser.corpora.{name}", *_synthesizer(study, name))}
         rate = study.audio[name].rate if name in study.audio else None
-        values = {"corpus": name, "reader": corpus.reader, "rate": rate}
-        made[f"corpus/{name}"] = {**values, **_code("corpus", f"ser.corpora.{name}")}
+        made[f"corpus/{name}"] = {"corpus": name, "rate": rate, **_code("corpus", f"ser.corpora.{name}")}
     for name, feature in study.features.items():
         values = {"corpus": feature.corpus, "feature": feature.feature, "config": feature.values}
         made[f"features/{name}"] = {**values, **_code("features", f"ser.features.{feature.feature}")}
