@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 
 from ser import plugins
 from ser.cli import parser
-from ser.settings import check
+from ser.settings.check import read
 from ser.settings.schema import Experiment, Finetuning
+from ser.settings.yamlfile import load
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,7 +58,7 @@ MADE = {name for command in ALL for name in re.findall(r"ser study new ([\w-]+)"
 
 
 def study(name: str) -> dict:
-    return params.load(ROOT / ("params.yaml" if name == "demo" else f"studies/{name}/params.yaml"))
+    return load(ROOT / ("params.yaml" if name == "demo" else f"studies/{name}/params.yaml"))
 
 
 def check(command: str) -> None:
@@ -118,7 +119,7 @@ def _values(overrides: list[str]) -> None:
     for point in get_hydra_sweeps({"params.yaml": overrides}):
         Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
         apply_overrides("params.yaml", point["params.yaml"])
-        assert check.read("params.yaml", "demo") != check.read(ROOT / "params.yaml"), f"{point} changes nothing"
+        assert read("params.yaml", "demo") != read(ROOT / "params.yaml"), f"{point} changes nothing"
 
 
 def _python(words: list[str]) -> None:
