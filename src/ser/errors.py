@@ -1,4 +1,4 @@
-"""One error type for everything the user can fix. It says on one line what is wrong, where, and what to do."""
+"""One error for everything the user can fix: one line that names what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 
 class SerError(Exception):
-    """A fault the user can fix.
-
-    Printed as ``error: WHAT (WHERE). MEND`` without a traceback; WHERE names a file, a line or a key.
+    """An error the user can fix, printed as ``error: WHAT (WHERE). HINT`` without a traceback. WHERE names a file, a
+    line or a key.
     """
 
     def __init__(self, what: str, where: object = None, hint: str | None = None) -> None:
@@ -24,14 +23,13 @@ class SerError(Exception):
             text += f" {sentence}" + ("" if sentence.endswith(("?", "!")) else ".")
         super().__init__(text)
 
-    def __reduce__(self):  # crosses process boundaries
+    def __reduce__(self):  # pickled by worker processes
         return SerError, (self.what, self.where, self.hint)
 
 
 def run_command(function: Callable[[], object]) -> None:
-    """Runs a stage or a command; a fault the user can fix becomes one line on stderr and exit status 1.
-
-    Beside `SerError` these are files that cannot be read or written, and text that is not UTF-8.
+    """Runs a stage or a command. An error the user can fix becomes one line on stderr and exit status 1: `SerError`,
+    files that cannot be read or written, and text that is not UTF-8.
     """
     try:
         function()
@@ -41,11 +39,11 @@ def run_command(function: Callable[[], object]) -> None:
         what = f"text that is not UTF-8: byte {error.object[error.start]:#04x} at {error.start} ({error.reason})"
         _stop(SerError(what, None, "Save the file as UTF-8"))
     except OSError as error:
-        if error.filename is None:  # no file, so nothing a user could look at: a fault of ours
+        if error.filename is None:  # no file that a user could look at: an error of ours
             raise
         _stop(SerError(error.strerror or type(error).__name__, error.filename))
     except KeyboardInterrupt:
-        print("stopped; finished work is kept, the same command continues", file=sys.stderr)
+        print("stopped; finished work is kept, and the same command continues it", file=sys.stderr)
         sys.exit(130)
 
 
