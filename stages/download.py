@@ -5,7 +5,7 @@ CORPUS
 import sys
 
 from ser.corpora import source as _source
-from ser.corpora.reading.location import receipt as receipt_of
+from ser.corpora.location import receipt as receipt_of
 from ser.errors import run_command
 from ser.files import write_json
 from ser.layout import Layout

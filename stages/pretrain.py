@@ -6,7 +6,7 @@ torchrun --nproc-per-node 2 stages/pretrain.py STUDY NAME     the same on severa
 import sys
 
 from ser import plugins
-from ser.corpora.reading.location import found
+from ser.corpora.location import found
 from ser.errors import run_command
 from ser.files import read_json
 from ser.layout import Layout

@@ -3,7 +3,7 @@
 import sys
 
 from ser import plugins
-from ser.corpora.reading.location import found
+from ser.corpora.location import found
 from ser.errors import run_command
 from ser.files import read_json
 from ser.layout import Layout

@@ -233,7 +233,7 @@ def _grouped(direct: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 def _changed_corpora(name: str, file: str) -> list[str]:
     """A line for each corpus whose original files changed since its receipt: DVC does not watch them."""
-    from ser.corpora.reading.location import changed
+    from ser.corpora.location import changed
 
     prefix = "" if name == "demo" else f"{file}:"
     receipts = sorted(Layout(name).receipt("x").parent.glob("*.json"))

@@ -1,9 +1,9 @@
 """Runs an experiment: all folds with all seeds of one model, in parallel, each trained once.
 
 Every fold with a seed is a job of its own, seeded by its name, so one worker or many give the same bytes. A finished
-job is the file checkpoints/<study>/<experiment>/<fingerprint>/<fold>-seed<s>.npz. The fingerprint covers everything that
-the result depends on, so a stopped stage continues with the folds that are missing, and a change never picks up an old
-result.
+job is the file checkpoints/<study>/<experiment>/<fingerprint>/<fold>-seed<s>.npz. The fingerprint covers everything
+that the result depends on, so a stopped stage continues with the folds that are missing, and a change never picks up
+an old result.
 """
 
 from __future__ import annotations
