@@ -73,7 +73,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     found = {job.name: Result.read(job.result) for job in jobs}
     rows = outputs.write_predictions(jobs, found, files.predictions)
     outputs.write_curves(list(found.values()), files.curves)
-    outputs.write_card(jobs, found, claims, files.card)
+    outputs.write_card(jobs, found, claims, files.checkpoints, files.card)
     outputs.write_windows(jobs, found, files.card.with_name("windows.csv"))
     outputs.write_dev(jobs, found, files.card.with_name("dev.csv"))
     write_json(files.cost, costs.total([costs.path(job.result) for job in jobs]))

@@ -61,13 +61,15 @@ def write_curves(found: Sequence[Result], path: Path) -> None:
     _write_csv(mean.round(5), path)
 
 
-def write_card(jobs: Sequence[Job], found: Mapping[str, Result], claims: Mapping[str, Any], path: Path) -> None:
+def write_card(
+    jobs: Sequence[Job], found: Mapping[str, Result], claims: Mapping[str, Any], checkpoints: Path, path: Path
+) -> None:
     """What the experiment was: all that the evaluation needs beside the predictions. It holds no times, so equal
     trainings give equal bytes. `claims`: what the JSON beside the fold file says.
     """
     settings = jobs[0].settings
     notes, leaky = {name: r.notes for name, r in found.items()}, settings["control"] == "leaky_windows"
-    kept = results.artefacts(jobs[0].result)
+    kept = results.artefacts(jobs[0].result).absolute()
     card = {
         **settings,
         # a classical model notes itself what chose its hyper-parameters; a network follows the setting
@@ -81,7 +83,8 @@ def write_card(jobs: Sequence[Job], found: Mapping[str, Result], claims: Mapping
         "leaky": leaky,
         "transductive": any(n.get("transductive", False) for n in notes.values()),
         "device": jobs[0].device,
-        "artefacts": kept.as_posix() if kept.exists() else None,  # arrays of the first fold for figures
+        # arrays of the first fold for figures; the path from the folder that holds the checkpoints
+        "artefacts": kept.relative_to(checkpoints.absolute().parent).as_posix() if kept.exists() else None,
         "notes": notes,
     }
     write_json(path, card)
