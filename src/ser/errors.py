@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class SerError(Exception):
     """An error the user can fix, printed as ``error: WHAT (WHERE). HINT`` without a traceback. WHERE names a file, a
     line or a key.
     """
+
+    @property
+    def errors(self) -> list[SerError]:
+        """The single errors: this one, or those that a `CombinedError` holds."""
+        return [self]
 
     def __init__(self, what: str, where: object = None, hint: str | None = None) -> None:
         self.what, self.hint = what, hint
@@ -25,6 +30,46 @@ class SerError(Exception):
 
     def __reduce__(self):  # pickled by worker processes
         return SerError, (self.what, self.where, self.hint)
+
+
+class CombinedError(SerError):
+    """Several errors, printed one per line, so that a user can correct all of them at once."""
+
+    def __init__(self, errors: Sequence[SerError]) -> None:
+        first = errors[0]
+        super().__init__(first.what, first.where, first.hint)
+        self._errors = list(errors)
+
+    @property
+    def errors(self) -> list[SerError]:
+        return self._errors
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self._errors)
+
+    def __reduce__(self):  # pickled by worker processes
+        return CombinedError, (self._errors,)
+
+
+class Faults:
+    """Collects errors: checks run inside ``with faults:`` one after the other, and `stop` raises all they found."""
+
+    def __init__(self) -> None:
+        self.found: list[SerError] = []
+
+    def __enter__(self) -> Faults:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        if isinstance(error, SerError):
+            self.found += error.errors
+            return True
+        return False
+
+    def stop(self) -> None:
+        """Raises what was found: a `SerError`, or a `CombinedError` where there is more than one."""
+        if self.found:
+            raise self.found[0] if len(self.found) == 1 else CombinedError(self.found)
 
 
 def run_command(function: Callable[[], object]) -> None:
@@ -48,5 +93,6 @@ def run_command(function: Callable[[], object]) -> None:
 
 
 def _stop(error: SerError) -> None:
-    print(f"error: {error}", file=sys.stderr)
+    for single in error.errors:
+        print(f"error: {single}", file=sys.stderr)
     sys.exit(1)
