@@ -11,7 +11,7 @@ from ser import plugins
 from ser.errors import Faults, SerError
 from ser.evaluation.published import published
 from ser.layout import Layout
-from ser.recipe import Training
+from ser.recipe import CONTROLS, Training
 from ser.settings.schema import GROUPS, Experiment, Study
 from ser.words.settings import GRID as LABEL_RATE
 
@@ -58,6 +58,8 @@ def check(study: Study, names: Names, sound_models: Collection[str], group: str,
         _check_paper(item.paper, f"{where}.paper")
     with faults:
         _check_source(study, item)
+    with faults:
+        plugins.check_name(item.control, CONTROLS, "control", f"{where}.control")
     if faults.found or item.model not in sound_models or not _sound(study, item):
         faults.stop()  # what follows needs the blocks that the experiment names
         return
