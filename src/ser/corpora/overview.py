@@ -102,6 +102,6 @@ def link(corpus: str, path: Path) -> str:
         raise SerError("something is here already", place, "Move it away, then link again")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(path, target_is_directory=True)
-    for receipt in Path("data").glob(f"*/corpora/{corpus}.json"):
+    for receipt in Path("data").glob(f"*/receipts/{corpus}.json"):
         receipt.unlink()
     return f"{place} -> {path}\nUse it: ser study new NAME --corpora {corpus}, or corpora.{corpus}.source: real"
