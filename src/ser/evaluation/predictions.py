@@ -188,7 +188,7 @@ def _check(table: pd.DataFrame, kind: Kind, names: tuple[str, ...], path: Path) 
         bad = np.isinf(values) if column.startswith(TRUTH) else ~np.isfinite(values)
         _refuse(bad, path, f"{column} is not a finite number")
     keys = [*KEYS, "time"] if kind == "continuous" else list(KEYS)
-    _refuse(table.duplicated(keys).to_numpy(), path, f"the same {', '.join(keys)} stands twice")
+    _refuse(table.duplicated(keys).to_numpy(), path, f"the same {', '.join(keys)} occurs twice")
     if kind == "classification":
         for column in ("truth", "prediction"):
             _check_labels(table, column, names, path)
