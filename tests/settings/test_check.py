@@ -132,7 +132,7 @@ def test_all_faults_are_reported_at_once(edited):
     )
     with pytest.raises(SerError) as caught:
         check.read(path)
-    keys = [str(error).split("key ")[1].split(")")[0] for error in caught.value.errors]
+    keys = [str(error).split(", key ")[1].split(")")[0] for error in caught.value.errors]
     assert sorted(keys) == [
         "experiments.majority-emodb-loso.feature",
         "experiments.majority-emodb-loso.folds",
