@@ -1,12 +1,17 @@
-# Two commands from a bare machine with Python 3.11+ and git:
-#   make repro   the virtual environment, the pinned dependencies, the demo study, its table
-#   make test    lint, types, tests
+# Two commands on a bare machine with Python 3.11 to 3.13 and git:
+#   make repro   create the environment, install the pinned dependencies, run the demo study, print its table
+#   make test    lint, types, all tests
+# Others:
+#   make quick   lint, types, the unit tests only
+#   make docs    renew the generated page docs/parameters.md
+#   make lock    renew requirements.lock (needs uv)
+#   make clean   remove the environment, checkpoints and caches
 # PYTHON=python3.12 make repro chooses another interpreter.
 PYTHON ?= python3
 ACTIVATE = . .venv/bin/activate
 READY = .venv/.ready
 
-.PHONY: repro test environment lint lock clean
+.PHONY: repro test quick docs environment lint lock clean
 .DELETE_ON_ERROR:
 
 repro: $(READY)
@@ -14,6 +19,12 @@ repro: $(READY)
 
 test: lint
 	@$(ACTIVATE) && python -m pytest -n 2
+
+quick: lint
+	@$(ACTIVATE) && python -m pytest -n 2 -m "not slow and not real"
+
+docs: $(READY)
+	@$(ACTIVATE) && python tools/keys.py
 
 lint: $(READY)
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy

@@ -70,9 +70,6 @@ class Layout:
         """Folder of what git keeps of word vectors: diagnostics of their alignment."""
         return self.metrics / "words" / name
 
-    def plot(self, experiment: str) -> Path:
-        return self.metrics / "plots" / f"{experiment}.csv"
-
     def scores(self, experiment: str) -> Path:
         """Headline numbers, flat, as `dvc metrics show` prints them."""
         return self.metrics / "scores" / f"{experiment}.json"

@@ -17,7 +17,7 @@ from ser.models.parts.autoencoder import Functionals
 from ser.recipe import Training
 from ser.store import Store, Writer
 from ser.tasks import Batch, Examples, Task
-from ser.training.loop import Loop
+from ser.training.trainer import Trainer
 from tests.models import tiny_autoencoder as tiny
 
 
@@ -227,7 +227,7 @@ def test_it_trains_on_crops_and_shows_what_it_learnt(corpus, tmp_path):
     """From stores to figures, by the training loop."""
     examples, task = corpus
     training = Training(epochs=2, batch=8, lr=1e-3, frames=32, window="crops", crop_hop=16, clip=5.0)
-    loop = Loop(
+    loop = Trainer(
         Model(tiny.config(), task), training, selection="last", seed=1, device="cpu", bfloat16=False, label="test"
     )
     history = loop.fit(examples, None)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ser import caching, plugins
+from ser.compute import workers
 from ser.corpora import MARKER, raw_folder
 from ser.corpora.reading import read as _read
 from ser.corpora.reading.location import Location
 from ser.errors import SerError
-from ser.workers import workers
 
 
 def ensure(
@@ -31,7 +31,7 @@ def ensure(
     Real corpora lie in data/raw/CORPUS, which may be a symbolic link; look-alikes in data/raw/synthetic, under a name
     that holds a digest of their parameters; a corpus `table` in the folder of its CSV. `reader_config` and
     `synthetic_config` are the blocks of params.yaml; `processes` is how many synthesize (default:
-    `ser.workers.workers`). Raises `SerError` when the corpus cannot be had without the user.
+    `ser.compute.workers`). Raises `SerError` when the corpus cannot be had without the user.
     """
     if source == "real_or_synthetic":  # a copy that is here, never a download
         source = "real" if _here(raw_folder() / corpus) else "synthetic"

@@ -19,6 +19,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ser import plugins
+from ser.compute import workers
 from ser.corpora import manifest
 from ser.errors import SerError
 from ser.files import digest, replacing, write_json
@@ -30,7 +31,6 @@ from ser.seeds import seed_of
 from ser.store import Store
 from ser.training import memory
 from ser.training.checkpoint import seed_everything
-from ser.workers import workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
