@@ -73,9 +73,7 @@ class Aligned:
         return self.speech(rows) @ self.w.T
 
 
-def align(
-    speech: Vectors, text: Vectors, config: Alignment, path: Path | None = None, device: str = "cpu"
-) -> Aligned:
+def align(speech: Vectors, text: Vectors, config: Alignment, path: Path | None = None, device: str = "cpu") -> Aligned:
     """Adversarial training (unless ``n_epochs`` is 0) and refinement; the W with the best criterion.
 
     `path` is the file of the checkpoint, which is written after each epoch and continued where it exists; so its name
@@ -99,8 +97,8 @@ def identity(speech: Vectors, text: Vectors, config: Alignment) -> Aligned:
         raise SerError(f"{sizes[0][1]} dimensions of speech, {sizes[1][1]} of text", "alignment", "Make them equal")
     if min(len(speech), len(text)) < 2:
         raise SerError(f"{len(speech)} words of speech, {len(text)} of text", "alignment", "Lower min_count")
-    normalisers = [Normaliser.fit(space.matrix, config.normalize_embeddings) for space in (speech, text)]
-    return Aligned(np.eye(sizes[0][1], dtype=np.float32), *normalisers)
+    first, second = (Normaliser.fit(space.matrix, config.normalize_embeddings) for space in (speech, text))
+    return Aligned(np.eye(sizes[0][1], dtype=np.float32), first, second)
 
 
 def supervised(speech: Vectors, text: Vectors, config: Alignment) -> Aligned:

@@ -75,7 +75,9 @@ class Speech2Vec:
         _at_least_one(self, "coefficients", "n_fft", "hop", "frames", "window", "min_count", "batch", "epochs")
         _at_least_one(self, "checkpoint_every")
         if self.dim < 2 or self.dim % 2:
-            raise ValueError(f"dim must be even, because each direction of the encoder gives half of it, not {self.dim}")
+            raise ValueError(
+                f"dim must be even, because each direction of the encoder gives half of it, not {self.dim}"
+            )
         if self.lr <= 0 or self.subsample < 0:
             raise ValueError(f"lr must be above 0 and subsample at least 0, not {self.lr} and {self.subsample}")
 
@@ -128,7 +130,9 @@ class Config:
     texts: tuple[str, ...] = ()  # further text: one of GENERATED_TEXTS, a text file, or a folder of articles
     similarities: str = ""  # file of word similarities for the diagnostics
     oov: OutOfVocabulary = "zero"  # vector of a word that is not in the vocabulary; random: as in P4's code [R]
-    streams: bool = True  # false: only the vectors and their diagnostics, for a study without experiments that read them
+    streams: bool = (
+        True  # false: only the vectors and their diagnostics, for a study without experiments that read them
+    )
     occurrences: Occurrences = field(default_factory=Occurrences)
     word2vec: Word2Vec = field(default_factory=Word2Vec)
     speech2vec: Speech2Vec = field(default_factory=Speech2Vec)
@@ -144,7 +148,7 @@ class Config:
             raise ValueError("corpus and target are the same: set partitions: [train], the rest is for testing")
 
     @property
-    def learns_from_target(self) -> bool:
+    def knows_target(self) -> bool:
         """Is anything learned from the train part of the target itself?"""
         return self.corpus == self.target or "target" in self.texts
 

@@ -26,7 +26,7 @@ TOKENS = 4_000  # largest number of spoken words in `same_word`, which then take
 
 
 def translation(mapped: np.ndarray, text: np.ndarray, pairs: np.ndarray, k: int | None = 10) -> dict[str, Any]:
-    """Precision@1, 5 and 10: the share of words whose own text vector is among the nearest to their mapped speech vector.
+    """Precision@1, 5, 10: the share of words whose own text vector is among the nearest to their mapped speech vector.
 
     `pairs` (n, 2) are the rows of these words in `mapped` and `text`, which are searched whole: by CSLS with `k`
     neighbours, by cosine with `k` None.
@@ -101,8 +101,10 @@ def shuffled(words: Sequence[str], speakers: Sequence[str], seed: int = 1) -> tu
 
 
 def spelling(vectors: Vectors, seed: int = 1) -> dict[str, Any]:
-    """Spearman correlation between the cosine of two words and the similarity of their spelling (difflib's ratio). It is
-    high for vectors that contain the sound of words and not their meaning."""
+    """Spearman correlation between the cosine of two words and the similarity of their spelling (difflib's ratio).
+
+    It is high for vectors that contain the sound of words and not their meaning.
+    """
     first, second = _pairs(len(vectors), seed)
     x = unit(vectors.matrix.astype(np.float64) - vectors.matrix.mean(0))
     words = vectors.words

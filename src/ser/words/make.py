@@ -82,6 +82,9 @@ def make(
             found = spoken.of(only)
         else:
             found = occurrences.find(corpus.manifest, signal, config.occurrences, only)
+        if found.table.empty:
+            hint = "Give a corpus with aligned words or transcripts"
+            raise SerError("the utterances to learn from contain no word", corpus.manifest, hint)
         train = set(recordings.loc[recordings["partition"] == "train", "utterance"])
         sources = [corpus.manifest, *(_text(name, out, spoken.of(train)) for name in config.texts)]
         sentences = texts.sentences(sources, config.word2vec, only, found.table)
@@ -290,7 +293,12 @@ def figure(speech: Vectors, text: Vectors, aligned: Aligned, topics: Mapping[str
     pairs = (np.array(known, dtype=np.int64) if known else shared)[:SHOWN]
     before = aligned.speech(speech.matrix)[pairs[:, 0]]
     words = np.array([speech.words[i] for i in pairs[:, 0]])
-    return {"words": words, "speech": before, "mapped": before @ aligned.w.T, "text": aligned.text(text.matrix)[pairs[:, 1]]}
+    return {
+        "words": words,
+        "speech": before,
+        "mapped": before @ aligned.w.T,
+        "text": aligned.text(text.matrix)[pairs[:, 1]],
+    }
 
 
 def _rounded(value: Any) -> Any:

@@ -73,7 +73,7 @@ def read_spans(folder: Path, name: str, *labels: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({c: pd.Series(dtype=float if c in ("start", "end") else str) for c in columns})
     strings = dict.fromkeys(("utterance", *labels), str)
-    table = pd.read_csv(path, dtype=strings, keep_default_na=False, float_precision="round_trip")
+    table = pd.read_csv(path, dtype=strings, keep_default_na=False)
     if list(table) != columns:
         raise SerError(f"columns {', '.join(table)}", path, f"Expected: {', '.join(columns)}")
     return table
@@ -142,7 +142,7 @@ def _check_ends(aligned: pd.DataFrame, folder: Path) -> None:
 
 
 def voiced(signal: np.ndarray, rate: int, config: Occurrences) -> list[Span]:
-    """Stretches of speech: not quieter than ``top_db`` below the loudest frame, gaps shorter than ``bridge`` included."""
+    """Stretches of speech: at most ``top_db`` below the loudest frame. Gaps shorter than ``bridge`` belong to them."""
     import librosa
 
     scale = rate / 16_000

@@ -1,4 +1,4 @@
-"""Speech2Vec: the speech space S, from the sound of words and of their neighbours (Chung and Glass 2018; papers.md 7.3).
+"""Speech2Vec: the speech space S, from the sound of words and their neighbours (Chung and Glass 2018; papers.md 7.3).
 
 The encoder reads the MFCC of a word; from its state the decoder reconstructs each neighbouring word. The embedding of a
 spoken word is the encoder's last hidden state, the vector of a word type the mean over its tokens. A careful
@@ -28,11 +28,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser import plugins
+from ser import plugins, weights
 from ser.compute import Processes
 from ser.errors import SerError
 from ser.files import read_json, write_json
-from ser.models.parts.mockingjay import load_weights, save_weights
 from ser.seeds import seed_everything, seed_of
 from ser.training.loop import Loop
 from ser.words import vectors
@@ -176,7 +175,7 @@ class Context:
 def train(
     tokens: Tokens, config: Speech2Vec, path: Path | None = None, device: str = "cpu"
 ) -> tuple[Model, list[dict[str, float]]]:
-    """The trained model and its curve: epoch, loss (mean squared error of z-scored, zero-padded words), pairs.
+    """The trained model and its curve: epoch and loss, the mean squared error of z-scored, zero-padded words.
 
     `path` is the file of the checkpoint. A stopped training continues there and ends, on a CPU, with the same bytes; so
     its name must contain a fingerprint of the words and settings. Raises `SerError` when no word has a neighbour and
@@ -255,7 +254,7 @@ def types(words: tuple[str, ...], embeddings: np.ndarray, min_count: int) -> vec
 def save(folder: Path, model: Model, card: Mapping[str, Any]) -> None:
     """Writes ``encoder.safetensors`` (which includes the decoder) and ``encoder.json``. Equal weights give equal
     bytes."""
-    save_weights(folder / "encoder.safetensors", model)
+    weights.save(folder / "encoder.safetensors", model.state_dict())
     write_json(folder / "encoder.json", {**card, "settings": dataclasses.asdict(model.config)})
 
 
@@ -263,5 +262,5 @@ def load(folder: Path) -> Model:
     """A saved model. Raises `SerError` for a folder that is missing or damaged."""
     card = read_json(folder / "encoder.json")
     model = Model(plugins.build(Speech2Vec, card["settings"], str(folder / "encoder.json")))
-    model.load_state_dict(load_weights(folder / "encoder.safetensors", model.state_dict()))
+    model.load_state_dict(weights.load(folder / "encoder.safetensors", model.state_dict()))
     return model.eval()
