@@ -16,7 +16,7 @@ def main() -> None:
         manifest=layout.manifest(settings["corpus"]),
         folds=layout.folds(settings["folds"]),
         features={f: layout.feature(settings["corpus"], f) for f in settings["features"]}
-        | {name: Path(store) for name, store in settings.get("words", {}).items()},
+        | {name: Path(store) for name, store in settings["words"].items()},
         predictions=layout.predictions(experiment),
         curves=layout.curves(experiment),
         card=layout.card(experiment),

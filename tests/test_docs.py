@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 
 from ser import plugins
 from ser.cli import parser
-from ser.settings import params
-from ser.settings.schema import Experiment
+from ser.settings.check import read
+from ser.settings.schema import Experiment, Finetuning
+from ser.settings.yamlfile import load
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,7 +58,7 @@ MADE = {name for command in ALL for name in re.findall(r"ser study new ([\w-]+)"
 
 
 def study(name: str) -> dict:
-    return params.load(ROOT / ("params.yaml" if name == "demo" else f"studies/{name}/params.yaml"))
+    return load(ROOT / ("params.yaml" if name == "demo" else f"studies/{name}/params.yaml"))
 
 
 def check(command: str) -> None:
@@ -118,8 +119,7 @@ def _values(overrides: list[str]) -> None:
     for point in get_hydra_sweeps({"params.yaml": overrides}):
         Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
         apply_overrides("params.yaml", point["params.yaml"])
-        before = params.settings(ROOT / "params.yaml")
-        assert params.settings("params.yaml", "demo") != before, f"{point} changes nothing"
+        assert read("params.yaml", "demo") != read(ROOT / "params.yaml"), f"{point} changes nothing"
 
 
 def _python(words: list[str]) -> None:
@@ -231,7 +231,7 @@ def test_the_values_a_system_page_names_exist(model):
         found = [dict(zip(keys, (s, r, float(w)), strict=True)) for s, r, w in table]
     assert len(found) >= 4
     for values in found:
-        plugins.check_values("models", model, values, model)
+        plugins.build(plugins.parameters("models", model), values, model)
 
 
 def test_yaml_and_python_blocks_hold():
@@ -242,8 +242,10 @@ def test_yaml_and_python_blocks_hold():
     assert yaml
     assert python
     for content in yaml:
-        for name, values in YAML(typ="safe").load(content)["experiments"].items():
-            plugins.build(Experiment, values, name)
+        found = YAML(typ="safe").load(content)
+        for group, cls in (("experiments", Experiment), ("finetuning", Finetuning)):
+            for name, values in found.get(group, {}).items():
+                plugins.build(cls, values, name)
     for content in python:
         compile(content, "docs", "exec")
 

@@ -30,7 +30,7 @@ SOURCES = (  # heading, file or pattern below src/ser; {} is the name of the fil
     ("`folds.<corpus>-<name>` with `protocol: {}`", "protocols/*.py"),
     ("`corpora.{}.reader`", "corpora/*.py"),
     ("`pretraining.<name>`", "pretraining/settings.py"),
-    ("`words.<name>`", "words/settings.py"),
+    ("`words.<name>`", "words/config.py"),
 )
 
 

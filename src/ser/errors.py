@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class SerError(Exception):
     """A fault the user can fix.
 
-    Printed as ``error: WHAT (WHERE). MEND`` without a traceback; WHERE names a file, a line or a key.
+    Printed as ``error: WHAT (WHERE). HINT`` without a traceback; WHERE names a file, a line or a key.
     """
+
+    @property
+    def errors(self) -> list[SerError]:
+        """The single faults: this one, or those that `CombinedError` collects."""
+        return [self]
 
     def __init__(self, what: str, where: object = None, hint: str | None = None) -> None:
         self.what, self.hint = what, hint
@@ -26,6 +31,46 @@ class SerError(Exception):
 
     def __reduce__(self):  # crosses process boundaries
         return SerError, (self.what, self.where, self.hint)
+
+
+class CombinedError(SerError):
+    """Several faults, so that a user can correct all of them at once; printed one per line."""
+
+    def __init__(self, errors: Sequence[SerError]) -> None:
+        first = errors[0]
+        super().__init__(first.what, first.where, first.hint)
+        self._errors = list(errors)
+
+    @property
+    def errors(self) -> list[SerError]:
+        return self._errors
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self._errors)
+
+    def __reduce__(self):  # crosses process boundaries
+        return CombinedError, (self._errors,)
+
+
+class Faults:
+    """Collects faults: checks run inside ``with faults:`` one after the other, and `stop` raises all of them."""
+
+    def __init__(self) -> None:
+        self.found: list[SerError] = []
+
+    def __enter__(self) -> Faults:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        if isinstance(error, SerError):
+            self.found += error.errors
+            return True
+        return False
+
+    def stop(self) -> None:
+        """Raises what was found: a `SerError`, or `CombinedError` where there is more than one."""
+        if self.found:
+            raise self.found[0] if len(self.found) == 1 else CombinedError(self.found)
 
 
 def run_command(function: Callable[[], object]) -> None:
@@ -50,5 +95,6 @@ def run_command(function: Callable[[], object]) -> None:
 
 
 def _stop(error: SerError) -> None:
-    print(f"error: {error}", file=sys.stderr)
+    for single in error.errors:
+        print(f"error: {single}", file=sys.stderr)
     sys.exit(1)

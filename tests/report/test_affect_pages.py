@@ -14,7 +14,7 @@ import pytest
 from ser.evaluation import evaluate, notes, predictions
 from ser.files import write_json
 from ser.report.html import affect, semantics
-from ser.words.settings import MODES, STREAMS
+from ser.words.config import MODES, STREAMS
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

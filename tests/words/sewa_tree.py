@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ser.corpora import manifest, sewa, tables
-from ser.corpora.reading.location import Location
+from ser.corpora import manifest, packing, sewa
+from ser.corpora.location import Location
 from ser.evaluation import evaluate
 from ser.evaluation.predictions import read
 from ser.evaluation.results import Result
@@ -17,6 +17,7 @@ from ser.features import extraction, waveform
 from ser.files import read_json
 from ser.protocols import claims, partitions
 from ser.protocols import folds as fold_files
+from ser.store import Store
 from ser.training.runner import Files, run
 from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source, make
@@ -70,9 +71,9 @@ def tree(root: Path, header: bool = False, segmentation: bool = True, **form: st
 
 def stages(root: Path, folder: Path, config: Config = CONFIG, **values: Any) -> tuple[Result, dict[str, Any]]:
     """manifest, audio, features, folds, words, train, evaluate: the metrics, and what the word streams cover."""
-    tables.write("sewa", Location(root, True), sewa.Config(), folder / "manifest", 1)
+    packing.pack("sewa", Location(root, True), sewa.Config(), folder / "manifest", RATE)
     table = manifest.read(folder / "manifest" / "utterances.csv")
-    audio = extraction.pack_audio(table, root, RATE, folder / "audio", 1)
+    audio = Store(folder / "manifest" / "audio")
     feature = waveform.Feature(rate=RATE, segment=RATE // 10, normalise="none")
     extraction.extract(feature, audio, folder / "waveform", 1)
     about = {"protocol": "partitions", "claims": claims(partitions, partitions.Config())}

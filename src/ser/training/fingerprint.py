@@ -21,7 +21,7 @@ def fingerprint(
     contents = {name: Store(path).content for name, path in features.items()}
     pretrained = Path(settings["config"].get("pretrained") or "")
     weights = sorted(p for p in pretrained.glob("*") if p.is_file()) if pretrained.name else []
-    labels = [p for p in sorted(manifest.iterdir()) if p.name != "words.csv"]
+    labels = [p for p in sorted(manifest.glob("*.*")) if p.name != "words.csv"]  # not the folder `audio`
     return digest(
         dict(settings),
         contents,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser.corpora.reading import read
+from ser.corpora import reading
 from ser.errors import SerError
 from ser.words.alignment import nearest
 from ser.words.vectors import Vectors, unit
@@ -159,7 +159,7 @@ def similarities(path: Path) -> list[tuple[str, str, float]]:
     first line may be a header. Raises `SerError` for a missing file, and naming the line that is wrong."""
     if not path.is_file():
         raise SerError("no such list of word similarities", path, "Name a file with lines of word, word, number")
-    text = read.text(path)
+    text = reading.text(path)
     separator = next((s for s in "\t;," if s in text), " ")
     found = []
     for number, fields in enumerate(csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True), 1):

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from ser.corpora import audio, manifest
+from ser.corpora.manifest import LABEL_RATE
 from ser.errors import SerError
-from ser.words.config import GRID, Occurrences
+from ser.words.config import Occurrences
 
 if TYPE_CHECKING:
     from ser.words.forced_alignment import Aligner
@@ -200,7 +201,7 @@ def on_grid(spans: Sequence[Span], rows: int) -> np.ndarray:
     Word i from s to e covers rows round(10 s) to round(10 e), both included; later words overwrite (papers.md 7.3).
     """
     grid = np.full(rows, -1, dtype=np.int64)
-    for i, (first, last) in enumerate(np.rint(GRID * np.asarray(spans, dtype=float).reshape(-1, 2)).astype(int)):
+    for i, (first, last) in enumerate(np.rint(LABEL_RATE * np.asarray(spans, dtype=float).reshape(-1, 2)).astype(int)):
         grid[max(first, 0) : last + 1] = i
     return grid
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser.errors import SerError
-from ser.words.config import GRID as GRID
 from ser.words.config import MODES as MODES
 from ser.words.config import STREAMS as STREAMS
 from ser.words.config import Config as Block
 
-__all__ = ["GRID", "MODES", "STREAMS", "Block", "check", "hears", "inputs"]
+__all__ = ["MODES", "STREAMS", "Block", "check", "hears", "inputs"]
 
 
 def hears(config: Mapping[str, Any]) -> bool:

@@ -30,10 +30,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from ser.corpora import manifest
+from ser.corpora.manifest import LABEL_RATE
 from ser.store import Writer
 from ser.words import alignment, mfcc, occurrences, speech2vec, vectors
 from ser.words.alignment import Aligned
-from ser.words.config import GRID, MODES, STREAMS, Config
+from ser.words.config import MODES, STREAMS, Config
 from ser.words.occurrences import Found, Signal, Span
 from ser.words.vectors import Vectors
 
@@ -75,7 +76,7 @@ def write(
     """
     table, known, turns = manifest.read(folder / "utterances.csv"), Learned.load(learned), _spans(folder)
     words = dict(tuple(spoken.table.groupby("utterance")))
-    card = {"kind": "feature", "feature": "words", "level": "frame", "rate": None, "frame_rate": GRID}
+    card = {"kind": "feature", "feature": "words", "level": "frame", "rate": None, "frame_rate": LABEL_RATE}
     card["synthetic"] = manifest.is_synthetic(table)
     counts: dict[str, int] = {}
     with ExitStack() as stack:
@@ -145,7 +146,7 @@ def _pairs(rows: pd.DataFrame) -> list[Span]:
 
 def _recording(row: Any, signal: Signal, spoken: pd.DataFrame | None, turns: list[Span] | None) -> Recording:
     samples, rate = signal(row.utterance)
-    rows = math.ceil(round(row.duration * GRID, 6))  # as many as the waveform has
+    rows = math.ceil(round(row.duration * LABEL_RATE, 6))  # as many as the waveform has
     words, spans = ([], []) if spoken is None else (list(spoken["word"]), _pairs(spoken))
     return Recording(row.utterance, rows, samples, rate, words, spans, turns)
 
