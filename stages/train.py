@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ser.errors import run_command
 from ser.layout import Layout
-from ser.training.runner import Files, run
+from ser.training.experiment import Files, run
 
 
 def main() -> None:

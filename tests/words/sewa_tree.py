@@ -18,7 +18,7 @@ from ser.files import read_json
 from ser.protocols import claims, partitions
 from ser.protocols import folds as fold_files
 from ser.store import Store
-from ser.training.runner import Files, run
+from ser.training.experiment import Files, run
 from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source, make
 from tests import toy
