@@ -22,7 +22,7 @@ import torch
 
 from ser.corpora import manifest
 from ser.features.logmel import Feature
-from ser.models.parts.mockingjay import Config
+from ser.models.layers.mockingjay import Config
 from ser.pretraining import data
 from ser.pretraining.loop import Loop, Pretrainer, Processes
 from ser.pretraining.settings import Settings

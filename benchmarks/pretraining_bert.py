@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from pretraining import drawn
-from ser.models.parts import mockingjay
+from ser.models.layers import mockingjay
 from ser.pretraining import data
 from ser.pretraining.loop import Loop, Pretrainer, Processes
 from ser.pretraining.settings import Settings

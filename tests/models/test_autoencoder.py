@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser.errors import SerError
-from ser.models import emotion_autoencoder
+from ser.report import reconstructions
 from ser.models.emotion_autoencoder import Model, functional_names
 from ser.models.parts.autoencoder import Functionals
 from ser.recipe import Training
@@ -252,5 +252,5 @@ def test_it_trains_on_crops_and_shows_what_it_learnt(corpus, tmp_path):
         np.testing.assert_allclose(found["latents"][4], model.encoder(crops).mean((0, 1)), atol=1e-5)
     table = pd.DataFrame({"utterance": examples.utterances, "speaker": examples.speakers})
     emotions = [task.outputs[k] for k in examples.labels]
-    emotion_autoencoder.draw(found, table.assign(emotion=emotions, synthetic=1), task.outputs, tmp_path)
+    reconstructions.draw(found, table.assign(emotion=emotions, synthetic=1), task.outputs, tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"latents.png", "reconstructions.png"}

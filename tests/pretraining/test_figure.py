@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ser.models.parts.mockingjay import Masking
+from ser.models.layers.mockingjay import Masking
 from ser.pretraining import plots
 from ser.pretraining.data import collate
 

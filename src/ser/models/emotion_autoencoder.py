@@ -20,10 +20,9 @@ Letters: B crops, T frames, F bins, H hidden width, S latent frames (T / 8), K c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -32,11 +31,8 @@ from torch.nn import functional
 
 from ser.errors import SerError
 from ser.models.parts.autoencoder import HALVINGS, Classifier, Decoder, Encoder, Functionals
-from ser.models.parts.blocks import frame_feature
+from ser.models.layers.classifier import frame_feature
 from ser.tasks import Batch, Inputs, Task
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 WHERE = "models.emotion_autoencoder"
 COLUMNS = {"is09": 384, "is10": 1582}  # an openSMILE set is known by its size
@@ -185,7 +181,7 @@ class Model(nn.Module):
             )
 
     def artefacts(self, batches: Iterable[tuple[Sequence[int], Batch]]) -> dict[str, np.ndarray]:
-        """For `draw`. latents (N, H): means over the frames and crops of each utterance; examples (2,): positions of
+        """Arrays for the figures of `ser.report.reconstructions`. latents (N, H): means over the frames and crops of each utterance; examples (2,): positions of
         the first and last utterance that fill a crop, where there are any; inputs (2, T, F): their first crops;
         reconstructions (2, K, T, F): under every emotion's embedding; axes: see `Model`."""
         sums: dict[int, Tensor] = {}
@@ -235,10 +231,3 @@ def functional_names(config: Config, task: Task) -> tuple[str, ...]:
             )
         names += found
     return tuple(names)
-
-
-def draw(artefacts: Mapping[str, np.ndarray], test: pd.DataFrame, outputs: tuple[str, ...], folder: Path) -> None:
-    """Figures of one trained fold in `folder`: latents.png and reconstructions.png."""
-    from ser.models.parts import autoencoder_figures
-
-    autoencoder_figures.draw(artefacts, test, outputs, folder)

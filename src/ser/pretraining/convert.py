@@ -25,7 +25,8 @@ from torch import Tensor
 
 from ser.errors import SerError, run_command
 from ser.features.logmel import Feature
-from ser.models.parts.mockingjay import Config, Encoder, check_shapes, save_encoder
+from ser.models.layers.mockingjay import Config, Encoder, save_encoder
+from ser.weights import check_shapes
 
 _STATES = ("Mockingjay", "Transformer")
 _SETTINGS = (

@@ -24,7 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from ser.errors import SerError
-from ser.models.parts.mockingjay import Config, Encoder, Head, masked
+from ser.models.layers.mockingjay import Config, Encoder, Head, masked
 from ser.pretraining.data import Batch
 from ser.pretraining.settings import Settings
 from ser.seeds import seed_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ser.files import replacing
-from ser.models.parts.mockingjay import masked
+from ser.models.layers.mockingjay import masked
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -22,7 +22,8 @@ from ser import plugins
 from ser.corpora import manifest
 from ser.errors import SerError
 from ser.files import digest, replacing, write_json
-from ser.models.parts import mockingjay
+from ser.models.layers import mockingjay
+from ser.weights import check_shapes, load_weights, save_weights
 from ser.pretraining import data, plots
 from ser.pretraining.loop import Loop, Pretrainer, Processes, processes
 from ser.pretraining.settings import Settings
@@ -183,14 +184,14 @@ def start(model: Pretrainer, folder: Path, sizes: mockingjay.Config) -> None:
 
     Dropout may differ; raises `SerError` when the sizes do."""
     found, weights = mockingjay.load_encoder(folder)
-    mockingjay.check_shapes(weights, model.encoder.state_dict(), folder / "encoder.safetensors")
+    check_shapes(weights, model.encoder.state_dict(), folder / "encoder.safetensors")
     same = ("heads", "activation", "layer_norm_eps")
     if any(getattr(found, k) != getattr(sizes, k) for k in same):
         raise SerError(f"{', '.join(same)} of the initial weights differ from these settings", folder / "card.json")
     model.encoder.load_state_dict(weights)
     head = folder / "head.safetensors"
     if head.exists():
-        model.head.load_state_dict(mockingjay.load_weights(head, model.head.state_dict()))
+        model.head.load_state_dict(load_weights(head, model.head.state_dict()))
 
 
 def _bfloat16(precision: str, device: str) -> bool:
@@ -204,8 +205,8 @@ def _fingerprint(settings: Settings, path: Path, about: Mapping[str, Any]) -> st
     names = (
         "pretraining/data",
         "pretraining/loop",
-        "models/parts/mockingjay",
-        "models/parts/attention",
+        "models/layers/mockingjay",
+        "models/layers/attention",
         f"features/{settings.feature}",
     )
     sources = [package / f"{name}.py" for name in names]
@@ -239,7 +240,7 @@ def _write(
     curve_path: Path,
 ) -> None:
     mockingjay.save_encoder(out_folder, loop.model.encoder, sizes, card)
-    mockingjay.save_weights(out_folder / "head.safetensors", loop.model.head)
+    save_weights(out_folder / "head.safetensors", loop.model.head)
     curve = pd.DataFrame(history).astype({"step": int})
     curve["lr"] = curve["lr"].map("{:.4g}".format)
     with replacing(curve_path) as temporary:

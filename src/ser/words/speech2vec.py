@@ -26,7 +26,7 @@ from tqdm import tqdm
 from ser import plugins
 from ser.errors import SerError
 from ser.files import read_json, write_json
-from ser.models.parts.mockingjay import load_weights, save_weights
+from ser.weights import load_weights, save_weights
 from ser.seeds import seed_of
 from ser.training import checkpoint
 from ser.words import vectors
