@@ -1,12 +1,17 @@
-# Two commands from a bare machine with Python 3.11+ and git:
-#   make repro   the virtual environment, the pinned dependencies, the demo study, its table
-#   make test    lint, types, tests
+# Two commands on a bare machine with Python 3.11 to 3.13 and git:
+#   make repro   create the environment, install the pinned dependencies, run the demo study, print its table
+#   make test    lint, types, all tests
+# Others:
+#   make quick   lint, types, the unit tests only
+#   make docs    renew the generated page docs/parameters.md
+#   make lock    renew requirements.lock (needs uv)
+#   make clean   remove the environment, checkpoints and caches
 # PYTHON=python3.12 make repro chooses another interpreter.
 PYTHON ?= python3
 ACTIVATE = . .venv/bin/activate
 READY = .venv/.ready
 
-.PHONY: repro test environment lint lock clean
+.PHONY: repro test quick docs environment lint lock clean
 .DELETE_ON_ERROR:
 
 repro: $(READY)
@@ -15,17 +20,23 @@ repro: $(READY)
 test: lint
 	@$(ACTIVATE) && python -m pytest -n 2
 
+quick: lint
+	@$(ACTIVATE) && python -m pytest -n 2 -m "not slow and not real"
+
+docs: $(READY)
+	@$(ACTIVATE) && python tools/keys.py
+
 lint: $(READY)
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy
 
 environment: $(READY)
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml packages/ser_synth/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "ser needs Python 3.11, 3.12 or 3.13, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "installing the pinned dependencies (about 5 GB, minutes) ..."
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable . --editable packages/ser_synth
 	@$(ACTIVATE) && python tools/offline_plots.py
 	@touch $(READY)
 

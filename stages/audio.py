@@ -2,13 +2,13 @@
 
 import sys
 
+from ser.compute import workers
 from ser.corpora import manifest
 from ser.corpora.reading.location import found
 from ser.errors import run_command
 from ser.features import extraction
 from ser.files import read_json
 from ser.layout import Layout
-from ser.workers import workers
 
 
 def main() -> None:

@@ -3,11 +3,11 @@
 import sys
 
 from ser import plugins
+from ser.compute import workers
 from ser.errors import run_command
 from ser.features import extraction
 from ser.layout import Layout
 from ser.store import Store
-from ser.workers import workers
 
 
 def main() -> None:

@@ -3,12 +3,12 @@
 import sys
 
 from ser import plugins
+from ser.compute import workers
 from ser.corpora import tables
 from ser.corpora.reading.location import found
 from ser.errors import run_command
 from ser.files import read_json
 from ser.layout import Layout
-from ser.workers import workers
 
 
 def main() -> None:

@@ -250,9 +250,17 @@ def test_yaml_and_python_blocks_hold():
 
 def test_the_two_ci_files_are_twins():
     files = [ROOT / ".github/workflows/experiments.yml", ROOT / ".gitlab-ci.yml"]
-    parts = [re.findall(r"make \w+|tools/\w+\.py|cml [^#\n]+|git add .*", path.read_text()) for path in files]
-    assert set(parts[0]) == set(parts[1])
-    assert {"make test", "make repro", "tools/comment.py"} <= set(parts[0])
-    for path in files:
+    steps = [re.findall(r"make \w+|tools/\w+\.py|dvc exp run|git add .*", path.read_text()) for path in files]
+    assert set(steps[0]) == set(steps[1])
+    assert {"make quick", "make repro", "make test", "dvc exp run", "tools/comment.py"} <= set(steps[0])
+    for path, found in zip(files, steps, strict=True):
+        assert found.index("make quick") < found.index("make repro") < found.index("make test")
         assert YAML(typ="safe").load(path)
-    _make([part.split()[1] for part in parts[0] if part.startswith("make ")])
+    _make([step.split()[1] for step in steps[0] if step.startswith("make ")])
+
+
+def test_the_github_workflow_never_puts_input_into_a_script():
+    jobs = YAML(typ="safe").load(ROOT / ".github/workflows/experiments.yml")["jobs"]
+    scripts = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert scripts
+    assert not [script for script in scripts if "${{" in script]

@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 
 from ser import plugins
+from ser.compute import workers
 from ser.errors import SerError, run_command
-from ser.workers import workers
 
 
 @dataclass(frozen=True)

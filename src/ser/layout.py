@@ -29,7 +29,8 @@ class Layout:
         return self.data / "corpora" / f"{corpus}.json"
 
     def manifest(self, corpus: str) -> Path:
-        """Folder: utterances.csv, with labels.csv (continuous) and words.csv (alignments) where the corpus has them."""
+        """Folder: utterances.csv; where the corpus has them also labels.csv (continuous), words.csv (alignments),
+        turns.csv and sentences.csv."""
         return self.data / "manifests" / corpus
 
     def audio(self, corpus: str) -> Path:
@@ -68,9 +69,6 @@ class Layout:
     def about_words(self, name: str) -> Path:
         """Folder of what git keeps of word vectors: diagnostics of their alignment."""
         return self.metrics / "words" / name
-
-    def plot(self, experiment: str) -> Path:
-        return self.metrics / "plots" / f"{experiment}.csv"
 
     def scores(self, experiment: str) -> Path:
         """Headline numbers, flat, as `dvc metrics show` prints them."""

@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import difflib
 import importlib
+import importlib.util
 import re
 import types
 import typing
@@ -23,7 +24,7 @@ from ser.errors import SerError
 PACKAGE = Path(__file__).parent
 KINDS = {
     "corpora": "Config",
-    "corpora.synthetic": "Config",
+    "synthetic": "Config",
     "features": "Feature",
     "protocols": "Config",
     "models": "Config",
@@ -32,7 +33,7 @@ KINDS = {
 T = TypeVar("T")
 
 
-MARKS = {"corpora": "CARD", "corpora.synthetic": "jobs", "features": "Feature", "protocols": "folds", "models": "Model"}
+MARKS = {"corpora": "CARD", "synthetic": "jobs", "features": "Feature", "protocols": "folds", "models": "Model"}
 
 
 @cache
@@ -43,13 +44,21 @@ def names(kind: str) -> list[str]:
 
 
 def path(kind: str) -> Path:
-    return PACKAGE.joinpath(*kind.split("."))
+    """The folder of a kind. Look-alikes (`synthetic`) are the modules of the package `ser_synth`, which nothing here
+    imports statically; raises `SerError` when it is not installed."""
+    if kind != "synthetic":
+        return PACKAGE / kind
+    spec = importlib.util.find_spec("ser_synth")
+    if spec is None or not spec.submodule_search_locations:
+        hint = "Install it: pip install --no-deps --editable packages/ser_synth, and pip install espeakng-loader"
+        raise SerError("look-alike corpora need the package ser_synth, which is not installed", None, hint)
+    return Path(spec.submodule_search_locations[0])
 
 
 def load(kind: str, name: str, where: object = None) -> types.ModuleType:
     """Imports one plugin; raises `SerError` naming the nearest plugin when there is none of that name."""
-    check_name(name, names(kind), f"{kind.split('.')[-1]} plugin", where)
-    return importlib.import_module(f"ser.{kind}.{name}")
+    check_name(name, names(kind), f"{kind} plugin", where)
+    return importlib.import_module(f"ser_synth.{name}" if kind == "synthetic" else f"ser.{kind}.{name}")
 
 
 def check_name(name: str, known: Iterable[str], what: str, where: object = None) -> None:
@@ -109,7 +118,7 @@ def sources(kind: str, name: str) -> list[Path]:
 
 def _annotations(kind: str, name: str) -> dict[str, ast.expr]:
     """Field names of a plugin's dataclass and their annotations, in the order of the source."""
-    check_name(name, names(kind), f"{kind.split('.')[-1]} plugin")
+    check_name(name, names(kind), f"{kind} plugin")
     tree = ast.parse((path(kind) / f"{name}.py").read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == KINDS[kind]:

@@ -1,4 +1,4 @@
-"""What every look-alike promises, run over every module of ser.corpora.synthetic."""
+"""What every look-alike promises, run over every corpus of ser_synth."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ser import plugins
+from ser import caching, plugins
 from ser.corpora import MARKER, manifest, tables
-from ser.corpora.synthetic import _build
+from ser_synth import build
 
-NAMES = plugins.names(_build.KIND)
+NAMES = plugins.names("synthetic")
 ACOUSTIC = {"within", "personal", "intensity", "microphone_db", "noise_db"}  # what must not reach labels and text
 
 
@@ -24,12 +24,12 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def tiny(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tiny") / name
-    _build.build(name, config(name), root, processes=1)
+    build.build(name, config(name), root, processes=1)
     return root
 
 
 def config(name: str, **changes: object) -> object:
-    module = plugins.load(_build.KIND, name)
+    module = plugins.load("synthetic", name)
     return plugins.build(module.Config, {**module.TINY, **changes}, name)
 
 
@@ -38,7 +38,7 @@ def tree(root: Path) -> dict[str, bytes]:
 
 
 def test_config_is_frozen_with_defaults_and_a_seed(name: str) -> None:
-    cls = plugins.load(_build.KIND, name).Config
+    cls = plugins.load("synthetic", name).Config
     default = cls()
     assert isinstance(default.seed, str)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -46,7 +46,7 @@ def test_config_is_frozen_with_defaults_and_a_seed(name: str) -> None:
 
 
 def test_jobs_are_distinct_picklable_and_independent_of_acoustics(name: str) -> None:
-    module = plugins.load(_build.KIND, name)
+    module = plugins.load("synthetic", name)
     jobs = module.jobs(config(name))
     assert len(set(jobs)) == len(jobs)
     assert pickle.loads(pickle.dumps(jobs)) == jobs
@@ -58,13 +58,15 @@ def test_jobs_are_distinct_picklable_and_independent_of_acoustics(name: str) -> 
 
 
 def test_another_seed_is_another_corpus(name: str) -> None:
-    assert _build.fingerprint(name, config(name)) != _build.fingerprint(name, config(name, seed="other"))
-    assert _build.fingerprint(name, config(name)) == _build.fingerprint(name, config(name))
+    def fingerprint(**changes: object) -> str:
+        return caching.fingerprint(f"ser_synth.{name}", settings=dataclasses.asdict(config(name, **changes)))
+
+    assert fingerprint() == fingerprint() != fingerprint(seed="other")
 
 
 def test_two_processes_write_the_same_bytes_as_one(name: str, tiny: Path, tmp_path: Path) -> None:
     again = tmp_path / "two processes"
-    _build.build(name, config(name), again, processes=2)
+    build.build(name, config(name), again, processes=2)
     one, two = tree(tiny), tree(again)
     assert one.keys() == two.keys()
     assert [f for f in one if one[f] != two[f]] == []

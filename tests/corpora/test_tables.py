@@ -86,6 +86,8 @@ def test_label_times_of_sewa_are_checked_too(tmp_path: Path) -> None:
     folder, said = write("sewa", root)
     assert len(pd.read_csv(folder / "labels.csv")) == 6
     assert "2 aligned words in 1 of 3 utterances" in said
+    assert (folder / "turns.csv").read_text().splitlines()[:2] == ["utterance,start,end", "Train_01,0.5,2.25"]
+    assert (folder / "sentences.csv").read_text().splitlines()[1] == "Train_01,0.5,2.25,Schön; <laughter>"
     trees.write(root / "labels/Train_01.csv", "'Train_01';0.0;0;0;0\n'Train_01';0.04;0;0;0\n")
     with pytest.raises(SerError, match=r"label row 2.*Train_01\.csv"):
         write("sewa", root)

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from ser.cli import main
-from ser.evaluation import compare, evaluate, metrics, parts, predictions
+from ser.evaluation import compare, evaluate, metrics, pooling, predictions, results
 from ser.evaluation.predictions import Predictions
+from ser.files import write_json
 from ser.layout import Layout
 
 CLASSES = ("anger", "boredom", "neutral", "sadness")
@@ -175,8 +176,8 @@ def study(pair, tmp_path, monkeypatch):
     details = {"model": "svm", "corpus": "emodb", "protocol": "leave_one_speaker_out", "speaker_independent": True}
     for name, p, more in zip("ab", pair(), ({}, {"synthetic": True, "selection": "test_oracle"}), strict=True):
         predictions.write(p.table, layout.predictions(name))
-        details = {"synthetic": False, **details, **more}
-        evaluate.run(layout.predictions(name), details, 50, layout.scores(name), layout.plot(name))
+        write_json(layout.card(name), {"synthetic": False, **more})
+        results.write(layout, evaluate.run(layout, name, details, 50))
     return layout
 
 
@@ -188,7 +189,7 @@ def test_ser_compare_says_it_in_words_and_numbers(study, capsys):
     assert "all 256 ways of exchanging" in out
     assert "Caution: b was selected on test." in out
     found = compare.compare(
-        ("a", "b"), *(parts.headline(predictions.read(study.predictions(n)), {"protocol": ""})[0] for n in "ab"), 10_000
+        ("a", "b"), *(pooling.headline(predictions.read(study.predictions(n)), None)[0] for n in "ab"), 10_000
     )
     assert f"{found.differences[0].difference:+.3f}" in out
 

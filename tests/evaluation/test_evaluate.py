@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from ser.evaluation import predictions
-from ser.evaluation.evaluate import evaluate, run, windows
+from ser.errors import SerError
+from ser.evaluation import predictions, results
+from ser.evaluation.evaluate import describe, run, run_study, score, windows
 from ser.evaluation.metrics import ccc
-from ser.evaluation.parts import plot_rows
+from ser.files import write_json
+from ser.layout import Layout
 
 DETAILS = {
     "study": "demo",
@@ -26,6 +28,10 @@ DETAILS = {
     "transductive": False,
     "synthetic": False,
 }
+
+
+def evaluate(path, details, draws):
+    return score(predictions.read(path), describe({"experiment": path.stem, **details}), draws)
 
 
 @pytest.fixture
@@ -48,53 +54,51 @@ def test_headline_is_the_mean_over_seeds_of_pooled_metrics(emotions, write):
         "f1": [sklearn_metrics.f1_score(t["truth"], t["prediction"], average="macro") for t in by_seed],
     }
     for name, values in expected.items():
-        assert found[name] == round(np.mean(values), 4)
-        assert found[f"{name}_low"] < found[name] < found[f"{name}_high"]
-        assert found["about"][0]["seed_sd"][name] == pytest.approx(np.std(values, ddof=1), abs=1e-4)
-    assert found["n"] == 120
+        one = found.scores[name]
+        assert one.value == round(np.mean(values), 4)
+        assert one.low < one.value < one.high
+        assert one.seed_sd == pytest.approx(np.std(values, ddof=1), abs=1e-4)
+    assert found.description.utterances == 120
+    assert found.headline == found.scores["ua"]
 
 
-def test_about_says_what_the_numbers_are(emotions, write):
-    (about,) = evaluate(write(emotions), DETAILS, draws=10)["about"]
-    assert about["classes"] == ["anger", "boredom", "neutral", "sadness"]
-    assert (about["utterances"], about["speakers"], about["folds"], about["seeds"]) == (120, 6, 6, [1, 2])
-    assert (about["data"], about["protocol"], about["speaker_independent"]) == ("real", "leave_one_speaker_out", True)
-    assert about["interval"]["units"] == 6
-    assert about["by_fold"]["classes_averaged"] == {f"0{i}": 4 for i in range(6)}
-    assert any("only 6 speakers" in note for note in about["notes"])
-
-
-def test_only_headline_numbers_are_scalars(emotions, write):
-    """`dvc metrics show` makes a column of every scalar it finds in mappings."""
+def test_the_description_says_what_the_numbers_are(emotions, write):
     found = evaluate(write(emotions), DETAILS, draws=10)
-    assert [k for k, v in found.items() if not isinstance(v, list)] == [
-        *("wa", "wa_low", "wa_high", "ua", "ua_low", "ua_high", "f1", "f1_low", "f1_high", "n", "data")
-    ]
-    assert len(found["about"]) == 1
+    about = found.description
+    assert about.labels == ("anger", "boredom", "neutral", "sadness")
+    assert (about.utterances, about.speakers, about.folds, about.seeds) == (120, 6, 6, (1, 2))
+    assert (about.data, about.protocol, about.speaker_independent) == ("real", "leave_one_speaker_out", True)
+    assert found.interval.units == 6
+    assert found.classes_per_fold == {f"0{i}": 4 for i in range(6)}
+    assert any("only 6 speakers" in note for note in found.notes)
 
 
 def test_folds_that_lack_a_class(emotions, write):
     short = emotions[~((emotions["fold"] == "03") & (emotions["truth"] == "sadness"))]
-    (about,) = evaluate(write(short), DETAILS, draws=0)["about"]
-    assert about["by_fold"]["classes_averaged"]["03"] == 3
-    assert "1 of 6 folds lack a class: their UA and F1 average the others" in about["notes"]
+    found = evaluate(write(short), DETAILS, draws=0)
+    assert found.classes_per_fold["03"] == 3
+    assert "1 of 6 folds lack a class: their UA and F1 average the others" in found.notes
     folds = [
         sklearn_metrics.recall_score(t["truth"], t["prediction"], labels=sorted(set(t["truth"])), average="macro")
         for _, t in predictions.read(write(short)).table.groupby(["seed", "fold"])
     ]
-    assert about["by_fold"]["ua"] == {
-        "mean": pytest.approx(np.mean(folds), abs=1e-4),
-        "sd": pytest.approx(np.std(folds, ddof=1), abs=1e-4),
-    }
+    ua = found.scores["ua"]
+    assert (ua.fold_mean, ua.fold_sd) == (
+        pytest.approx(np.mean(folds), abs=1e-4),
+        pytest.approx(np.std(folds, ddof=1), abs=1e-4),
+    )
 
 
-def test_one_speaker_has_no_interval_and_the_file_is_valid_json(make_emotions, write):
+def test_one_speaker_has_no_interval_and_the_files_are_valid_json(make_emotions, write, tmp_path, monkeypatch):
     found = evaluate(write(make_emotions(speakers=1, seeds=(1,))), {}, draws=100)
-    assert found["wa_low"] is None
-    about = found["about"][0]
-    assert (about["experiment"], about["data"], about["model"]) == ("p", "unknown", None)
-    assert {"fewer than two speakers: no interval", "one seed: no spread over seeds"} <= set(about["notes"])
-    json.dumps(found, allow_nan=False)
+    assert found.scores["wa"].low is None
+    about = found.description
+    assert (about.experiment, about.data, about.model) == ("p", "unknown", None)
+    assert {"fewer than two speakers: no interval", "one seed: no spread over seeds"} <= set(found.notes)
+    monkeypatch.chdir(tmp_path)
+    results.write(Layout("s"), found)
+    for path in (Layout("s").scores("p"), Layout("s").details("p")):
+        json.loads(path.read_text(), parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ def test_notes_flag_what_a_reader_must_know(emotions, write, details, note):
     path = write(emotions)
 
     def flagged(details):
-        return any(n.startswith(note) for n in evaluate(path, details, draws=0)["about"][0]["notes"])
+        return any(n.startswith(note) for n in evaluate(path, details, draws=0).notes)
 
     assert flagged({**DETAILS, **details})
     assert not flagged(DETAILS)
@@ -119,7 +123,7 @@ def test_notes_flag_what_a_reader_must_know(emotions, write, details, note):
 
 def test_an_utterance_tested_twice_in_a_seed_is_noted(emotions, write):
     again = emotions.assign(fold=emotions["fold"].where(emotions["seed"] == 1, "x"), seed=1)
-    notes = evaluate(write(again), DETAILS, draws=0)["about"][0]["notes"]
+    notes = evaluate(write(again), DETAILS, draws=0).notes
     assert "120 times an utterance is tested, and counted, in a second fold of its seed" in notes
 
 
@@ -131,72 +135,120 @@ def test_continuous_pools_the_recordings(affect, write):
     labelled = table["truth_arousal"].notna()
     arousal = ccc(table["prediction_arousal"], table["truth_arousal"], labelled)
     valence = ccc(table["prediction_valence"], table["truth_valence"])
-    assert found["ccc_arousal"] == pytest.approx(arousal, abs=6e-5)
-    assert found["ccc"] == pytest.approx((arousal + valence) / 2, abs=6e-5)
-    assert found["ccc_low"] < found["ccc"] < found["ccc_high"]
-    about = found["about"][0]
+    assert found.scores["ccc_arousal"].value == pytest.approx(arousal, abs=6e-5)
+    assert found.headline.value == pytest.approx((arousal + valence) / 2, abs=6e-5)
+    assert found.headline.low < found.headline.value < found.headline.high
     recordings = [ccc(t["prediction_valence"], t["truth_valence"]) for _, t in table.groupby("utterance")]
-    assert about["mean_of_recordings"]["valence"] == pytest.approx(np.mean(recordings), abs=6e-5)
-    assert (found["n"], about["frames"], about["interval"]["unit"]) == (5, 200, "recording")
+    assert found.mean_of_recordings["valence"] == pytest.approx(np.mean(recordings), abs=6e-5)
+    assert (found.description.utterances, found.description.frames, found.interval.unit) == (5, 200, "recording")
 
 
 def test_several_recordings_of_a_speaker_are_resampled_together(affect, write):
     affect["speaker"] = affect["utterance"].str[-1].map(lambda r: "ab"[int(r) % 2])
-    interval = evaluate(write(affect), DETAILS, draws=10)["about"][0]["interval"]
-    assert (interval["unit"], interval["units"]) == ("speaker", 2)
+    interval = evaluate(write(affect), DETAILS, draws=10).interval
+    assert (interval.unit, interval.units) == ("speaker", 2)
 
 
 def test_test_part_without_labels_leaves_devel_only(affect, make_affect, write):
-    import pandas as pd
-
     test = make_affect().assign(fold="partition-test", truth_arousal=np.nan, truth_valence=np.nan)
     test["utterance"] = test["utterance"].str.replace("Devel", "Test")
     details = {**DETAILS, "protocol": "partitions"}
     alone = evaluate(write(affect), details, draws=50)
     both = evaluate(write(pd.concat([affect, test])), details, draws=50)
-    assert {k: v for k, v in both.items() if k != "about"} == {k: v for k, v in alone.items() if k != "about"}
-    notes = both["about"][0]["notes"]
+    assert both.scores == alone.scores
+    notes = both.notes
     assert "no labels for 5 recordings (Test_00, Test_01, Test_02 ...): not scored" in notes
-    assert "selected on the development part it is scored on: biased upwards" in notes
+    assert "selected on the development part that it is scored on: biased upwards" in notes
     nothing = evaluate(write(test), details, draws=50)
-    assert (nothing["n"], nothing["ccc"], nothing["ccc_valence_high"]) == (0, None, None)
+    assert (nothing.description.utterances, nothing.headline.value, nothing.scores["ccc_valence"].high) == (
+        0,
+        None,
+        None,
+    )
 
 
 def test_partitions_are_never_pooled(affect, make_affect, write):
-    import pandas as pd
-
     test = make_affect().assign(fold="partition-test")
     test["utterance"] = test["utterance"].str.replace("Devel", "Test")
     test["prediction_valence"] = -test["truth_valence"]
     details = {**DETAILS, "protocol": "partitions"}
     found = evaluate(write(pd.concat([affect, test])), details, draws=0)
-    assert found["ccc"] == evaluate(write(affect), details, draws=0)["ccc"]
-    parts = found["about"][0]["partitions"]
-    assert parts["partition-dev"]["ccc"] == found["ccc"]
-    assert parts["partition-test"]["ccc_valence"] < 0
+    assert found.scores == evaluate(write(affect), details, draws=0).scores
+    assert found.partitions["partition-dev"]["ccc"] == found.headline.value
+    assert found.partitions["partition-test"]["ccc_valence"] < 0
 
 
-def test_run_writes_the_same_bytes_twice(emotions, write, tmp_path):
-    path = write(emotions)
-    for name in ("a", "b"):
-        run(path, DETAILS, 100, tmp_path / f"{name}.json", tmp_path / f"{name}.csv")
-    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
-    lines = (tmp_path / "a.csv").read_text().splitlines()
-    assert lines[0] == "truth,prediction"
-    assert len(lines) == 241
+@pytest.fixture
+def study(emotions, affect, tmp_path, monkeypatch):
+    """A study of two experiments whose training has finished, and the settings of its evaluate stage."""
+    monkeypatch.chdir(tmp_path)
+    layout = Layout("s")
+    for name, table in (("emotions", emotions), ("affect", affect)):
+        predictions.write(table, layout.predictions(name))
+        write_json(layout.card(name), {"synthetic": False, "speaker_independent": True})
+    own = {"model": "svm", "corpus": "emodb", "protocol": "leave_one_speaker_out"}
+    experiments = {"emotions": own, "affect": {**own, "corpus": "sewa", "protocol": "partitions"}}
+    return layout, {"study": "s", "experiments": experiments, "draws": 50, "confidence": 0.95}
 
 
-def test_plot_rows_of_continuous_labels_are_thinned_evenly(make_affect, write):
-    found = plot_rows(predictions.read(write(make_affect(recordings=10, frames=500))))
-    assert found.columns.tolist() == ["truth", "prediction", "dimension"]
-    assert found["dimension"].value_counts().to_dict() == {"arousal": 1000, "valence": 1000}
-    assert found.notna().all(axis=None)
+def test_a_study_gives_the_same_bytes_with_one_worker_and_two(study):
+    layout, settings = study
+    written = []
+    for jobs in (1, 2):
+        run_study(layout, settings, jobs)
+        written.append([p.read_bytes() for p in sorted(layout.metrics.rglob("*.json"))])
+    assert written[0] == written[1]
+    assert len(written[0]) == 6  # scores, details and card of each
+
+
+def test_files_for_dvc_are_flat_and_short(study):
+    layout, settings = study
+    run_study(layout, settings)
+    assert list(json.loads(layout.scores("emotions").read_text())) == ["UA", "WA", "F1"]
+    affect = json.loads(layout.scores("affect").read_text())
+    assert list(affect) == ["CCC", "arousal", "valence"]
+    assert all(len(str(v)) <= 6 for v in affect.values())
+
+
+def test_a_study_returns_the_table_of_scores_and_prints_it(study, capsys):
+    layout, settings = study
+    table = run_study(layout, settings)
+    assert table.index.tolist() == ["emotions", "affect"]
+    assert table.loc["emotions", "ua_low"] < table.loc["emotions", "ua"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("emotions  UA 0.")
+    assert lines[1].startswith("affect    CCC 0.")
+    assert all(len(line) <= 140 for line in lines)
+
+
+def test_details_are_read_as_they_were_written(study):
+    layout, settings = study
+    run_study(layout, settings)
+    for name in settings["experiments"]:
+        own = {"study": "s", **settings["experiments"][name]}
+        assert results.read(layout, name) == run(layout, name, own, 50)
+
+
+def test_files_of_experiments_that_the_study_no_longer_has_are_removed(study):
+    layout, settings = study
+    run_study(layout, settings)
+    del settings["experiments"]["affect"]
+    run_study(layout, settings)
+    assert [p.stem for p in layout.metrics.glob("scores/*")] == ["emotions"]
+    assert [p.stem for p in layout.metrics.glob("details/*")] == ["emotions"]
+
+
+def test_details_of_another_version_are_refused_in_one_line(study):
+    layout, settings = study
+    run_study(layout, settings)
+    write_json(layout.details("affect"), {"wa": 0.5})
+    with pytest.raises(SerError, match=r"not the details of an experiment.*affect.json.*dvc repro -f evaluate"):
+        results.read(layout, "affect")
 
 
 def test_imports_stay_light():
     code = (
-        "import sys, ser.evaluation.evaluate, ser.report.summary\n"
-        "import ser.report.html.page, ser.evaluation.wording\n"
+        "import sys, ser.evaluation.evaluate, ser.evaluation.wording, ser.report.write\n"
         "heavy = {'torch', 'librosa', 'sklearn', 'matplotlib', 'scipy', 'opensmile', 'gensim'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
@@ -210,10 +262,10 @@ def test_windows_are_judged_one_by_one():
     assert windows(table, ("a", "b")) == {"n": 9, "wa": round(6 / 9, 4), "ua": round((3 / 5 + 3 / 4) / 2, 4)}
 
 
-def test_pretraining_stands_in_the_metrics_file(emotions, write, tmp_path):
+def test_the_pretraining_of_an_encoder_is_part_of_the_details(study):
+    layout, settings = study
     weights = {"corpus": "librispeech", "synthetic": True, "train_hours": 0.9, "train_speakers": 11, "steps": 900}
-    details = {**DETAILS, "notes": {"03-seed1": {"pretrained": {**weights, "settings": {}}}}}
-    found = run(write(emotions), details, 10, tmp_path / "m.json", tmp_path / "p2.csv")
-    (about,) = found["about"]
-    assert about["pretraining"]["steps"] == 900
-    assert "encoder pretrained on 0.90 h of SYNTHETIC speech (librispeech), 900 steps" in about["notes"]
+    write_json(layout.card("emotions"), {"notes": {"03-seed1": {"pretrained": {**weights, "settings": {}}}}})
+    found = run(layout, "emotions", settings["experiments"]["emotions"], 10)
+    assert found.pretraining["steps"] == 900
+    assert "encoder pretrained on 0.90 h of SYNTHETIC speech (librispeech), 900 steps" in found.notes

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +10,8 @@ from ser.evaluation import evaluate, postprocessing, predictions
 from ser.evaluation.metrics import ccc
 from ser.evaluation.postprocessing import Delay, Median, Rescale, fit
 from ser.evaluation.predictions import Predictions
+from ser.files import write_json
+from ser.layout import Layout
 
 DIMENSIONS = ("arousal", "valence")
 DETAILS = {"protocol": "partitions", "synthetic": False, "selection": "dev"}
@@ -179,16 +179,17 @@ def test_dev_and_test_are_kept_apart():
 
 
 @pytest.fixture
-def evaluated(tmp_path):
-    """evaluated(test, dev or None) -> the metrics file."""
+def evaluated(tmp_path, monkeypatch):
+    """evaluated(test, dev or None) -> the result."""
+    monkeypatch.chdir(tmp_path)
+    layout = Layout("s")
+    write_json(layout.card("x"), {})
 
     def evaluated(test, dev=None):
-        predictions.write(test, tmp_path / "x.csv")
+        predictions.write(test, layout.predictions("x"))
         if dev is not None:
-            predictions.write(dev, tmp_path / "dev.csv")
-        outs = tmp_path / "x.json", tmp_path / "plot.csv"
-        evaluate.run(tmp_path / "x.csv", DETAILS, 100, *outs, dev_path=tmp_path / "dev.csv")
-        return json.loads(outs[0].read_text())
+            predictions.write(dev, layout.card("x").with_name("dev.csv"))
+        return evaluate.run(layout, "x", DETAILS, 100)
 
     return evaluated
 
@@ -196,8 +197,8 @@ def evaluated(tmp_path):
 def test_it_stands_beside_the_headline_and_never_in_it(evaluated):
     test, dev = traces("Test", walk, early(2)), traces("Devel", walk, early(2))
     alone, both = evaluated(test), evaluated(test, dev)
-    assert {k: v for k, v in both.items() if k != "about"} == {k: v for k, v in alone.items() if k != "about"}
-    found = both["about"][0]["postprocessing"]
+    assert both.scores == alone.scores
+    found = both.postprocessing
     assert list(found) == ["delay", "median", "rescale", "all"]
     expected = [
         np.append(np.full(20, g[20]), g[20:])
@@ -205,24 +206,25 @@ def test_it_stands_beside_the_headline_and_never_in_it(evaluated):
         for g in [g.to_numpy()]
     ]
     value = ccc(np.round(np.concatenate(expected), 5), test["truth_arousal"])
-    assert found["delay"]["ccc_arousal"] == pytest.approx(value, abs=6e-5)
-    assert found["delay"]["ccc"] > both["ccc"]
-    assert found["delay"]["ccc_low"] < found["delay"]["ccc"] < found["delay"]["ccc_high"]
-    assert postprocessing.NOTE in both["about"][0]["notes"]
-    assert "postprocessing" not in alone["about"][0]
-    assert postprocessing.NOTE not in alone["about"][0]["notes"]
+    delayed = found["delay"].scores
+    assert delayed["ccc_arousal"].value == pytest.approx(value, abs=6e-5)
+    assert delayed["ccc"].value > both.headline.value
+    assert delayed["ccc"].low < delayed["ccc"].value < delayed["ccc"].high
+    assert postprocessing.NOTE in both.notes
+    assert not alone.postprocessing
+    assert postprocessing.NOTE not in alone.notes
 
 
 def test_the_dev_part_has_its_own_numbers(evaluated):
     test, dev = traces("Test", walk, early(2)), traces("Devel", walk, early(1))
-    (about,) = evaluated(test, dev)["about"]
+    found = evaluated(test, dev)
     for name in ("arousal", "valence"):
         value = ccc(dev[f"prediction_{name}"].round(5), dev[f"truth_{name}"])
-        assert about["dev"][f"ccc_{name}"] == pytest.approx(value, abs=6e-5)
-    (note,) = [n for n in about["notes"] if n.startswith("the dev part")]
-    assert f"CCC AROUSAL {about['dev']['ccc_arousal']:.3f}" in note
+        assert found.dev[f"ccc_{name}"] == pytest.approx(value, abs=6e-5)
+    (note,) = [n for n in found.notes if n.startswith("the dev part")]
+    assert f"CCC arousal {found.dev['ccc_arousal']:.3f}" in note
     unlabelled = dev.assign(truth_arousal=np.nan, truth_valence=np.nan)
-    assert "dev" not in evaluated(test, unlabelled)["about"][0]
+    assert not evaluated(test, unlabelled).dev
 
 
 def test_the_interval_is_that_of_the_headline(evaluated):
@@ -230,10 +232,11 @@ def test_the_interval_is_that_of_the_headline(evaluated):
     test, dev = traces("Test", walk, lambda gold: gold + 1), traces("Devel", walk, np.copy)
     found = evaluated(test, dev)
     for option in ("delay", "median"):
-        own = {k: v for k, v in found["about"][0]["postprocessing"][option].items() if k != "chosen"}
-        assert own == {k: found[k] for k in own}
+        for name, score in found.postprocessing[option].scores.items():
+            own = found.scores[name]
+            assert (score.value, score.low, score.high) == (own.value, own.low, own.high)
 
 
 def test_no_labels_nothing_to_report(evaluated):
     test = traces("Test", walk, early(2)).assign(truth_arousal=np.nan, truth_valence=np.nan)
-    assert "postprocessing" not in evaluated(test, traces("Devel", walk, early(2)))["about"][0]
+    assert not evaluated(test, traces("Devel", walk, early(2))).postprocessing

@@ -15,8 +15,8 @@ from ser.models.fusion_convbert import Config
 from ser.models.layers import mockingjay
 from ser.recipe import Training
 from ser.store import Store
-from ser.training.loop import Loop
 from ser.training.runner import run
+from ser.training.trainer import Trainer
 from tests import toy
 from tests.models.tiny_fusion import ENCODER, TINY, VARIANTS, F, batch, model
 
@@ -86,7 +86,7 @@ def test_a_frozen_encoder_is_bitwise_what_it_was(variant, where, pretrained):
     m = model(variant=variant, pretrained=str(pretrained), dropout=0.3)
     before = {k: v.clone() for k, v in m.state_dict().items()}
     training = Training(**TRAINING, optimiser="adamw", weight_decay=0.1, clip=1.0)
-    Loop(m, training, selection="last", seed=1, device="cpu", bfloat16=False).fit(_examples(where), None)
+    Trainer(m, training, selection="last", seed=1, device="cpu", bfloat16=False).fit(_examples(where), None)
     changed = {k for k, v in m.state_dict().items() if not torch.equal(v, before[k])}
     frozen = {k for k in before if k.startswith("encoder.")} if variant == "fusion_b_frozen" else set()
     assert changed == before.keys() - frozen

@@ -18,6 +18,7 @@ from ser.models.layers import mockingjay
 from ser.pretraining import data, loop
 from ser.pretraining.run import pretrain
 from ser.pretraining.settings import Settings
+from ser.weights import load
 from tests.closure import ROOT
 from tests.pretraining.speech import FEATURES, SETTINGS, SMALL, corpus
 
@@ -73,7 +74,7 @@ def test_the_curve_says_what_the_dev_utterances_give(tones, whole):
     config, weights = mockingjay.load_encoder(folder / "out")
     model = loop.Pretrainer(config).eval()
     model.encoder.load_state_dict(weights)
-    model.head.load_state_dict(mockingjay.load_weights(folder / "out/head.safetensors", model.head.state_dict()))
+    model.head.load_state_dict(load(folder / "out/head.safetensors", model.head.state_dict()))
     baseline, errors = [], []
     for i in range(len(dev)):
         batch = batches[data.Item(0, (i,))]

@@ -1,194 +1,137 @@
-from __future__ import annotations
+"""The loop itself: what experiments, pretraining and Speech2Vec share."""
 
-from dataclasses import replace
+from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
 
-from ser import plugins, tasks
 from ser.errors import SerError
-from ser.models import cnns
-from ser.recipe import Training
-from ser.store import Store
-from ser.tasks import Window
-from ser.training import batches, checkpoint
-from ser.training.loop import Loop
-from tests import toy
+from ser.training.loop import Loop, learning_rate
 
-TASK = tasks.Task("classification", toy.CLASSES, {"frames": 12}, {"frames": "frame"})
-SMALL = cnns.Config(channels=(4, 8), pools=(2, 2), dense=8)
-TRAINING = Training(
-    epochs=6, batch=8, lr=0.01, warmup=0.1, schedule="linear", clip=1.0, time_masks=1, checkpoint_every=5
-)
+X = torch.arange(12.0).view(6, 2, 1) / 10
 
 
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    toy.files(folder)
-    table = toy.table()
-    labels = tasks.class_indices(list(table["emotion"]), toy.CLASSES, "toy")
-    return tasks.Examples(
-        tuple(table["utterance"]), tuple(table["speaker"]), {"frames": Store(folder / "frames")}, (), labels
-    )
+class KilledError(Exception):
+    pass
 
 
-def _whole(positions):
-    return [Window(i, None) for i in positions]
+def regression(folder=None, *, killed_at=None, seed=0, **options):
+    """A linear regression in six batches of two per epoch, with dropout from torch's generator."""
+    torch.manual_seed(seed)
+    model = torch.nn.Linear(1, 1)
 
+    def plan(epoch, position):
+        yield from X[torch.from_numpy(np.random.default_rng(epoch).permutation(6))[position:]]
 
-def _loop(training=TRAINING, folder=None, selection="last"):
-    checkpoint.seed_everything(0)
-    return Loop(
-        cnns.Model(SMALL, TASK), training, selection=selection, seed=3, device="cpu", bfloat16=False, folder=folder
-    )
-
-
-def test_it_learns(examples):
-    loop = _loop(replace(TRAINING, epochs=15))
-    history = loop.fit(examples, None)
-    assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
-    scores = loop.predict(examples.unlabelled()).values
-    assert (scores.argmax(1) == examples.labels).mean() > 0.8
-
-
-def test_a_killed_training_ends_with_the_same_weights(examples, tmp_path):
-    whole = _loop()
-    whole.fit(examples, examples)
-
-    class KilledError(Exception):
-        pass
-
-    cut = _loop(folder=tmp_path)
-    step = cut._step
-
-    def killed_at_13(batch, total):
-        if cut.progress.step == 13:
+    def step(x):
+        if loop.progress.step == killed_at:
             raise KilledError
-        step(batch, total)
+        error = torch.nn.functional.dropout(model(x), 0.2) - 2 * x
+        return {"squared": error.square().mean(), "absolute": error.abs().mean()}
 
-    cut._step = killed_at_13
+    options = {"epochs": 4, "checkpoint_every": 4, "path": folder / "checkpoint.pt" if folder else None} | options
+    loop = Loop(model, torch.optim.Adam(model.parameters(), lr=0.01), plan, step, **options)
+    return loop
+
+
+def test_the_curve_has_a_row_per_epoch_with_every_term():
+    rows = regression().fit()
+    assert [row["step"] for row in rows] == [6, 12, 18, 24]
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    for row in rows:
+        assert row["train_loss"] == pytest.approx(row["train_squared"] + row["train_absolute"])
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+
+
+def test_steps_end_within_an_epoch_and_evaluations_come_every_so_many_steps():
+    loop = regression(epochs=None, steps=10, every=4, evaluate=lambda: {"dev_score": 1.0})
+    rows = loop.fit()
+    assert [row["step"] for row in rows] == [4, 8, 10]
+    assert loop.progress.best_step == 4
+
+
+@pytest.mark.parametrize("options", [{}, {"epochs": None, "steps": 21, "every": 5}])
+@pytest.mark.parametrize("killed_at", [5, 7, 12, 20])
+def test_a_killed_training_ends_with_the_same_weights_and_curve(tmp_path, options, killed_at):
+    whole = regression(**options)
+    rows = whole.fit()
     with pytest.raises(KilledError):
-        cut.fit(examples, examples)
-    assert (tmp_path / "checkpoint.pt").exists()
-    torch.manual_seed(999)  # whatever happened since
-    again = _loop(folder=tmp_path)
-    history = again.fit(examples, examples)
-    assert again.progress.step == whole.progress.step
-    assert history == whole.progress.history
-    for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
-        assert torch.equal(a, b)
+        regression(tmp_path, killed_at=killed_at, **options).fit()
+    again = regression(tmp_path, seed=999, **options)
+    assert again.fit() == rows
+    assert torch.equal(whole.model.weight, again.model.weight)
+    finished = regression(tmp_path, seed=999, **options)
+    assert finished.fit() == rows
+    assert finished.timing.steps == 0
 
 
-def test_dev_selection_keeps_the_weights_of_the_best_evaluation(examples):
-    loop = _loop(selection="dev")
-    history = loop.fit(examples, examples)
-    kept = batches.macro_recall(examples.labels, loop.predict(examples).values.argmax(1), 3)
-    assert kept == max(row["dev_score"] for row in history)
+def test_an_evaluation_changes_nothing_of_the_training():
+    plain = regression()
+    plain.fit()
+    watched = regression(evaluate=lambda: {"drawn": float(torch.rand(3).sum())})
+    watched.fit()
+    assert torch.equal(plain.model.weight, watched.model.weight)
 
 
-def test_patience_stops(examples):
-    loop = _loop(replace(TRAINING, epochs=200, patience=2, lr=1e-9, warmup=0.0))
-    assert len(loop.fit(examples, examples)) == 3
+def test_the_best_weights_are_kept_and_patience_stops():
+    weights, scores = [], iter([0.1, 0.7, 0.7, 0.2, 0.9])
+
+    def evaluate():
+        weights.append(loop.model.weight.detach().clone())
+        return {"dev_score": next(scores)}
+
+    loop = regression(evaluate=evaluate, epochs=9, patience=2, keep_best=True)
+    assert len(loop.fit()) == 4
+    assert loop.progress.best_step == 12
+    assert torch.equal(loop.model.weight, weights[1])
+
+
+def test_a_loss_that_is_not_finite_is_an_error_and_leaves_no_checkpoint(tmp_path):
+    loop = regression(tmp_path, checkpoint_every=2)
+    loop.step = lambda x: loop.model(x).mean() * (float("nan") if loop.progress.step == 1 else 1.0)
+    with pytest.raises(SerError, match="the loss is nan at step 2"):
+        loop.fit()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_mean_loss_counts_batches_by_their_size():
+    loop = regression(epochs=1, size=lambda x: float(x[0, 0] > 0.7))
+    loop.step = lambda x: loop.model.weight.sum() * 0 + x.sum()
+    assert loop.fit()[0]["train_loss"] == pytest.approx(float(X[4:].sum(dim=(1, 2)).mean()))
+
+
+def test_a_plan_without_a_batch_is_an_error():
+    loop = regression()
+    loop.plan = lambda epoch, position: ()
+    with pytest.raises(ValueError, match="no batch"):
+        loop.fit()
 
 
 def test_the_rate_warms_up_and_decays_to_nothing():
-    loop = _loop(replace(TRAINING, warmup=0.1))
-    rates = [loop.rate(step, 100) for step in range(100)]
+    rates = [learning_rate(step, 100, warmup=0.1, schedule="linear") for step in range(100)]
     np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
     np.testing.assert_allclose(rates[10:], (100 - np.arange(10, 100)) / 90)
-    assert _loop(replace(TRAINING, schedule="constant", warmup=0.0)).rate(99, 100) == 1.0
+    assert learning_rate(99, 100) == 1.0
 
 
-def test_an_exploding_loss_is_an_error_not_a_number(examples):
-    with pytest.raises(SerError, match=r"the loss is .* at step"):
-        _loop(replace(TRAINING, lr=1e18, clip=None, warmup=0.0)).fit(examples, None)
+@pytest.mark.parametrize(("every", "expected"), [(None, [1, 1, 0.1, 0.1, 0.1, 0.1]), (2, [1, 1, 0.1, 0.1, 0.01, 0.01])])
+def test_rates_step_at_epochs(every, expected):
+    rates = [
+        learning_rate(5 * epoch + 3, 30, schedule="step", per_epoch=5, decay_start=2, gamma=0.1, decay_every=every)
+        for epoch in range(6)
+    ]
+    np.testing.assert_allclose(rates, expected)
 
 
-def test_every_utterance_is_in_one_batch_an_epoch(examples):
-    for epoch in (0, 1):
-        plan = batches.order(examples, TRAINING, 1, epoch)
-        assert sorted(w.utterance for b in plan for w in b) == list(range(len(examples)))
-    assert batches.order(examples, TRAINING, 1, 0) != batches.order(examples, TRAINING, 1, 1)
-    assert batches.order(examples, TRAINING, 1, 0) == batches.order(examples, TRAINING, 1, 0)
+def test_the_rate_is_applied_to_every_group():
+    model = torch.nn.Linear(1, 1)
+    optimiser = torch.optim.SGD([{"params": [model.weight], "lr": 0.1}, {"params": [model.bias], "lr": 0.2}])
+    seen = []
 
+    def step(x):
+        seen.append([group["lr"] for group in optimiser.param_groups])
+        return model(x).mean()
 
-def test_buckets_cut_padding(examples):
-    lengths = examples.stores["frames"].lengths(examples.utterances)
-
-    def padding(training):
-        plan = [lengths[[w.utterance for w in b]] for b in batches.order(examples, training, 1, 0)]
-        return sum(max(b) * len(b) - sum(b) for b in plan)
-
-    assert padding(TRAINING) < 0.5 * padding(replace(TRAINING, bucket=False))
-
-
-def test_padding_and_masks(examples):
-    batch = batches.collate(examples, _whole(range(3)), TRAINING, "cpu", None)
-    mask, x = batch.mask("frames"), batch.inputs["frames"]
-    lengths = examples.stores["frames"].lengths(examples.utterances[:3])
-    assert mask.sum(1).tolist() == lengths.tolist()
-    assert x.shape == (3, max(lengths), 12)
-    assert not x[~mask].any()
-    np.testing.assert_array_equal(x[0, : lengths[0]].numpy(), examples.stores["frames"][examples.utterances[0]])
-
-
-def test_long_utterances_are_cropped_at_the_centre_or_at_random(examples):
-    training = replace(TRAINING, frames=8, time_masks=0)
-    longest = int(np.argmax(examples.stores["frames"].lengths(examples.utterances)))
-    whole = examples.stores["frames"][examples.utterances[longest]]
-    start = (len(whole) - 8) // 2
-    centre = batches.collate(examples, _whole([longest]), training, "cpu", None).inputs["frames"][0].numpy()
-    np.testing.assert_array_equal(centre, whole[start : start + 8])
-    starts = set()
-    for seed in range(20):
-        x = (
-            batches.collate(examples, _whole([longest]), training, "cpu", np.random.default_rng(seed))
-            .inputs["frames"][0]
-            .numpy()
-        )
-        starts.add(int(np.flatnonzero((whole == x[0]).all(1))[0]))
-    assert len(starts) > 5
-    assert max(starts) <= len(whole) - 8
-
-
-def test_specaugment_masks_only_in_training_and_within_its_widths(examples):
-    training = replace(TRAINING, frequency_masks=1, frequency_width=4, time_masks=1, time_width=6, time_share=0.2)
-    plain = batches.collate(examples, _whole(range(16)), training, "cpu", None)
-    torch.manual_seed(0)
-    masked = batches.collate(examples, _whole(range(16)), training, "cpu", np.random.default_rng(0))
-    assert not (plain.inputs["frames"][plain.mask("frames")] == 0).any()
-    seen = 0
-    for x, length in zip(masked.inputs["frames"], masked.lengths["frames"], strict=True):
-        zero = x[:length] == 0
-        rows, columns = zero.all(1).sum(), zero.all(0).sum()
-        assert rows <= min(6, 0.2 * int(length))
-        assert columns < 4 + 1
-        seen += int(rows > 0) + int(columns > 0)
-    assert seen > 8
-
-
-def test_whether_there_is_a_dev_part_changes_no_weight(examples):
-    weights = []
-    for dev in (None, examples):
-        loop = _loop()
-        loop.fit(examples, dev)
-        weights.append([p.clone() for p in loop.model.parameters()])
-    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
-
-
-@pytest.mark.parametrize("frames", [3, 127, 300])
-def test_cnns_takes_any_length(frames):
-    model = plugins.load("models", "cnns").Model(
-        cnns.Config(), tasks.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"})
-    )
-    batch = tasks.Batch({"x": torch.randn(1, frames, 160)}, {"x": torch.tensor([frames])}, None)
-    assert model(batch).logits.shape == (1, 4)
-
-
-def test_cnns_blocks_have_the_printed_sizes():
-    """papers.md 4.2: 1 551 744 parameters in the four blocks; (512, 6, 1) from 768 frames of 160 bands."""
-    model = cnns.Model(cnns.Config(), tasks.Task("classification", ("a",) * 4, {"x": 160}, {"x": "frame"}))
-    assert sum(p.numel() for p in model.branch.parameters()) == 1_551_744
-    assert model.branch(torch.zeros(1, 768, 160)).shape == (1, 512, 6)
+    Loop(model, optimiser, lambda epoch, position: iter(X[position:]), step, steps=2, rate=lambda s: 1 / (s + 1)).fit()
+    np.testing.assert_allclose(seen, [[0.1, 0.2], [0.05, 0.1]])

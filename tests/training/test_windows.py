@@ -18,8 +18,8 @@ from ser.store import Store, Writer
 from ser.tasks import Window
 from ser.training import batches as data
 from ser.training import scores, windows
-from ser.training.loop import Loop
 from ser.training.runner import run
+from ser.training.trainer import Trainer
 from tests import toy
 
 CROPS = Training(epochs=1, batch=4, frames=8, window="crops", crop_hop=4)
@@ -116,14 +116,14 @@ BLOCKS = Training(epochs=40, batch=2, frames=10, window="blocks", lr=0.05)
 
 
 def test_blocks_of_recordings_are_joined_to_one_row_a_label(traces):
-    loop = Loop(Echo(), BLOCKS, selection="last", seed=0, device="cpu", bfloat16=False)
+    loop = Trainer(Echo(), BLOCKS, selection="last", seed=0, device="cpu", bfloat16=False)
     found = loop.predict(traces.unlabelled()).values
     for row, n in zip(found, (25, 7, 10), strict=True):
         np.testing.assert_allclose(row[:, 0], 0.5 * np.arange(n))
 
 
 def test_continuous_labels_are_learnt_and_judged_by_the_ccc(traces):
-    loop = Loop(Echo(), BLOCKS, selection="dev", seed=0, device="cpu", bfloat16=False)
+    loop = Trainer(Echo(), BLOCKS, selection="dev", seed=0, device="cpu", bfloat16=False)
     history = loop.fit(traces, traces)
     assert history[0]["dev_score"] < history[-1]["dev_score"] == pytest.approx(1, abs=1e-3)
     assert history[-1]["dev_loss"] == pytest.approx(1 - history[-1]["dev_score"])
@@ -153,16 +153,9 @@ class Noted(torch.nn.Module):
 
 def test_a_model_may_prepare_and_have_a_schedule_of_its_own(tmp_path):
     inputs = _inputs(tmp_path, [9, 9, 9], labelled=True)
-    loop = Loop(Noted(), CROPS, selection="last", seed=0, device="cpu", bfloat16=False)
+    loop = Trainer(Noted(), CROPS, selection="last", seed=0, device="cpu", bfloat16=False)
     loop.fit(inputs, None)
     assert loop.model.calls == [("prepare", 3), (0, 2), (1, 2)]  # 3 utterances of 2 crops in batches of 4
-
-
-@pytest.mark.parametrize(("every", "expected"), [(None, [1, 1, 0.1, 0.1, 0.1, 0.1]), (2, [1, 1, 0.1, 0.1, 0.01, 0.01])])
-def test_rates_step_at_epochs(every, expected):
-    training = Training(epochs=6, schedule="step", decay_start=2, gamma=0.1, decay_every=every)
-    loop = Loop(Noted(), training, selection="last", seed=0, device="cpu", bfloat16=False)
-    np.testing.assert_allclose([loop.rate(5 * epoch + 3, 30, 5) for epoch in range(6)], expected)
 
 
 # --- the runner: the deliberate leak, and controls that stand in for a model ------------------------------------------

@@ -14,12 +14,16 @@
     yields one `Utterance` a labelled piece of audio, sorted by id, reading the corpus's original on-disk layout;
 ``words(root, utterances)`` (only where the corpus has word alignments)
     yields ``(utterance id, [Word, ...])``;
+``turns(root, utterances)`` (only where others speak in the recordings, too)
+    yields ``(utterance id, [(start, end), ...])``, the turns of the labelled speaker;
+``sentences(root, utterances)`` (only where sentences have times)
+    yields ``(utterance id, [(start, end, text), ...])``;
 ``read_labels(path, config)`` (only where the task may be continuous)
     times (rows,) in seconds and values (rows, D) of one label file;
 ``incomplete(files)`` (only where parts of a corpus are read)
     which of its subsets lack utterances.
 
-The look-alikes in `ser.corpora.synthetic` write the same layouts, so both go through the same readers.
+The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same readers.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-MARKER = "SYNTHETIC"  # name of the file that marks a folder made by `ser.corpora.synthetic`
+MARKER = "SYNTHETIC"  # name of the file that marks a folder made by `ser_synth`
 
 
 @dataclass(frozen=True)

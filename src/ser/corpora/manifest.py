@@ -33,6 +33,7 @@ COLUMNS = (
     "labels",  # file of continuous labels relative to the root
     "pcm",  # hash of the decoded mono samples: equal audio has equal pcm, whatever the file is called
 )
+LABEL_RATE = 10.0  # Hz: continuous labels and their predictions (SEWA, papers.md 1.5)
 _STRINGS = {c: str for c in COLUMNS if c not in ("synthetic", "start", "end", "duration", "rate", "channels")}
 
 

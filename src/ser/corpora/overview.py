@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import textwrap
@@ -36,10 +37,9 @@ def table() -> str:
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)).rstrip() for r in rows]
     lines.insert(1, "  ".join("-" * w for w in widths))
-    made = ", ".join(plugins.names("corpora.synthetic"))
-    return "\n".join(
-        [*lines, "", f"Synthetic look-alikes, made offline: {made}.", "One corpus in full: ser corpora NAME"]
-    )
+    if importlib.util.find_spec("ser_synth"):
+        lines += ["", f"Synthetic look-alikes, made offline: {', '.join(plugins.names('synthetic'))}."]
+    return "\n".join([*lines, "One corpus in full: ser corpora NAME"])
 
 
 def card(name: str) -> str:

@@ -95,6 +95,22 @@ def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, li
             yield utterance.id, _alignment.segmentation(path)
 
 
+def turns(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+    """The subject's own turns in every recording that has a turn file, as start and end in seconds."""
+    for utterance in utterances:
+        path = Path(root) / "turns" / f"{utterance.id}.csv"
+        if path.exists():
+            yield utterance.id, read_turns(path)
+
+
+def sentences(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, list[tuple[float, float, str]]]]:
+    """The sentences of every recording that has a transcript, as start and end in seconds and text."""
+    for utterance in utterances:
+        path = Path(root) / "transcriptions" / f"{utterance.id}.csv"
+        if path.exists():
+            yield utterance.id, read_transcription(path)
+
+
 def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray, np.ndarray]:
     """Times (T,) in seconds and gold standard (T, 3) arousal, valence, liking in [-1, 1] of `labels/<id>.csv`.
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ser import plugins
+from ser import caching, plugins
+from ser.compute import workers
 from ser.corpora import MARKER, raw_folder
 from ser.corpora.reading import read as _read
 from ser.corpora.reading.location import Location
 from ser.errors import SerError
-from ser.workers import workers
 
 
 def ensure(
@@ -27,7 +31,7 @@ def ensure(
     Real corpora lie in data/raw/CORPUS, which may be a symbolic link; look-alikes in data/raw/synthetic, under a name
     that holds a digest of their parameters; a corpus `table` in the folder of its CSV. `reader_config` and
     `synthetic_config` are the blocks of params.yaml; `processes` is how many synthesize (default:
-    `ser.workers.workers`). Raises `SerError` when the corpus cannot be had without the user.
+    `ser.compute.workers`). Raises `SerError` when the corpus cannot be had without the user.
     """
     if source == "real_or_synthetic":  # a copy that is here, never a download
         source = "real" if _here(raw_folder() / corpus) else "synthetic"
@@ -39,14 +43,25 @@ def ensure(
     return Location(root, (root / MARKER).exists())
 
 
-def _synthetic_root(corpus: str, block: Mapping[str, Any] | None, processes: int) -> Path:
-    from ser.corpora.synthetic import _build
-
-    module = plugins.load(_build.KIND, corpus, f"corpora.{corpus}.source")
-    config = plugins.build(module.Config, block, f"corpora.{corpus}.synthetic")
-    root = raw_folder() / "synthetic" / f"{corpus}-{_build.fingerprint(corpus, config)}"
-    _build.build(corpus, config, root, processes)
+def _synthetic_root(corpus: str, settings: Mapping[str, Any] | None, processes: int) -> Path:
+    """The folder of a look-alike; its name holds the fingerprint of its settings and of the code that makes it."""
+    module = plugins.load("synthetic", corpus, f"corpora.{corpus}.source")
+    config = plugins.build(module.Config, settings, f"corpora.{corpus}.synthetic")
+    values = dataclasses.asdict(config)
+    fingerprint = caching.fingerprint(f"ser_synth.{corpus}", settings=values)
+    root = raw_folder() / "synthetic" / f"{corpus}-{fingerprint}"
+    if not (root / MARKER).is_file():
+        _synthesize(corpus, root, values, processes)
     return root
+
+
+def _synthesize(corpus: str, root: Path, values: Mapping[str, Any], processes: int) -> None:
+    """Runs `ser_synth` as a program of its own, which shows its progress on standard error."""
+    command = [sys.executable, "-m", "ser_synth", corpus, str(root)]
+    command += ["--settings", json.dumps(values), "--jobs", str(processes)]
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if finished.returncode:
+        raise SerError(finished.stdout.strip() or f"ser_synth ended with status {finished.returncode}")
 
 
 def _real_root(module: Any, config: Any) -> Path:

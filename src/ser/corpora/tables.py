@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ _FROM_READER = (
     "text_id",
     "labels",
 )
+_SPANS = {"turns": ("start", "end"), "sentences": ("start", "end", "text")}  # optional functions of a corpus module
 STEP = 0.1  # seconds between two labels (papers.md 1.5): models count rows, not times
 _TOLERANCE = 0.001  # seconds a label may lie off its place; ours: files round times to milliseconds
 _OVERHANG = 1.0  # seconds labels may outlast the audio; ours: annotation tools end on their own clock
@@ -44,8 +45,9 @@ _OVERHANG = 1.0  # seconds labels may outlast the audio; ours: annotation tools 
 
 def write(corpus: str, location: Location, config: Any, folder: Path, jobs: int) -> str:
     """Writes utterances.csv, card.json (task, outputs: the classes present or the dimensions), labels.csv (utterance,
-    row, one column a dimension) and words.csv (utterance, start, end, word; seconds from the start of the utterance)
-    into `folder`, the last two where the corpus has them.
+    row, one column a dimension), words.csv (utterance, start, end, word), turns.csv (utterance, start, end: when the
+    labelled speaker has the turn) and sentences.csv (utterance, start, end, text) into `folder`, the last four where
+    the corpus has them; times are seconds from the start of the utterance.
 
     Returns a summary line. The folder appears whole or not at all.
     """
@@ -68,6 +70,11 @@ def write(corpus: str, location: Location, config: Any, folder: Path, jobs: int)
         words = _words(module, location.root, config)
         words.to_csv(partial / "words.csv", index=False, lineterminator="\n", float_format="%.4f")
         summary.append(f"{len(words)} aligned words in {words['utterance'].nunique()} of {len(table)} utterances")
+    for name, columns in _SPANS.items():
+        if hasattr(module, name):
+            spans = _spans(getattr(module, name), location.root, module.utterances(location.root, config), columns)
+            spans.to_csv(partial / f"{name}.csv", index=False, lineterminator="\n")  # every digit of the times
+            summary.append(f"{len(spans)} {name} in {spans['utterance'].nunique()} utterances")
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial.rename(folder)
@@ -159,6 +166,12 @@ def _words(module: Any, root: Path, config: Any) -> pd.DataFrame:
     found = module.words(root, list(module.utterances(root, config)))
     rows = [(utterance, *dataclasses.astuple(word)) for utterance, words in found for word in words]
     return pd.DataFrame(rows, columns=["utterance", "start", "end", "word"])
+
+
+def _spans(function: Any, root: Path, utterances: Iterable[Utterance], columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of turns or sentences that a corpus module yields per utterance."""
+    rows = [(utterance, *span) for utterance, spans in function(root, list(utterances)) for span in spans]
+    return pd.DataFrame(rows, columns=["utterance", *columns])
 
 
 def _check_ids(utterances: Sequence[Utterance], root: Path) -> None:

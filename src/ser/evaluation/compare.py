@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ser.errors import SerError
-from ser.evaluation import intervals, metrics, parts
+from ser.evaluation import intervals, metrics, pooling
 from ser.evaluation.predictions import TRUTH, Predictions
 from ser.files import digest
 
@@ -84,7 +84,7 @@ def compare(
 
     Args:
         names: what the experiments are called in messages.
-        a, b: their headline parts (`ser.evaluation.parts.headline`), any number of seeds each.
+        a, b: their headline parts (`ser.evaluation.pooling.headline`), any number of seeds each.
         draws: resamples of the interval, and ways of exchanging where there are too many to try all.
         only: the metrics to compare; all of them by default.
         power: chance at which the smallest detectable difference is found (ours: 0.8, the usual one).
@@ -143,9 +143,9 @@ def _paired(
     """What is exchanged, in a word; its sums of A and of B, (R, U, ...) each, in the same order; metrics of such sums.
     Raises `SerError` when there is only one.
     """
-    summaries, statistics = parts.toolbox(a)
-    unit = parts.unit_of(a)
-    noun = "recording" if unit == "utterance" else unit
+    summaries, statistics = pooling.toolbox(a)
+    unit = pooling.unit_of(a)
+    noun = pooling.noun(unit)
     units = summaries(a, unit), summaries(b, unit)
     if units[0].shape[1] < 2:
         raise SerError(f"one {noun} is too few to compare over", " and ".join(names), "Test on several")

@@ -1,186 +1,173 @@
-"""From a predictions file to the metrics file of an experiment: a few headline numbers and, beside them, what they are.
+"""From predictions to the result of an experiment, and the evaluation of a whole study.
 
-Everything is computed from the predictions alone, on any machine, in about a second.
+Everything is computed from predictions and cards alone, on any machine, in about a second per experiment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace as _replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.evaluation import intervals, metrics, notes, parts, postprocessing
+from ser.evaluation import intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
-from ser.files import replacing, write_json
+from ser.evaluation.results import Description, Interval, Option, Result, Score
+from ser.files import read_json
+from ser.layout import Layout
 
-DEFINITIONS = {
-    "wa": "weighted accuracy: correct utterances / utterances",
-    "ua": "unweighted accuracy: mean recall of the classes that have true items",
-    "f1": "macro F1: mean F1 of the classes that have true items; 0 for a class never predicted",
-    "weighted_f1": "F1 of the classes weighted by their true items",
-    "ccc": "concordance correlation coefficient with population moments, mean of the dimensions",
-}
-DETAILS = (
-    "study",
-    "experiment",
-    "model",
-    "size",
-    "corpus",
-    "protocol",
-    "speaker_independent",
-    "selection",
-    "transductive",
-    "control",
-    "paper",
-)
-DIGITS = 4  # of every number in a metrics file (dvc.md, section 5)
+DIGITS = 4  # of every number in a file of details (dvc.md, section 5)
+FEW_UNITS = 8  # ours: in simulation a nominal 95 % covers 91 to 93 % at 5 units, and its level from about 8 on
 
 
-def run(
-    predictions_path: str | Path,
-    details: Mapping[str, Any],
-    draws: int,
-    metrics_path: str | Path,
-    plot_path: str | Path,
-    confidence: float = 0.95,
-    windows_path: str | Path | None = None,
-    dev_path: str | Path | None = None,
-) -> dict[str, Any]:
-    """Evaluates an experiment and writes its metrics (JSON) and its plot data (CSV); returns the metrics.
+def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.DataFrame:
+    """Evaluates all experiments of a study, writes their scores and details, and prints a table of them.
 
-    Two files beside the card, where they are: `windows_path`, counts of windows, where the model judged pieces of
-    utterances (`windows`); `dev_path`, predictions of the dev part of continuous labels, to which post-processing is
-    fitted (`postprocessing`).
+    Files of experiments that the study no longer has are removed.
+
+    Args:
+        settings: ``experiments``, name -> its settings (model, corpus, protocol, selection, control, size, paper);
+            ``draws``, bootstrap resamples; ``confidence``, nominal coverage of the intervals.
+        jobs: experiments that are evaluated at once, each in a process of its own.
+
+    Returns:
+        The table of scores (`results.table`). Raises `SerError` naming a missing or faulty file.
     """
-    predictions = read(predictions_path)
-    details = {"experiment": Path(predictions_path).stem, **details}
-    result = score(predictions, details, draws, confidence)
-    (about,) = result["about"]
-    if pretrained := notes.pretrained(details.get("notes")):
-        about["pretraining"] = pretrained
-    about["notes"] += notes.of_card(details.get("notes"))
-    if windows_path is not None and Path(windows_path).exists():
-        about["windows"] = found = windows(pd.read_csv(windows_path), predictions.classes)
+    import joblib
+
+    experiments, draws, confidence = settings["experiments"], settings["draws"], settings["confidence"]
+    calls = [
+        joblib.delayed(run)(layout, name, {"study": settings["study"], **own}, draws, confidence)
+        for name, own in experiments.items()
+    ]
+    found: list[Result] = joblib.Parallel(n_jobs=min(jobs, max(len(calls), 1)))(calls)
+    for folder in (layout.metrics / "scores", layout.metrics / "details"):
+        for path in folder.glob("*.json"):
+            if path.stem not in experiments:
+                path.unlink()
+    for result in found:
+        results.write(layout, result)
+    print(summary(found))
+    return results.table(found)
+
+
+def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int, confidence: float = 0.95) -> Result:
+    """The result of one experiment from its predictions, its card and the files beside the card.
+
+    ``windows.csv`` counts windows where the model judges pieces of utterances (`windows`). ``dev.csv`` holds
+    predictions of the dev part of continuous labels, to which post-processing is fitted (`postprocessing`). What the
+    card says of the training has precedence over the settings.
+    """
+    predictions = read(layout.predictions(experiment))
+    card = read_json(layout.card(experiment))
+    description = describe({**settings, **card, "experiment": experiment})
+    result = score(predictions, description, draws, confidence)
+    extra = list(notes.of_card(card.get("notes")))
+    more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}
+    beside = layout.card(experiment)
+    if (path := beside.with_name("windows.csv")).exists():
+        more["windows"] = found = windows(pd.read_csv(path), predictions.classes)
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
-        about["notes"].append(text.format(**found))
-    if dev_path is not None and Path(dev_path).exists():
-        dev = parts.labelled(read(dev_path))[0]
+        extra.append(text.format(**found))
+    if (path := beside.with_name("dev.csv")).exists():
+        dev = pooling.labelled(read(path))[0]
         if not dev.table.empty:
-            about["dev"] = _pooled(dev)
-            about["notes"].append(notes.of_dev(about["dev"], details.get("selection")))
-        processed = postprocessed(predictions, dev, details, draws, confidence)
-        if processed:
-            about["postprocessing"] = processed
-            about["notes"].append(postprocessing.NOTE)
-    with replacing(plot_path) as temporary:
-        parts.plot_rows(predictions).to_csv(temporary, index=False, lineterminator="\n")
-    write_json(metrics_path, result)
-    return result
+            more["dev"] = _pooled(dev)
+            extra.append(notes.of_dev(more["dev"], description.selection))
+        if processed := postprocessed(predictions, dev, description, draws, confidence):
+            more["postprocessing"] = processed
+            extra.append(postprocessing.NOTE)
+    return _replace(result, notes=[*result.notes, *extra], **more)
+
+
+def describe(details: Mapping[str, Any]) -> Description:
+    """The part of a description that settings and card give; `score` adds what the predictions say."""
+    data = {True: "synthetic", False: "real", None: "unknown"}[details.get("synthetic")]
+    names = ["experiment", "study", "model", "size", "corpus", "protocol", "speaker_independent", "selection"]
+    names += ["transductive", "control", "paper"]
+    known: dict[str, Any] = {name: details.get(name) for name in names}
+    return Description(data=data, **known)
+
+
+def score(
+    everything: Predictions, description: Description, draws: int, confidence: float = 0.95, few_units: int = FEW_UNITS
+) -> Result:
+    """The result of one experiment from its predictions.
+
+    Args:
+        description: what `describe` made of settings and card; its counts are filled in here.
+        draws: bootstrap resamples; 0 for no intervals.
+        confidence: nominal coverage of the intervals.
+        few_units: below this number of speakers or recordings a note says that the interval is too narrow.
+
+    All values are None where no recording has labels (the test part of a challenge).
+    """
+    scored, unlabelled = pooling.labelled(everything)
+    if scored.table.empty:
+        return _unavailable(everything, description, unlabelled)
+    predictions, partitions = pooling.headline(scored, description.protocol)
+    description = _counted(description, predictions)
+    measured = _measure(predictions, draws, description.experiment, confidence)
+    # dev predicted beside test comes from the models that dev selected
+    beside = everything.table["fold"].nunique() > predictions.table["fold"].nunique()
+    on_dev = beside and pooling.is_development(predictions.table["fold"].iloc[0])
+    result = Result(
+        description,
+        _spread(measured, predictions),
+        _interval(predictions, measured, draws, confidence),
+        partitions={name: _pooled(part) for name, part in partitions.items()},
+        **_extras(predictions, measured.units),
+    )
+    remarks = [
+        *notes.of_settings(description, on_dev),
+        *notes.of_data(predictions, result, few_units),
+        *notes.of_unlabelled(unlabelled),
+    ]
+    return _replace(result, notes=remarks)
 
 
 def postprocessed(
-    predictions: Predictions, dev: Predictions, details: Mapping[str, Any], draws: int, confidence: float = 0.95
-) -> dict[str, Any]:
-    """Option -> the headline's numbers after it, scored and resampled as the headline is, and ``chosen``: what dev
-    made of it (`postprocessing.run`). `dev`: its labelled part. Empty without one, or without test labels."""
-    scored = parts.labelled(predictions)[0]
+    predictions: Predictions, dev: Predictions, description: Description, draws: int, confidence: float = 0.95
+) -> dict[str, Option]:
+    """Each option of post-processing, scored and resampled as the headline is, and what was chosen on dev.
+
+    `dev` is the labelled dev part. Empty without one, or without labels of the test part.
+    """
+    scored = pooling.labelled(predictions)[0]
     if scored.table.empty or scored.kind != "continuous":
         return {}
-    test, _ = parts.headline(scored, {"protocol": None, **details})
+    test, _ = pooling.headline(scored, description.protocol)
     out = {}
     for option, (processed, chosen) in postprocessing.run(test, dev).items():
-        found = _measure(processed, draws, str(details["experiment"]), confidence)
-        out[option] = {**_headline(found.by_seed, found.limits), "chosen": chosen}
+        measured = _measure(processed, draws, description.experiment, confidence)
+        out[option] = Option(_headline(measured), chosen)
     return out
 
 
 def windows(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    """WA and UA of single windows (crops, segments), the decision P2 may have counted (papers.md 5.1).
+    """WA and UA of single windows (crops, segments), the decision that P2 may have counted (papers.md 5.1).
 
-    `table`: utterance, truth and ``windows_<class>``, how many windows of the utterance went to each class.
+    `table`: utterance, truth and ``windows_<class>``, how many windows of the utterance were classified so.
     """
     counts = table[[f"windows_{c}" for c in classes]].to_numpy()
     matrix = np.stack([counts[(table["truth"] == c).to_numpy()].sum(0) for c in classes])
-    rounded = {"wa": metrics.wa(matrix), "ua": metrics.ua(matrix)}
-    return {"n": int(matrix.sum()), **{name: round(float(value), DIGITS) for name, value in rounded.items()}}
+    return {"n": int(matrix.sum()), "wa": _round(metrics.wa(matrix)), "ua": _round(metrics.ua(matrix))}
 
 
-def evaluate(
-    predictions_path: str | Path, details: Mapping[str, Any], draws: int, confidence: float = 0.95
-) -> dict[str, Any]:
-    """Metrics of the experiment whose predictions lie in a file: see `score`. Raises `SerError` for a faulty file."""
-    return score(read(predictions_path), {"experiment": Path(predictions_path).stem, **details}, draws, confidence)
-
-
-def score(
-    everything: Predictions, details: Mapping[str, Any], draws: int, confidence: float = 0.95, few_units: int = 8
-) -> dict[str, Any]:
-    """Metrics of one experiment.
-
-    Args:
-        details: the experiment's settings, of which `DETAILS` and ``synthetic`` are used; missing ones stay None.
-        draws: bootstrap resamples; 0 for no intervals.
-        confidence: nominal coverage of the intervals.
-        few_units: below this number of speakers or recordings a note says that the interval is too narrow (ours: 8;
-            in simulation a nominal 95 % covers 91 to 93 % at 5 units, and its level from about 8 on).
-
-    Returns:
-        ``wa, ua, f1`` or ``ccc, ccc_<dimension>``, each with ``_low`` and ``_high``, and ``n``, the number of
-        utterances (recordings) scored; under ``about`` a list with one mapping that says what the numbers are. A list,
-        because ``dvc metrics show`` makes a column of every number it finds outside lists. Undefined numbers are None,
-        and all are where no recording has labels (the test part of a challenge).
-    """
-    details = {key: details.get(key) for key in (*DETAILS, "synthetic")}
-    scored, unlabelled = parts.labelled(everything)
-    if scored.table.empty:
-        return _unavailable(everything, details, unlabelled)
-    predictions, partitions = parts.headline(scored, details)
-    found = _measure(predictions, draws, str(details["experiment"]), confidence)
-    unit = parts.unit_of(predictions)
-    noun = "recording" if unit == "utterance" else unit
-    about = {
-        **_settings(details),
-        "definitions": {k: v for k, v in DEFINITIONS.items() if (k == "ccc") == (predictions.kind == "continuous")},
-        **_counts(predictions),
-        **_extras(predictions, found.units),
-        "by_fold": _by_fold(predictions, *parts.toolbox(predictions)),
-        "seed_sd": {name: _sd(values) for name, values in found.by_seed.items()},
-        "interval": {
-            "method": f"expanded percentile bootstrap over {noun}s, models held fixed, same resamples for all seeds",
-            "confidence": confidence,
-            "draws": draws,
-            "unit": noun,
-            "units": int(found.units.shape[1]),
-        },
-    }
-    if partitions:
-        about["partitions"] = {name: _pooled(part) for name, part in partitions.items()}
-    # dev predicted beside test comes from the models that dev selected
-    beside = everything.table["fold"].nunique() > predictions.table["fold"].nunique()
-    on_dev = beside and parts.is_development(predictions.table["fold"].iloc[0])
-    about["notes"] = [
-        *notes.of_settings(details, on_dev),
-        *notes.of_data(predictions, about, few_units),
-        *notes.of_unlabelled(unlabelled),
-    ]
-    return {**_headline(found.by_seed, found.limits), "n": about["utterances"], "data": about["data"], "about": [about]}
-
-
-def summary(result: Mapping[str, Any]) -> str:
-    """The headline numbers of a metrics file on one line, for the end of a command."""
-    names = [n for n in result if n not in ("n", "data", "about") and not n.endswith(("_low", "_high"))]
-    cells = [
-        f"{name.upper()} {result[name]:.3f} [{result[f'{name}_low']:.3f}, {result[f'{name}_high']:.3f}]"
-        if result[name] is not None and result[f"{name}_low"] is not None
-        else f"{name.upper()} {'n/a' if result[name] is None else format(result[name], '.3f')}"
-        for name in names
-    ]
-    about = result["about"][0]
-    return f"{', '.join(cells)}, n {result['n']}, {about['data']} data"
+def summary(found: Sequence[Result]) -> str:
+    """One line per experiment with the headline and its interval, for the end of the stage."""
+    rows = []
+    for result in found:
+        about, own = result.description, {results.label(n): s.value for n, s in result.scores.items()}
+        own.pop(results.label(about.headline))
+        others = ", ".join(f"{n} {'-' if v is None else format(v, '.3f')}" for n, v in own.items())
+        score = f"{results.label(about.headline)} {results.text(result.headline, 3)}"
+        rows.append((about.experiment, score, others, f"n {about.utterances}", f"{about.data} data"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 class _Measured(NamedTuple):
@@ -191,56 +178,66 @@ class _Measured(NamedTuple):
 
 def _measure(predictions: Predictions, draws: int, name: str, confidence: float) -> _Measured:
     """Pooled metrics of each seed, and their intervals; equal names draw equal resamples."""
-    summaries, statistics = parts.toolbox(predictions)
-    units = summaries(predictions, parts.unit_of(predictions))
+    summaries, statistics = pooling.toolbox(predictions)
+    units = summaries(predictions, pooling.unit_of(predictions))
     by_seed = {metric: statistic(units.sum(axis=1)) for metric, statistic in statistics.items()}
     return _Measured(units, by_seed, intervals.bootstrap(units, statistics, draws, name, confidence))
 
 
-def _headline(
-    by_seed: Mapping[str, NDArray], limits: Mapping[str, intervals.Interval | None]
-) -> dict[str, float | None]:
+def _headline(measured: _Measured) -> dict[str, Score]:
     out = {}
-    for name, values in by_seed.items():
-        low, high = limits[name] or (np.nan, np.nan)
-        for key, value in ((name, metrics.mean(values, axis=0)), (f"{name}_low", low), (f"{name}_high", high)):
-            out[key] = _round(value)
+    for name, values in measured.by_seed.items():
+        low, high = measured.limits[name] or (np.nan, np.nan)
+        out[name] = Score(_round(metrics.mean(values, axis=0)), _round(low), _round(high), _sd(values))
     return out
 
 
-def _settings(details: Mapping[str, Any]) -> dict[str, Any]:
-    data = {True: "synthetic", False: "real", None: "unknown"}[details["synthetic"]]
-    return {**{key: details[key] for key in DETAILS}, "data": data}
+def _spread(measured: _Measured, predictions: Predictions) -> dict[str, Score]:
+    """The headline with mean and standard deviation over folds and seeds."""
+    summaries, statistics = pooling.toolbox(predictions)
+    folds = summaries(predictions, "fold")  # (R, F, ...)
+    out = _headline(measured)
+    for name, statistic in statistics.items():
+        values = statistic(folds).ravel()
+        out[name] = _replace(out[name], fold_mean=_round(metrics.mean(values, axis=0)), fold_sd=_sd(values))
+    return out
 
 
-def _unavailable(predictions: Predictions, details: Mapping[str, Any], unlabelled: list[str]) -> dict[str, Any]:
-    """The metrics of predictions without any label: names without numbers, so that the study runs to its end."""
-    names = [name + end for name in parts.toolbox(predictions)[1] for end in ("", "_low", "_high")]
-    remarks = [*notes.of_settings(details), *notes.of_unlabelled(unlabelled)]
-    about = {**_settings(details), **_counts(predictions), "notes": remarks}
-    return {**dict.fromkeys(names), "n": 0, "about": [about]}
+def _interval(predictions: Predictions, measured: _Measured, draws: int, confidence: float) -> Interval:
+    noun = pooling.noun(pooling.unit_of(predictions))
+    method = f"expanded percentile bootstrap over {noun}s, models held fixed, same resamples for all seeds"
+    return Interval(method, confidence, draws, noun, int(measured.units.shape[1]))
+
+
+def _unavailable(predictions: Predictions, description: Description, unlabelled: list[str]) -> Result:
+    """The result of predictions without any label: no numbers, so that the study runs to its end."""
+    remarks = [*notes.of_settings(description), *notes.of_unlabelled(unlabelled)]
+    counted = _replace(_counted(description, predictions), utterances=0)
+    return Result(counted, {name: Score() for name in pooling.toolbox(predictions)[1]}, notes=remarks)
 
 
 def _pooled(predictions: Predictions) -> dict[str, float | None]:
     """The metrics of a part, pooled over its rows, mean over seeds."""
-    summaries, statistics = parts.toolbox(predictions)
+    summaries, statistics = pooling.toolbox(predictions)
     sums = summaries(predictions, "corpus").sum(axis=1)
     return {name: _round(metrics.mean(statistic(sums), axis=0)) for name, statistic in statistics.items()}
 
 
-def _counts(predictions: Predictions) -> dict[str, Any]:
-    table = predictions.table
+def _counted(description: Description, predictions: Predictions) -> Description:
+    table, seeds = predictions.table, predictions.table["seed"].nunique()
     folds = sorted(set(table["fold"]))
-    return {
-        "classes" if predictions.classes else "dimensions": list(predictions.classes or predictions.dimensions),
-        "pooling": "all test folds of a seed pooled, then the mean over seeds",
-        "utterances": int(table["utterance"].nunique()),
-        "utterances_by_seed": int(table.groupby("seed")["utterance"].nunique().mean()),
-        "speakers": len(table[["corpus", "speaker"]].drop_duplicates()),
-        "folds": len(folds),
-        **({"fold": folds[0]} if len(folds) == 1 else {}),  # which of the corpus's own partitions, say
-        "seeds": [int(s) for s in sorted(set(table["seed"]))],
-    }
+    return _replace(
+        description,
+        kind=predictions.kind,
+        labels=predictions.classes or predictions.dimensions,
+        utterances=int(table["utterance"].nunique()),
+        utterances_by_seed=int(table.groupby("seed")["utterance"].nunique().mean()),
+        frames=None if predictions.classes else int(len(table) / seeds),
+        speakers=len(table[["corpus", "speaker"]].drop_duplicates()),
+        folds=len(folds),
+        fold=folds[0] if len(folds) == 1 else None,
+        seeds=tuple(int(s) for s in sorted(set(table["seed"]))),
+    )
 
 
 def _extras(predictions: Predictions, units: NDArray) -> dict[str, Any]:
@@ -248,33 +245,17 @@ def _extras(predictions: Predictions, units: NDArray) -> dict[str, Any]:
     if predictions.kind == "classification":
         pooled = units.sum(axis=1)
         recall = metrics.mean(metrics.recalls(pooled), axis=0)
+        averaged = metrics.classes_averaged(intervals.confusions(predictions, "fold"))  # (R, F)
+        least = np.where(averaged > 0, averaged, len(predictions.classes)).min(axis=0)
+        names = sorted(set(predictions.table["fold"]))
         return {
             "weighted_f1": _round(metrics.mean(metrics.weighted_f1(pooled), axis=0)),
             "recall": dict(zip(predictions.classes, map(_round, recall), strict=True)),
+            "classes_per_fold": dict(zip(names, map(int, least), strict=True)),
         }
     recordings = metrics.ccc_from_moments(intervals.moments(predictions, "utterance"))  # (R, U, D)
     mean = metrics.mean(metrics.mean(recordings, axis=1), axis=0)
-    return {
-        "frames": int(len(predictions.table) / predictions.table["seed"].nunique()),
-        "mean_of_recordings": {n: _round(v) for n, v in zip(predictions.dimensions, mean, strict=True)},
-    }
-
-
-def _by_fold(
-    predictions: Predictions, summaries: Callable, statistics: Mapping[str, intervals.Statistic]
-) -> dict[str, Any]:
-    """Mean and standard deviation over folds and seeds: secondary, because classes may be absent from a fold."""
-    folds = summaries(predictions, "fold")  # (R, F, ...)
-    out: dict[str, Any] = {}
-    for name, statistic in statistics.items():
-        values = statistic(folds).ravel()
-        out[name] = {"mean": _round(metrics.mean(values, axis=0)), "sd": _sd(values)}
-    if predictions.kind == "classification":
-        averaged = metrics.classes_averaged(folds)
-        least = np.where(averaged > 0, averaged, len(predictions.classes)).min(axis=0)
-        names = sorted(set(predictions.table["fold"]))
-        out["classes_averaged"] = dict(zip(names, map(int, least), strict=True))
-    return out
+    return {"mean_of_recordings": dict(zip(predictions.dimensions, map(_round, mean), strict=True))}
 
 
 def _sd(values: NDArray) -> float | None:

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser.evaluation.predictions import Predictions
+from ser.evaluation.results import Description, Result, label
 
 SYNTHETIC = "SYNTHETIC data: the numbers show that the pipeline works, and nothing about emotion in speech"
 
 CONTROLS = {
     "shuffled_labels": "control: training labels were shuffled, a score above chance means a leak",
-    "majority": "control: always the most frequent class of training",
-    "length_only": "control: told the length of the utterance and nothing else",
-    "speaker_only": "control: told the speaker and nothing else",
+    "majority": "control: predicts the most frequent class of training for every utterance",
+    "length_only": "control: the model knows the length of the utterance and nothing else",
+    "speaker_only": "control: the model knows the speaker and nothing else",
     "leaky_windows": "control: windows of one utterance are in training and in test, a leak made on purpose",
 }
 
-# what a semantic experiment knows at test time (papers.md 7.3)
+# what a semantic experiment knows at test time (papers.md 7.3), by the modes and streams of ser.models.semantic
 MODES = {
     "type_lookup_oracle": "the vector of the transcribed word: needs transcript and word times, not speech-only",
     "token_aligned": "the sound of each word, cut out at aligned times: speech-only content, oracle word boundaries",
@@ -25,8 +26,8 @@ MODES = {
     "the corpus gives them",
 }
 RANDOM = {  # the same modes of the control `random_vectors`
-    "type_lookup_oracle": "control: a random vector a word: which word is said and when, nothing of what it means",
-    "token_aligned": "control: a new random vector for every spoken word: when words are said, and nothing else",
+    "type_lookup_oracle": "control: one random vector per word: which word is spoken and when, nothing of its meaning",
+    "token_aligned": "control: a new random vector for every spoken word: when words are spoken, and nothing else",
     "token_unsupervised": "control: a new random vector for every chunk of detected speech: when there is speech, and "
     "nothing else",
 }
@@ -39,50 +40,49 @@ STREAMS = {
 }
 FUSIONS = {
     "disentangled": "fused with the waveform by disentangled attention",
-    "concat": "put beside the waveform's features",
-    "none": "alone, fused with nothing",
+    "concat": "concatenated with the features of the waveform",
+    "none": "used alone",
 }
 
 
-def of_settings(details: Mapping[str, Any], on_dev: bool = False) -> list[str]:
+def of_settings(about: Description, on_dev: bool = False) -> list[str]:
     """Notes that follow from an experiment's settings; `on_dev`: it is scored on its own development part."""
     return _holding(
         {
-            SYNTHETIC: details["synthetic"],
-            CONTROLS.get(details["control"], f"control: {details['control']}"): details["control"]
-            not in (None, "none"),
-            "speaker-dependent: the test speakers were heard in training": details["speaker_independent"] is False,
-            "transductive: statistics of the test speakers' audio were used, without labels": details["transductive"],
-            "selected on test: biased upwards": details["selection"] == "test_oracle",
-            "selected on the development part it is scored on: biased upwards": on_dev
-            and details["selection"] == "dev",
+            SYNTHETIC: about.synthetic,
+            CONTROLS.get(str(about.control), f"control: {about.control}"): about.is_control,
+            "speaker-dependent: the test speakers are also in training": about.speaker_independent is False,
+            "transductive: statistics of the test speakers' audio were used, without labels": about.transductive,
+            "selected on test: biased upwards": about.selection == "test_oracle",
+            "selected on the development part that it is scored on: biased upwards": on_dev
+            and about.selection == "dev",
         }
     )
 
 
-def of_data(predictions: Predictions, about: Mapping[str, Any], few_units: int) -> list[str]:
+def of_data(predictions: Predictions, result: Result, few_units: int) -> list[str]:
     """Notes that follow from the numbers of speakers, seeds and classes."""
-    unit, units = about["interval"]["unit"], about["interval"]["units"]
+    assert result.interval is not None
+    unit, units, about = result.interval.unit, result.interval.units, result.description
     tested = predictions.table[["seed", "fold", "utterance"]].drop_duplicates()
     again = int(tested.duplicated(["seed", "utterance"]).sum())
-    averaged = about["by_fold"].get("classes_averaged", {}).values()
-    lacking = sum(k < len(predictions.classes) for k in averaged)
+    lacking = sum(k < len(predictions.classes) for k in result.classes_per_fold.values())
     return _holding(
         {
             f"fewer than two {unit}s: no interval": units < 2,
             f"only {units} {unit}s: the interval is too narrow": 2 <= units < few_units,
-            "one seed: no spread over seeds": len(about["seeds"]) == 1,
-            f"{lacking} of {about['folds']} folds lack a class: their UA and F1 average the others": lacking > 0,
+            "one seed: no spread over seeds": len(about.seeds) == 1,
+            f"{lacking} of {about.folds} folds lack a class: their UA and F1 average the others": lacking > 0,
             f"{again} times an utterance is tested, and counted, in a second fold of its seed": again > 0,
         }
     )
 
 
 def of_dev(numbers: Mapping[str, float | None], selection: str | None) -> str:
-    """The note with the pooled numbers of the dev part, which stand beside the headline."""
-    said = [f"{name.upper().replace('_', ' ')} {value:.3f}" for name, value in numbers.items() if value is not None]
+    """The note with the pooled numbers of the dev part, which are reported beside the headline."""
+    named = [f"{label(name)} {value:.3f}" for name, value in numbers.items() if value is not None]
     chose = ", on which its weights were chosen: biased upwards" if selection == "dev" else ""
-    return f"the dev part{chose}: {', '.join(said)}"
+    return f"the dev part{chose}: {', '.join(named)}"
 
 
 def of_unlabelled(recordings: list[str], most: int = 3) -> list[str]:
@@ -92,7 +92,7 @@ def of_unlabelled(recordings: list[str], most: int = 3) -> list[str]:
 
 
 def of_card(notes: Mapping[str, Any] | None) -> list[str]:
-    """Notes on what the card of a training says of its inputs: pretrained weights, streams of words."""
+    """Notes on the inputs that the card of a training names: pretrained weights, streams of words."""
     found, first = [], _first(notes)
     if weights := pretrained(notes):
         speech = "SYNTHETIC speech" if weights["synthetic"] else "speech"
@@ -108,7 +108,7 @@ def of_card(notes: Mapping[str, Any] | None) -> list[str]:
 
 
 def pretrained(notes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the card of a fold says of the pretrained weights: the same in all folds; empty without weights."""
+    """What the card of a fold says about the pretrained weights, which are the same in all folds; empty without any."""
     found = _first(notes).get("pretrained")
     if not isinstance(found, Mapping) or "steps" not in found:
         return {}

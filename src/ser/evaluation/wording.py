@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ser.errors import SerError
-from ser.evaluation import compare, parts
+from ser.evaluation import compare, pooling, results
 from ser.evaluation.compare import Comparison, Difference
 from ser.evaluation.predictions import Predictions, read
-from ser.files import read_json
+from ser.evaluation.results import Description, label
 from ser.layout import Layout
 from ser.plugins import check_name
 
-Metrics = Mapping[str, Any]
-
 
 def run(study: str, a: str, b: str, draws: int = 10_000) -> str:
-    """Compares two experiments of a study from their committed files alone; neither audio nor a model is needed.
+    """Compares two experiments of a study from their files in git alone; neither audio nor a model is needed.
 
     `draws` (ours: 10 000, the Monte-Carlo error of a p-value of 0.05 is then 0.002). Raises `SerError` for an unknown
     study or experiment, and for two that cannot be compared.
@@ -25,28 +22,30 @@ def run(study: str, a: str, b: str, draws: int = 10_000) -> str:
     layout = Layout(study)
     studies = sorted(p.name for p in layout.metrics.parent.glob("*") if p.is_dir())
     check_name(study, studies, "study", "--study")
-    known = [p.stem for p in layout.metrics.glob("*.json")]
+    known = [p.stem for p in (layout.metrics / "details").glob("*.json")]
     for name in (a, b):
         check_name(name, known, "experiment", f"study {study}")
     if a == b:
         raise SerError(f"{a} compared with itself", "ser compare", "Name two experiments")
-    abouts = [read_json(layout.scores(name))["about"][0] for name in (a, b)]
-    confidence = (abouts[0].get("interval") or {}).get("confidence", 0.95)
-    one, two = (scored(layout, name, about) for name, about in zip((a, b), abouts, strict=True))
-    return words(study, compare.compare((a, b), one, two, draws, confidence), abouts)
+    found = [results.read(layout, name) for name in (a, b)]
+    confidence = found[0].interval.confidence if found[0].interval else 0.95
+    about = found[0].description, found[1].description
+    one, two = (scored(layout, d) for d in about)
+    return words(study, compare.compare((a, b), one, two, draws, confidence), about)
 
 
-def scored(layout: Layout, name: str, about: Metrics) -> Predictions:
+def scored(layout: Layout, about: Description) -> Predictions:
     """The part of an experiment's predictions that its headline is computed on."""
-    found, _ = parts.labelled(read(layout.predictions(name)))
+    path = layout.predictions(about.experiment)
+    found, _ = pooling.labelled(read(path))
     if found.table.empty:
-        raise SerError("no labels, so nothing to compare", layout.predictions(name))
-    return parts.headline(found, about)[0]
+        raise SerError("no labels, so nothing to compare", path)
+    return pooling.headline(found, about.protocol)[0]
 
 
-def words(study: str, found: Comparison, abouts: Sequence[Metrics]) -> str:
+def words(study: str, found: Comparison, abouts: Sequence[Description]) -> str:
     """Title, table, what follows from each row, and how it was computed."""
-    data = "SYNTHETIC" if any(about.get("data") == "synthetic" for about in abouts) else abouts[0].get("data")
+    data = "SYNTHETIC" if any(about.synthetic for about in abouts) else abouts[0].data
     title = f"A = {found.a}\nB = {found.b}\nstudy {study}, {found.corpus}, {data} data, {found.utterances} utterances,"
     return "\n\n".join(
         [
@@ -84,27 +83,23 @@ def method(found: Comparison) -> str:
     )
 
 
-def cautions(found: Comparison, abouts: Sequence[Metrics]) -> list[str]:
+def cautions(found: Comparison, abouts: Sequence[Description]) -> list[str]:
     """What makes the two unequal beside the system, a sentence each."""
-    independent = [about.get("speaker_independent") for about in abouts]
+    independent = [about.speaker_independent for about in abouts]
     out = []
     if independent[0] != independent[1]:
-        heard = found.a if independent[0] is False else found.b
-        out.append(f"Caution: {heard} has heard the test speakers in training, the other has not.")
+        dependent = found.a if independent[0] is False else found.b
+        out.append(f"Caution: {dependent} has the test speakers in training, the other has not.")
     for name, about in zip((found.a, found.b), abouts, strict=True):
-        if about.get("selection") == "test_oracle":
+        if about.selection == "test_oracle":
             out.append(f"Caution: {name} was selected on test.")
-        if about.get("control") not in (None, "none"):
-            out.append(f"Caution: {name} is a control ({about['control']}).")
-        if about.get("transductive"):
+        if about.is_control:
+            out.append(f"Caution: {name} is a control ({about.control}).")
+        if about.transductive:
             out.append(f"Caution: {name} used statistics of the test speakers' audio, without labels.")
-    if any(about.get("data") == "synthetic" for about in abouts):
+    if any(about.synthetic for about in abouts):
         out.append("Caution: SYNTHETIC data; the difference says nothing about emotion in speech.")
     return out
-
-
-def label(metric: str) -> str:
-    return metric.upper() if "_" not in metric else f"CCC {metric.removeprefix('ccc_')}"
 
 
 def number(p: float) -> str:

@@ -94,9 +94,9 @@ class ConvLSTM(nn.Module):
 
     def __init__(self, inputs: int, channels: int, positions: int, config: Config) -> None:
         super().__init__()
-        same = {"padding": config.kernel // 2, "bias": False}
-        self.input = nn.Conv1d(inputs, 4 * channels, config.kernel, **same)  # W_x of all four gates
-        self.state = nn.Conv1d(channels, 4 * channels, config.kernel, **same)  # W_h
+        k = config.kernel
+        self.input = nn.Conv1d(inputs, 4 * channels, k, padding=k // 2, bias=False)  # W_x of all four gates
+        self.state = nn.Conv1d(channels, 4 * channels, k, padding=k // 2, bias=False)  # W_h
         self.bias = nn.Parameter(torch.zeros(4, channels))
         nn.init.constant_(self.bias[1], config.forget_bias)
         width = {"none": 0, "channel": 1, "full": positions}[config.peephole]

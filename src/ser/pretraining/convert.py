@@ -26,7 +26,7 @@ from torch import Tensor
 from ser.errors import SerError, run_command
 from ser.features.logmel import Feature
 from ser.models.layers.mockingjay import Config, Encoder, save_encoder
-from ser.weights import check_shapes
+from ser.weights import check
 
 _STATES = ("Mockingjay", "Transformer")
 _SETTINGS = (
@@ -73,7 +73,7 @@ def convert(path: Path, folder: Path) -> Config:
     config = _config(states, state, path)
     weights = _weights(state, config, path)
     encoder = Encoder(config)
-    check_shapes(weights, encoder.state_dict(), path)
+    check(weights, encoder.state_dict(), path)
     encoder.load_state_dict(weights)
     feature = Feature(bands=80, deltas=1, window="hann", win=800, hop=200)  # papers.md 4.1, `mel80_delta`
     card: dict[str, Any] = {"converted": found}

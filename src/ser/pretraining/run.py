@@ -19,11 +19,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from ser import plugins
+from ser import weights as weight_files
+from ser.compute import workers
 from ser.corpora import manifest
 from ser.errors import SerError
 from ser.files import digest, replacing, write_json
 from ser.models.layers import mockingjay
-from ser.weights import check_shapes, load_weights, save_weights
 from ser.pretraining import data, plots
 from ser.pretraining.loop import Loop, Pretrainer, Processes, processes
 from ser.pretraining.settings import Settings
@@ -31,7 +32,6 @@ from ser.seeds import seed_of
 from ser.store import Store
 from ser.training import memory
 from ser.training.checkpoint import seed_everything
-from ser.workers import workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -184,14 +184,14 @@ def start(model: Pretrainer, folder: Path, sizes: mockingjay.Config) -> None:
 
     Dropout may differ; raises `SerError` when the sizes do."""
     found, weights = mockingjay.load_encoder(folder)
-    check_shapes(weights, model.encoder.state_dict(), folder / "encoder.safetensors")
+    weight_files.check(weights, model.encoder.state_dict(), folder / "encoder.safetensors")
     same = ("heads", "activation", "layer_norm_eps")
     if any(getattr(found, k) != getattr(sizes, k) for k in same):
         raise SerError(f"{', '.join(same)} of the initial weights differ from these settings", folder / "card.json")
     model.encoder.load_state_dict(weights)
     head = folder / "head.safetensors"
     if head.exists():
-        model.head.load_state_dict(load_weights(head, model.head.state_dict()))
+        model.head.load_state_dict(weight_files.load(head, model.head.state_dict()))
 
 
 def _bfloat16(precision: str, device: str) -> bool:
@@ -240,7 +240,7 @@ def _write(
     curve_path: Path,
 ) -> None:
     mockingjay.save_encoder(out_folder, loop.model.encoder, sizes, card)
-    save_weights(out_folder / "head.safetensors", loop.model.head)
+    weight_files.save(out_folder / "head.safetensors", loop.model.head.state_dict())
     curve = pd.DataFrame(history).astype({"step": int})
     curve["lr"] = curve["lr"].map("{:.4g}".format)
     with replacing(curve_path) as temporary:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ser.evaluation import wording
+from ser.evaluation import results
 from ser.evaluation.published import Cell, cell, cells, papers
 
 # which protocol of ours, with how many folds, is the one of a published column (papers.md 4.7, 5.7, 6.7, 7.5)
@@ -148,7 +148,7 @@ def values(row: Row) -> dict[str, str]:
     cells = (
         row.corpus,
         row.protocol.replace("_", " "),
-        row.metric if row.kind == "class" else wording.label(row.metric),
+        row.metric if row.kind == "class" else results.label(row.metric),
         f"{row.published:.3f}" + (" (flagged)" if row.flagged else ""),
         ours,
         "" if row.difference is None else f"{row.difference:+.3f}",

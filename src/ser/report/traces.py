@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ser.evaluation import metrics
-from ser.evaluation.parts import labelled
+from ser.evaluation.pooling import labelled
 from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions
 from ser.report import canvas
 from ser.report.canvas import INK

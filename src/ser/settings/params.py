@@ -121,8 +121,8 @@ class _Checker:
             corpus = plugins.build(Corpus, block, where)
             self.plugin_keys("corpora", name, corpus.reader, f"{where}.reader")
             if corpus.source != "real":
-                plugins.check_name(name, plugins.names("corpora.synthetic"), "synthetic corpus", where)
-                self.plugin_keys("corpora.synthetic", name, corpus.synthetic, f"{where}.synthetic")
+                plugins.check_name(name, plugins.names("synthetic"), "synthetic corpus", where)
+                self.plugin_keys("synthetic", name, corpus.synthetic, f"{where}.synthetic")
             if corpus.source != "real_or_synthetic":
                 sources.add(corpus.source)
             self.files[f"download/{name}"] = {"corpus": name, **dataclasses.asdict(corpus)}

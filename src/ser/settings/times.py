@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from ser.compute import workers
 from ser.files import read_json
 from ser.layout import Layout
-from ser.workers import workers
 
 CHECKPOINTS = Path("checkpoints")  # where trainings leave what they cost, outside git and DVC
 

@@ -1,263 +1,364 @@
-"""The training loop of every torch model.
+"""The training loop of every network: experiments, the pretraining of the encoder, and Speech2Vec.
 
-What it is given: training examples, dev examples or none. It never sees test data; `predict` gets inputs without
-labels. A killed run continues at its last checkpoint with the same batches in the same order and ends with the same
-weights."""
+It holds what they share: steps, learning-rate schedule, gradient accumulation, clipping, the check for losses that are
+not finite, evaluation and selection, early stopping, the progress bar, checkpoints and resuming. A stopped training
+continues at its last checkpoint with the same batches in the same order and ends, on a CPU, with the same weights.
+
+What a user of `Loop` provides:
+
+``plan(epoch, position)``
+    An iterable of the batches of an epoch (counted from 0) from the batch at `position` on. It must be a pure function
+    of the two, so draw from ``seed_of(seed, epoch, position)`` and not from a generator that lives on. A batch may be
+    anything: tensors, or only the names of the examples, to be read in `step`. An endless plan is one epoch.
+``step(batch)``
+    The loss of a batch: a scalar tensor, or a mapping of named scalar tensors that add up to the loss and get a column
+    ``train_<name>`` each. For gradient accumulation `step` is a generator which yields the losses of one micro-batch
+    after the other, each multiplied by the share of the examples that the micro-batch holds. The loop has called
+    ``model.train()`` and set the learning rate; it calls ``backward()`` itself. ``loop.progress.step`` counts from 0.
+``evaluate()``
+    Called at each evaluation; the mapping of numbers it returns goes to the row of the curve. The state of torch's
+    generator is restored afterwards. A key ``dev_score`` (higher is better) drives selection and early stopping.
+
+Example, one epoch of a linear regression in batches of two::
+
+    def plan(epoch, position):
+        yield from torch.arange(6.0).view(3, 2, 1)[position:]
+
+    def step(x):
+        return (model(x) - 2 * x).square().mean()
+
+    model = torch.nn.Linear(1, 1)
+    curve = Loop(model, torch.optim.SGD(model.parameters(), lr=0.01), plan, step, epochs=1).fit()
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from ser.compute import Processes
 from ser.errors import SerError
-from ser.recipe import Training
-from ser.seeds import seed_of
-from ser.tasks import Batch, Examples, Inputs, Window
-from ser.training import checkpoint, windows
-from ser.training.batches import batches, collate, order
-from ser.training.scores import Scores, classes, judge, traces
+from ser.training import checkpoint
+
+Losses = Tensor | Mapping[str, Tensor]
+ALONE = Processes()
+_LOSS = ""  # the name of the sum of all terms
+_END = object()
 
 
 @dataclass
 class Progress:
-    """Where a training stands; all of it is in the checkpoint."""
+    """The state of a training; all of it is in the checkpoint."""
 
-    step: int = 0
+    step: int = 0  # optimiser steps done
     epoch: int = 0
     position: int = 0  # batches of this epoch already used
-    losses: list[float] = field(default_factory=list)  # since the last evaluation
-    parts: dict[str, float] = field(default_factory=dict)  # sums of the loss's parts, likewise
-    history: list[dict[str, float]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # of each batch since the last evaluation
+    sizes: list[float] = field(default_factory=list)  # the weight of each of them in the mean
+    terms: dict[str, float] = field(default_factory=dict)  # sums of the named terms of the loss, likewise
+    history: list[dict[str, float]] = field(default_factory=list)  # the curve, one row per evaluation
     best: float = -math.inf
     best_step: int = 0
     waited: int = 0  # evaluations since the best one
     done: bool = False
 
 
-class Loop:
-    """Trains one model on one fold.
+@dataclass
+class Timing:
+    """What the steps cost, without the first one, in which workers start. Not in the checkpoint."""
 
-    Parameters: `model` with ``forward(batch) -> output``, whose ``output.logits`` is (B, K) or ``output.values``
-    (B, R, D), and ``loss(output, batch)``, a scalar or named scalars that add up to the loss and each get a column
-    ``train_<name>`` of the curve. A model may have ``prepare(train)``, called before the first step with the training
-    part, for scalers and other statistics, and ``at_step(step, total)``, called before every step, for schedules of
-    its own. `selection` "dev" keeps the weights of the best dev score (the first on ties), "last" those of the last
-    step."""
+    steps: int = 0
+    seconds: float = 0.0
+    waiting: float = 0.0  # seconds of them in which the next batch was waited for
+
+
+class Loop:
+    """Trains `model` with `optimiser` for `steps` steps or `epochs` epochs, whichever is given (or comes first).
+
+    Parameters
+    ----------
+    model, optimiser
+        The network, on its device, and a torch optimiser whose groups have their peak learning rates.
+    plan, step, evaluate
+        See the module's docstring.
+    every
+        Steps between evaluations; None: at the end of each epoch. There is always one after the last step.
+    rate
+        Factor on the peak learning rates at a step (counted from 0), such as `learning_rate`; None: constant.
+    clip
+        Largest norm of the gradient of all weights; None: not clipped.
+    patience
+        Evaluations without a better ``dev_score`` after which the training stops; None: never.
+    keep_best
+        Whether the weights of the best ``dev_score`` (the first on ties) are put back at the end.
+    size
+        The weight of a batch in the mean training loss, such as its number of examples; None: all count the same.
+    bfloat16
+        Whether `step` runs under autocast to bfloat16.
+    processes
+        This process among those of `torchrun`, with its device. With several of them `step` gives the part of this
+        process in a loss that is the sum over all.
+    path
+        File of the checkpoint; it is continued where it exists, so its name must contain a fingerprint of everything
+        the training depends on. None: no checkpoints.
+    checkpoint_every
+        Steps between checkpoints. The last one, written when the training is done, holds no state of the optimiser.
+    label
+        What the progress bar and error messages call the training.
+
+    Attributes
+    ----------
+    progress : Progress
+    extra : dict
+        Tensors and plain values of the user's that are saved in the checkpoint and restored from it.
+    timing : Timing
+    """
 
     def __init__(
         self,
-        model: Any,
-        training: Training,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        plan: Callable[[int, int], Iterable[Any]],
+        step: Callable[[Any], Losses | Iterator[Losses]],
+        evaluate: Callable[[], Mapping[str, float]] | None = None,
         *,
-        selection: str,
-        seed: int,
-        device: str,
-        bfloat16: bool,
-        folder: Path | None = None,
-        label: str = "",
+        steps: int | None = None,
+        epochs: int | None = None,
+        every: int | None = None,
+        rate: Callable[[int], float] | None = None,
+        clip: float | None = None,
+        patience: int | None = None,
+        keep_best: bool = False,
+        size: Callable[[Any], float] | None = None,
+        bfloat16: bool = False,
+        processes: Processes = ALONE,
+        path: Path | None = None,
+        checkpoint_every: int = 500,
+        label: str = "training",
     ) -> None:
-        if training.epochs is None and training.steps is None:
-            raise SerError("neither epochs nor steps given", "training", "Say how long to train, such as epochs: 40")
-        self.model = model.to(device)
-        self.training, self.selection, self.seed, self.device = training, selection, seed, device
-        self.bfloat16, self.label = bfloat16, label
-        self.path = folder / "checkpoint.pt" if folder else None
-        self.optimiser = self._optimiser()
-        self.best_weights: dict[str, torch.Tensor] | None = None
-        self.progress = Progress()
-        self.per_epoch = 1
-        self.snapshots: list[np.ndarray] = []  # scores on `watch` at each evaluation
-
-    def _optimiser(self) -> torch.optim.Optimizer:
-        groups: Any = [p for p in self.model.parameters() if p.requires_grad]
-        if hasattr(self.model, "parameter_groups"):  # a model with several learning rates says so itself
-            groups = self.model.parameter_groups(self.training)
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.training.optimiser]
-        t = self.training
-        # fused: one pass over the weights, a third of the time of the default on a CPU
-        optimiser = kind(groups, lr=t.lr, betas=t.betas, weight_decay=t.weight_decay, fused=True)
+        if steps is None and epochs is None:
+            raise ValueError("give steps or epochs")
+        self.model, self.optimiser, self.plan, self.step, self.evaluate = model, optimiser, plan, step, evaluate
+        self.steps, self.epochs, self.every, self.rate, self.clip = steps, epochs, every, rate, clip
+        self.patience, self.keep_best, self.size, self.bfloat16 = patience, keep_best, size, bfloat16
+        self.processes, self.path, self.checkpoint_every, self.label = processes, path, checkpoint_every, label
+        self.progress, self.timing = Progress(), Timing()
+        self.extra: dict[str, Any] = {}
+        self._best_weights: dict[str, Tensor] | None = None
+        self._pending: list[dict[str, Tensor]] = []  # losses on the device, not read yet
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]
-        return optimiser
 
-    def total_steps(self, examples: Inputs) -> int:
-        if self.training.steps is not None:
-            return self.training.steps
-        return (self.training.epochs or 0) * self.steps_per_epoch(examples)
-
-    def steps_per_epoch(self, examples: Inputs) -> int:
-        return math.ceil(len(windows.drawn(examples, self.training)) / self.training.batch)
-
-    def rate(self, step: int, total: int, per_epoch: int = 1) -> float:
-        """Factor on the peak rate at a step (counted from 0): linear warm-up, then constant, linear decay to 0, or
-        factors at epochs."""
-        t = self.training
-        warm = math.ceil(t.warmup * total)
-        if step < warm:
-            return (step + 1) / warm
-        if t.schedule == "linear":
-            return (total - step) / max(1, total - warm)
-        late = step // per_epoch - t.decay_start  # epochs past the start of the decay
-        if t.schedule == "step" and late >= 0:
-            return t.gamma ** (1 if t.decay_every is None else 1 + late // t.decay_every)
-        return 1.0
-
-    def fit(self, train: Examples, dev: Examples | None, watch: Inputs | None = None) -> list[dict[str, float]]:
-        """Trains and leaves the selected weights in the model; returns the curve, one row an evaluation.
-
-        `watch`: inputs whose scores are kept at every evaluation, for `selection: test_oracle`, judged outside.
+    def fit(self) -> list[dict[str, float]]:
+        """Trains to the end and returns the curve: step, epoch, train_loss, train_<name> of each named term, and what
+        `evaluate` gives, one row per evaluation. Raises `SerError` when a loss is not finite.
         """
-        if self.selection == "dev" and (dev is None or not len(dev)):
-            raise SerError(
-                "selection is dev, but this fold has no dev part",
-                self.label,
-                "Set selection: last, or a protocol with dev",
-            )
-        checkpoint.seed_everything(seed_of(self.seed, "weights"))
-        total, self.per_epoch = self.total_steps(train), self.steps_per_epoch(train)
-        every = self.training.evaluate_every or self.per_epoch
-        if hasattr(self.model, "prepare"):
-            self.model.prepare(train)
         self._resume()
         p = self.progress
-        bar = tqdm(total=total, initial=p.step, desc=self.label, unit="step", disable=None, leave=False)
-        while not p.done:
-            for batch in self._epoch(train):
-                self._step(batch, total)
-                bar.update()
-                if p.step % every == 0 or p.step == total:
-                    self._evaluate(dev, watch)
-                    bar.set_postfix(
-                        {k: f"{v:.3f}" for k, v in p.history[-1].items() if k in ("train_loss", "dev_score")}
-                    )
-                p.done = p.done or p.step >= total
-                if p.done:
-                    break
-                if p.step % self.training.checkpoint_every == 0:
-                    self._save()
-        bar.close()
-        if self.selection == "dev" and self.best_weights is not None:
-            self.model.load_state_dict(self.best_weights)
+        with self._bar() as bar:
+            while not p.done:
+                self._epoch(bar)
+        if self.keep_best and self._best_weights is not None:
+            self.model.load_state_dict(self._best_weights)
         return p.history
 
-    def _epoch(self, train: Examples) -> Iterator[Batch]:
-        p = self.progress
-        plan = order(train, self.training, self.seed, p.epoch)
-        for items in plan[p.position :]:
-            crop = np.random.default_rng(seed_of(self.seed, "crop", p.epoch, p.position))
+    def _epoch(self, bar: tqdm) -> None:
+        p, start = self.progress, (self.progress.step, self.progress.position)
+        batches = iter(self.plan(p.epoch, p.position))
+        while not p.done:
+            asked = time.perf_counter()
+            batch = next(batches, _END)
+            if batch is _END:
+                break
+            waited = time.perf_counter() - asked
             p.position += 1
-            yield collate(train, items, self.training, self.device, crop)
+            self._step(batch)
+            self._account(time.perf_counter() - asked, waited)
+            if self.steps is not None:
+                bar.update()
+            p.done = p.step == self.steps
+            if p.done or (self.every and p.step % self.every == 0):
+                self._evaluate(bar)
+            if p.done or p.step % self.checkpoint_every == 0:
+                self._save()
+        if not p.done:
+            if start == (p.step, 0):
+                raise ValueError(f"{self.label}: the plan has no batch")
+            self._end_epoch(bar)
+
+    def _end_epoch(self, bar: tqdm) -> None:
+        p = self.progress
+        last = p.epoch + 1 == self.epochs
+        if (last or not self.every) and (p.losses or self._pending):
+            self._evaluate(bar)
         p.epoch, p.position = p.epoch + 1, 0
+        if self.steps is None:
+            bar.update()
+        if last or p.done:
+            p.done = True
+            self._save()
 
-    def _autocast(self) -> Any:
-        return torch.autocast(self.device, torch.bfloat16) if self.bfloat16 else contextlib.nullcontext()
-
-    def _step(self, batch: Batch, total: int) -> None:
+    def _step(self, batch: Any) -> None:
         p = self.progress
         self.model.train()
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * self.rate(p.step, total, self.per_epoch)
-        if hasattr(self.model, "at_step"):
-            self.model.at_step(p.step, total)
+        if self.rate is not None:
+            for group in self.optimiser.param_groups:
+                group["lr"] = group["peak"] * self.rate(p.step)
         self.optimiser.zero_grad(set_to_none=True)
-        with self._autocast():
-            loss = self.model.loss(self.model(batch), batch)
-        parts = loss if isinstance(loss, dict) else {}
-        if parts:
-            loss = sum(parts.values())
-        loss.backward()
-        if self.training.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip)
+        sums: dict[str, Tensor] = {}
+        for losses in self._losses(batch):
+            terms = dict(losses) if isinstance(losses, Mapping) else {}
+            loss: Any = losses if isinstance(losses, Tensor) else sum(terms.values())
+            # gradients are averaged over the processes, while the loss is a sum over them
+            (loss * self.processes.world).backward()
+            for name, term in {**terms, _LOSS: loss}.items():
+                value = self.processes.total(term.detach().clone())
+                sums[name] = sums[name] + value if name in sums else value
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimiser.step()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise SerError(
-                f"the loss is {value} at step {p.step + 1}", self.label, "Lower models.<model>.training.lr or set clip"
-            )
-        p.losses.append(value)
-        for name, part in parts.items():
-            p.parts[name] = p.parts.get(name, 0.0) + float(part.detach())
         p.step += 1
+        p.sizes.append(1.0 if self.size is None else float(self.size(batch)))
+        self._pending.append(sums)
+        if self.processes.device == "cpu":  # reading a loss would make a GPU wait
+            self._read()
 
-    def _evaluate(self, dev: Examples | None, watch: Inputs | None) -> None:
+    def _losses(self, batch: Any) -> Iterator[Losses]:
+        """The losses of the micro-batches of a batch; the backward passes run outside the autocast."""
+        with self.autocast():
+            found = self.step(batch)
+        if isinstance(found, Tensor | Mapping):
+            yield found
+            return
+        while True:
+            with self.autocast():
+                losses = next(found, None)
+            if losses is None:
+                return
+            yield losses
+
+    def autocast(self) -> Any:
+        """The context in which forward passes run, for predictions too."""
+        kind = self.processes.device.split(":")[0]
+        return torch.autocast(kind, torch.bfloat16) if self.bfloat16 else contextlib.nullcontext()
+
+    def _read(self) -> None:
+        """Takes over the losses of the last steps. Raises `SerError` when one is not finite."""
         p = self.progress
-        row = {"step": float(p.step), "epoch": float(p.epoch + 1), "train_loss": float(np.mean(p.losses))}
-        row |= {f"train_{name}": value / len(p.losses) for name, value in p.parts.items()}
-        p.losses, p.parts = [], {}
-        state = checkpoint.random_state()  # whether there is a dev part must not change what is drawn in training
-        if watch is not None:
-            self.snapshots.append(self.predict(watch).values)
-        if dev is not None and len(dev):
-            row |= judge(self.predict(dev), dev)
-            self._select(row["dev_score"])
-        checkpoint.restore_random_state(state)
+        first = p.step - len(self._pending) + 1
+        for number, sums in enumerate(self._pending, first):
+            values = {name: float(value) for name, value in sums.items()}
+            loss = values.pop(_LOSS)
+            if not math.isfinite(loss):
+                hint = "Lower the learning rate lr, or set clip"
+                raise SerError(f"the loss is {loss} at step {number}", self.label, hint)
+            p.losses.append(loss)
+            for name, value in values.items():
+                p.terms[name] = p.terms.get(name, 0.0) + value
+        self._pending = []
+
+    def _account(self, seconds: float, waited: float) -> None:
+        if self.timing.steps:
+            self.timing.seconds += seconds
+            self.timing.waiting += waited
+        self.timing.steps += 1
+
+    def _evaluate(self, bar: tqdm) -> None:
+        self._read()
+        p = self.progress
+        row = {"step": float(p.step), "epoch": float(p.epoch + 1)}
+        row["train_loss"] = float(np.average(p.losses, weights=p.sizes))
+        row |= {f"train_{name}": value / len(p.losses) for name, value in p.terms.items()}
+        p.losses, p.sizes, p.terms = [], [], {}
+        if self.evaluate is not None:
+            state = checkpoint.random_state()  # an evaluation must not change what is drawn in training
+            row |= self.evaluate()
+            checkpoint.restore_random_state(state)
         p.history.append(row)
+        if "dev_score" in row:
+            self._select(row["dev_score"])
+        bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k.startswith(("train_loss", "dev_"))})
 
     def _select(self, score: float) -> None:
         p = self.progress
         if score > p.best:
             p.best, p.best_step, p.waited = score, p.step, 0
-            if self.selection == "dev":
-                self.best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+            if self.keep_best:
+                self._best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         else:
             p.waited += 1
-        p.done = self.training.patience is not None and p.waited >= self.training.patience
+        p.done = p.done or (self.patience is not None and p.waited >= self.patience)
 
-    def predict(self, inputs: Inputs) -> Scores:
-        """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 an utterance."""
-        self.model.eval()
-        if inputs.rows:
-            return traces(inputs, self._outputs(inputs))
-        return classes(inputs, self._outputs(inputs), self.training.window != "whole")
-
-    @torch.no_grad()
-    def _outputs(self, inputs: Inputs) -> Iterator[tuple[list[Window], np.ndarray]]:
-        for items, batch in batches(inputs, self.training, self.device):
-            with self._autocast():
-                output = self.model(batch)
-            found = output.values.float() if inputs.rows else output.logits.double().softmax(1)
-            yield items, found.cpu().numpy()
-
-    @torch.no_grad()
-    def artefacts(self, inputs: Inputs) -> dict[str, np.ndarray]:
-        """What the model gives for its figures, from inputs without labels; empty for a model that gives nothing."""
-        if not hasattr(self.model, "artefacts"):
-            return {}
-        self.model.eval()
-        return self.model.artefacts(
-            ([w.utterance for w in items], batch) for items, batch in batches(inputs, self.training, self.device)
+    def _bar(self) -> tqdm:
+        p, by_step = self.progress, self.steps is not None
+        return tqdm(
+            total=self.steps if by_step else self.epochs,
+            initial=p.step if by_step else p.epoch,
+            desc=self.label,
+            unit="step" if by_step else "epoch",
+            disable=True if self.processes.rank else None,
+            leave=False,
         )
 
     def _save(self) -> None:
-        if self.path is None:
+        self._read()  # a training that diverged leaves no checkpoint
+        if self.path is None or self.processes.rank:
             return
-        checkpoint.save(
-            self.path,
-            {
-                "model": self.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "best": self.best_weights,
-                "progress": vars(self.progress),
-                "snapshots": [torch.from_numpy(s) for s in self.snapshots],
-                "random": checkpoint.random_state(),
-            },
-        )
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": None if self.progress.done else self.optimiser.state_dict(),
+            "best": self._best_weights,
+            "progress": vars(self.progress),
+            "extra": self.extra,
+            "random": checkpoint.random_state(),
+        }
+        checkpoint.save(self.path, state)
 
     def _resume(self) -> None:
         state = checkpoint.load(self.path) if self.path else None
         if state is None:
             return
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.best_weights = state["best"]
+        if state["optimiser"] is not None:
+            self.optimiser.load_state_dict(state["optimiser"])
+        self._best_weights, self.extra = state["best"], state["extra"]
         self.progress = Progress(**state["progress"])
-        self.snapshots = [s.numpy() for s in state["snapshots"]]
         checkpoint.restore_random_state(state["random"])
+
+
+def learning_rate(
+    step: int,
+    total: int,
+    *,
+    warmup: float = 0.0,
+    schedule: Literal["constant", "linear", "step"] = "constant",
+    per_epoch: int = 1,
+    decay_start: int = 10,
+    gamma: float = 0.1,
+    decay_every: int | None = None,
+) -> float:
+    """Factor on the peak learning rate at a step (counted from 0) of `total`.
+
+    A linear warm-up over the share `warmup` of the steps comes first. Then ``constant`` keeps the rate, ``linear``
+    brings it down to 0, and ``step`` multiplies it by `gamma` after `decay_start` epochs of `per_epoch` steps, and
+    again after each `decay_every` epochs.
+    """
+    warm = math.ceil(warmup * total)
+    if step < warm:
+        return (step + 1) / warm
+    if schedule == "linear":
+        return (total - step) / max(1, total - warm)
+    late = step // per_epoch - decay_start  # epochs since the start of the decay
+    if schedule == "step" and late >= 0:
+        return gamma ** (1 if decay_every is None else 1 + late // decay_every)
+    return 1.0

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ser import plugins
+from ser.corpora.manifest import LABEL_RATE
 from ser.errors import SerError
 from ser.protocols.folds import Fold
 from ser.recipe import Training
@@ -18,7 +19,6 @@ from ser.seeds import seed_of
 from ser.store import Store
 from ser.tasks import Examples, Inputs, Task, class_indices
 from ser.training import windows
-from ser.training.results import FRAME_SECONDS
 
 
 @dataclass(frozen=True)
@@ -129,5 +129,5 @@ def continuous_labels(folder: Path, table: pd.DataFrame, task: Task) -> dict[str
     columns = list(task.outputs)
     labels = {str(u): part[columns].to_numpy(dtype=np.float32) for u, part in found.groupby("utterance", sort=False)}
     for row in table[~table["utterance"].isin(list(labels))].itertuples():
-        labels[row.utterance] = np.full((round(row.duration / FRAME_SECONDS), len(columns)), np.nan, dtype=np.float32)
+        labels[row.utterance] = np.full((round(row.duration * LABEL_RATE), len(columns)), np.nan, dtype=np.float32)
     return labels

@@ -18,7 +18,6 @@ from ser.tasks import Task
 
 _ARTEFACT = "artefact_"
 _EMPTY = np.zeros(0, np.int64)
-FRAME_SECONDS = 0.1  # spacing of continuous labels and predictions (SEWA: 10 Hz, papers.md 1.5)
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def continuous_rows(
                 "fold": fold,
                 "seed": seed,
                 "speaker": row.speaker,
-                "time": np.round(np.arange(len(p)) * FRAME_SECONDS, 3),
+                "time": np.round(np.arange(len(p)) / manifest.LABEL_RATE, 3),
             }
         )
         for d, name in enumerate(task.outputs):

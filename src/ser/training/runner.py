@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser import plugins
+from ser import compute, plugins
 from ser.corpora import manifest
 from ser.errors import SerError
 from ser.evaluation import predictions
@@ -27,7 +27,7 @@ from ser.files import read_json, write_json
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
 from ser.recipe import Training
-from ser.seeds import seed_of
+from ser.seeds import seed_everything, seed_of
 from ser.store import Store
 from ser.tasks import Task
 from ser.training import costs, memory
@@ -46,7 +46,6 @@ from ser.training.results import (
     write_dev,
     write_windows,
 )
-from ser.workers import workers
 
 CHECKPOINTS = Path("checkpoints")
 
@@ -77,7 +76,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     task = _task(files)
     module = module_of(settings)
     _check(settings, module)
-    device = "cpu" if _is_classical(module) else device_of(settings["device"])
+    device = "cpu" if _is_classical(module) else compute.device(settings["device"])
     folder = (
         files.checkpoints
         / settings["study"]
@@ -154,19 +153,6 @@ def _check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
         raise SerError(f"{settings['model']} needs inputs of one length", f"{name}.training.frames", hint)
 
 
-def device_of(setting: str) -> str:
-    """`cuda` or `cpu` from the setting; raises `SerError` when CUDA is asked for and absent."""
-    if setting == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if setting == "cuda":
-        raise SerError("no CUDA device here", "run.device", "Set run.device: auto or cpu")
-    return "cpu"
-
-
 def _task(files: Files) -> Task:
     stores = {name: Store(path) for name, path in files.features.items()}
     card = read_json(files.manifest / "card.json")
@@ -183,7 +169,7 @@ def _work(todo: list[Job], total: int, execution: Mapping[str, Any]) -> None:
     label, done = str(todo[0].settings["experiment"]), total - len(todo)
     if done:
         print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
-    n = min(workers(execution, todo[0].device), len(todo))
+    n = min(compute.workers(execution, todo[0].device), len(todo))
     backend, threads = execution.get("backend", "loky"), int(todo[0].settings.get("threads", 1))
     bar = tqdm(total=total, initial=done, desc=label, unit="fold", disable=None)
     if n == 1:
@@ -250,40 +236,42 @@ def _config(job: Job, module: types.ModuleType) -> Any:
 def _torch(job: Job, module: types.ModuleType, threads: int) -> Result:
     import torch
 
-    from ser.training import checkpoint
-    from ser.training.loop import Loop
+    from ser.training.trainer import Trainer
 
     memory.keep()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, guards nothing here
+    compute.deterministic()
     train, dev, test = parts(job)
     settings = job.settings
     training = plugins.build(Training, settings["training"], f"models.{settings['model']}.training")
     seed = seed_of(job.seed, job.fold.name)
-    checkpoint.seed_everything(seed_of(seed, "initial"))
-    loop = Loop(
+    seed_everything(seed_of(seed, "initial"))
+    trainer = Trainer(
         module.Model(_config(job, module), job.task),
         training,
         selection=settings["selection"],
         seed=seed,
         device=job.device,
-        bfloat16=settings["precision"] == "bfloat16" or (settings["precision"] == "auto" and job.device == "cuda"),
+        bfloat16=compute.bfloat16(settings["precision"], job.device),
         folder=job.folder / job.name,
         label=f"{settings['experiment']} {job.name}",
     )
-    history = loop.fit(train, dev, test if settings["selection"] == "test_oracle" else None)
-    parameters = sum(p.numel() for p in loop.model.parameters())
-    notes = {"parameters": parameters, "best_step": loop.progress.best_step, **getattr(loop.model, "notes", {})}
+    history = trainer.fit(train, dev, test if settings["selection"] == "test_oracle" else None)
+    parameters = sum(p.numel() for p in trainer.model.parameters())
+    notes = {
+        "parameters": parameters,
+        "best_step": trainer.loop.progress.best_step,
+        **getattr(trainer.model, "notes", {}),
+    }
     if settings["selection"] == "test_oracle":
         truth = np.asarray(examples(job, job.fold.test, "test").labels)
-        return Result(_oracle(loop.snapshots, truth), history, notes)
-    scores = loop.predict(test)
-    result = Result(scores.values, history, notes, artefacts=loop.artefacts(test) if job.first else {})
+        return Result(_oracle(trainer.snapshots, truth), history, notes)
+    scores = trainer.predict(test)
+    result = Result(scores.values, history, notes, artefacts=trainer.artefacts(test) if job.first else {})
     if scores.votes is not None:
         result = replace(result, votes=scores.votes)
     if dev is not None and dev.rows:
-        result = replace(result, dev=loop.predict(dev.unlabelled()).values)
+        result = replace(result, dev=trainer.predict(dev.unlabelled()).values)
     return replace(result, utterances=test.utterances) if test.windows is not None else result
 
 

@@ -26,9 +26,10 @@ from tqdm import tqdm
 from ser import plugins
 from ser.errors import SerError
 from ser.files import read_json, write_json
-from ser.weights import load_weights, save_weights
 from ser.seeds import seed_of
 from ser.training import checkpoint
+from ser.weights import load as load_weights
+from ser.weights import save as save_weights
 from ser.words import vectors
 from ser.words._speech2vec import Model
 from ser.words.mfcc import Tokens
@@ -187,7 +188,7 @@ def types(words: tuple[str, ...], embeddings: np.ndarray, min_count: int) -> vec
 
 def save(folder: Path, model: Model, card: Mapping[str, Any]) -> None:
     """Writes ``encoder.safetensors`` (decoder included) and ``encoder.json``; equal weights give equal bytes."""
-    save_weights(Path(folder) / "encoder.safetensors", model)
+    save_weights(Path(folder) / "encoder.safetensors", model.state_dict())
     write_json(Path(folder) / "encoder.json", {**card, "settings": dataclasses.asdict(model.settings)})
 
 

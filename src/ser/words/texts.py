@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+from ser import plugins
 from ser.corpora import manifest
 from ser.corpora.reading import read as _file
 from ser.errors import SerError
@@ -93,24 +96,16 @@ def of_spoken_wikipedia(folder: Path) -> Iterator[str]:
 def synthetic(path: Path, count: int = 40_000, seed: str = "word2vec") -> None:
     """Writes `count` words of the sentences that the synthetic corpora speak (ours: topics are learnt from 20 000 words
     on), one a line."""
-    from ser.corpora.synthetic._random import generator
-    from ser.corpora.synthetic._texts import sentences as source
-
-    lines, left = [], count
-    for tokens in source(generator(seed, "text")):
-        lines.append(" ".join(tokens))
-        left -= len(tokens)
-        if left <= 0:
-            break
-    write_text(path, "\n".join(lines) + "\n")
+    write_text(path, "".join(line + "\n" for line in _synthetic_texts().lines(count, seed)))
 
 
 def synthetic_topics() -> dict[str, str]:
     """Word -> topic of the synthetic corpora's vocabulary, words of one topic only: gold for diagnostics."""
-    from ser.corpora.synthetic._texts import MOODS, TOPICS
+    topics: dict[str, str] = _synthetic_texts().word_topics()
+    return topics
 
-    found: dict[str, set[str]] = {}
-    for name, pools in {**TOPICS, **MOODS}.items():
-        for word in (w for pool in pools.values() for w in pool):
-            found.setdefault(word, set()).add(name)
-    return {word: names.pop() for word, names in sorted(found.items()) if len(names) == 1}
+
+def _synthetic_texts() -> ModuleType:
+    """The module `ser_synth.texts`; raises `SerError` when that package is not installed."""
+    plugins.path("synthetic")
+    return importlib.import_module("ser_synth.texts")

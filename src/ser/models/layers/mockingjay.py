@@ -20,12 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser import plugins
+from ser import plugins, weights
 from ser.errors import SerError
-from ser.files import read_json, write_json
+from ser.files import read_json
 from ser.models.layers.attention import attention
 from ser.models.layers.convolution import ACTIVATIONS
-from ser.weights import load_weights, save_weights
 
 
 @dataclass(frozen=True)
@@ -188,8 +187,8 @@ def save_encoder(folder: Path, encoder: nn.Module, config: Config, card: Mapping
     """Writes ``encoder.safetensors`` and ``card.json`` (the sizes under `config`, then `card`); equal weights give
     equal bytes.
     """
-    save_weights(Path(folder) / "encoder.safetensors", encoder)
-    write_json(Path(folder) / "card.json", {"kind": "mockingjay", "config": dataclasses.asdict(config), **card})
+    about = {"kind": "mockingjay", "config": dataclasses.asdict(config), **card}
+    weights.save(Path(folder) / "encoder.safetensors", encoder.state_dict(), about)
 
 
 def load_encoder(folder: Path) -> tuple[Config, dict[str, Tensor]]:
@@ -204,4 +203,4 @@ def load_encoder(folder: Path) -> tuple[Config, dict[str, Tensor]]:
     config = plugins.build(Config, card["config"], str(folder / "card.json"))
     with torch.device("meta"):
         expected = Encoder(config).state_dict()
-    return config, load_weights(folder / "encoder.safetensors", expected)
+    return config, weights.load(folder / "encoder.safetensors", expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ser.evaluation import postprocessing as options
-from ser.evaluation import wording
+from ser.evaluation import results
 from ser.report import summary as report
 from ser.report.html.markup import Html, table, tag
 from ser.report.html.study import Experiment
@@ -28,7 +28,7 @@ def postprocessing(e: Experiment) -> Html | None:
     for option, numbers in found.items():
         chosen = tag("td", choice(numbers["chosen"]), class_="text")
         rows.append((option, *(report.cell(numbers, n) for n in names), chosen))
-    header = ("option", *map(wording.label, names), "chosen on dev")
+    header = ("option", *map(results.label, names), "chosen on dev")
     about = (
         "Fitted on the dev part of each fold and seed, never on test, and applied to each recording by itself. "
         "all: delay, then median, then rescale (to the mean and spread of dev's labels). Where dev chooses a median of "

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.evaluation import intervals, metrics, parts, wording
+from ser.evaluation import intervals, metrics, pooling, results
 from ser.evaluation.predictions import PREDICTION, SCORE, TRUTH, Predictions
 from ser.evaluation.published import published
 from ser.report import summary as report
@@ -45,7 +45,7 @@ def experiment(e: Experiment, players: Players) -> Html:
         else:
             body += [
                 affect.postprocessing(e),
-                _beside(_units(e, parts.unit_of(e.scored)), _strip(e)),
+                _beside(_units(e, pooling.unit_of(e.scored)), _strip(e)),
                 _scatters(e.scored),
             ]
     body.append(_curves(e))
@@ -89,7 +89,7 @@ def _headline(e: Experiment) -> Html:
         sd = seed_sd.get(name)
         rows.append(
             (
-                wording.label(name),
+                results.label(name),
                 report.cell(e.metrics, name),
                 track([] if value is None else [value], low, high, least),
                 "-" if sd is None else f"{sd:.3f}",
@@ -128,7 +128,7 @@ def _classes(p: Predictions) -> Html:
 def _units(e: Experiment, unit: str) -> Html:
     """Each speaker's (recording's) own value of the metrics; the lowest where there are many."""
     assert e.scored is not None
-    summaries, statistics = parts.toolbox(e.scored)
+    summaries, statistics = pooling.toolbox(e.scored)
     units = summaries(e.scored, unit)  # (R, U, ...)
     names = e.scored.table.groupby(["corpus", unit], sort=True).size().index.get_level_values(unit)
     values = {n: metrics.mean(s(units), axis=0) for n, s in statistics.items()}  # (U,) each
@@ -143,15 +143,15 @@ def _units(e: Experiment, unit: str) -> Html:
         for u in order
     ]
     noun = "recording" if unit == "utterance" else unit
-    scale = f"{wording.label(e.headline)}, {least:.0f} to 1"
-    header = (noun, *map(wording.label, values), scale)
+    scale = f"{results.label(e.headline)}, {least:.0f} to 1"
+    header = (noun, *map(results.label, values), scale)
     return tag("div", tag("h4", f"{noun.capitalize()}s"), table(f"Metrics by {noun}{shown}", header, rows))
 
 
 def _strip(e: Experiment) -> Html:
     """One tick a fold and seed: the spread that one mean hides."""
     assert e.scored is not None
-    summaries, statistics = parts.toolbox(e.scored)
+    summaries, statistics = pooling.toolbox(e.scored)
     folds = summaries(e.scored, "fold")
     least = _least(e)
     rows = []
@@ -161,7 +161,7 @@ def _strip(e: Experiment) -> Html:
         sd = f"{values.std(ddof=1):.3f}" if values.size > 1 else "-"
         low, high = (values.min(), values.max()) if values.size else (np.nan, np.nan)
         cells = (_number(values.mean()) if values.size else "-", sd, _number(low), _number(high))
-        rows.append((wording.label(name), *cells, track(values.tolist(), least=least)))
+        rows.append((results.label(name), *cells, track(values.tolist(), least=least)))
     scale = f"a tick a fold and seed, {least:.0f} to 1"
     header = ("metric", "mean of folds", "sd", "lowest", "highest", scale)
     return tag("div", tag("h4", "Folds"), table("Spread over folds and seeds", header, rows))
@@ -252,7 +252,7 @@ def worst_classes(p: Predictions) -> pd.DataFrame:
 
 def worst_recordings(p: Predictions) -> pd.DataFrame:
     """The recordings of the lowest mean CCC."""
-    summaries, statistics = parts.toolbox(p)
+    summaries, statistics = pooling.toolbox(p)
     value = metrics.mean(statistics["ccc"](summaries(p, "utterance")), axis=0)
     keys = p.table.groupby(["corpus", "utterance"], sort=True)["speaker"].first().reset_index()
     keys = keys.assign(ccc=value).sort_values("ccc", kind="stable")

@@ -36,7 +36,7 @@ def page(study: Study) -> str:
     players = Players(study.layout, shareable)
     made = {
         "data": sections.data(study),
-        "results": sections.results(study),
+        "results": sections.scores(study),
         "comparisons": sections.comparisons(study),
         "published": sections.published(study),
         "audit": sections.audits(study),

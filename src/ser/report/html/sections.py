@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ser.evaluation import compare, wording
+from ser.evaluation import compare, results, wording
 from ser.report import ledger
 from ser.report import summary as report
 from ser.report.html import cost
@@ -41,15 +41,15 @@ def data(study: Study) -> Html:
     return section("data", 2, "What ran, on which data", tag("p", said), table("Corpora", header, rows))
 
 
-def results(study: Study) -> Html:
+def scores(study: Study) -> Html:
     """One table a kind of labels, with intervals as numbers and as bars."""
     made = []
     for title, metric in (("Categorical emotion", "ua"), ("Continuous affect", "ccc")):
         own = [e for e in study.experiments.values() if e.headline == metric]
         if own:
             names = list(dict.fromkeys(k for e in own for k in e.metrics if f"{k}_low" in e.metrics))
-            bar = f"{wording.label(metric)}, 0 to 1"
-            header = ["experiment", "model", "data", "protocol", *map(wording.label, names), bar, "n", "selection"]
+            bar = f"{results.label(metric)}, 0 to 1"
+            header = ["experiment", "model", "data", "protocol", *map(results.label, names), bar, "n", "selection"]
             rows = [_result(e, names) for e in own]
             if any(e.cost for e in own):
                 header, rows = [*header, "training"], [(*r, cost.cell(e.cost)) for r, e in zip(rows, own, strict=True)]
@@ -154,7 +154,7 @@ def _compared_row(found: compare.Comparison) -> tuple[object, ...]:
         says = f"{found.units} {found.unit}s are too few to tell"
     else:
         says = "no difference shown"
-    return (f"{found.a} / {found.b}", wording.label(d.metric), f"{d.difference:+.3f}", limits, *numbers, _text(says))
+    return (f"{found.a} / {found.b}", results.label(d.metric), f"{d.difference:+.3f}", limits, *numbers, _text(says))
 
 
 def published(study: Study) -> Html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ser.evaluation import parts
+from ser.evaluation import pooling, results
 from ser.evaluation.predictions import Predictions, read
 from ser.files import read_json
 from ser.layout import Layout
@@ -83,9 +84,9 @@ def load(layout: Layout) -> Study:
 
 
 def _experiment(layout: Layout, name: str) -> Experiment:
-    metrics, predictions, card = read_json(layout.scores(name)), read(layout.predictions(name)), layout.card(name)
-    labelled, _ = parts.labelled(predictions)
-    scored = None if labelled.table.empty else parts.headline(labelled, metrics["about"][0])[0]
+    metrics, predictions, card = mapping(results.read(layout, name)), read(layout.predictions(name)), layout.card(name)
+    labelled, _ = pooling.labelled(predictions)
+    scored = None if labelled.table.empty else pooling.headline(labelled, metrics["about"][0]["protocol"])[0]
     curves = pd.read_csv(layout.curves(name)) if layout.curves(name).exists() else pd.DataFrame()
     own = card.parent.name == name  # a folder of the experiment's own: every picture in it is the experiment's
     figures = tuple(sorted(card.parent.glob("*.png"))) if own else ()
@@ -93,3 +94,20 @@ def _experiment(layout: Layout, name: str) -> Experiment:
         figures += (layout.report / f"traces-{name}.png",)  # drawn before the page is written (report.write)
     cost = read_json(layout.cost(name)) if layout.cost(name).exists() else {}
     return Experiment(name, metrics, predictions, scored, read_json(card), cost, curves, figures)
+
+
+def mapping(found: results.Result) -> dict[str, Any]:
+    """A result as the mapping that this page still reads; it goes when the page reads results."""
+    about = dataclasses.asdict(found.description) | {k: getattr(found, k) for k in ("notes", "weighted_f1", "recall")}
+    about["seed_sd"] = {name: score.seed_sd for name, score in found.scores.items()}
+    about["interval"] = dataclasses.asdict(found.interval) if found.interval else None
+    about["classes" if found.description.kind == "classification" else "dimensions"] = found.description.labels
+    about["partitions"] = found.partitions
+    about["postprocessing"] = {n: _flat(o.scores) | {"chosen": o.chosen} for n, o in found.postprocessing.items()}
+    return {**_flat(found.scores), "n": found.description.utterances, "about": [about]}
+
+
+def _flat(scores: Mapping[str, results.Score]) -> dict[str, Any]:
+    return {
+        n + end: value for n, s in scores.items() for end, value in (("", s.value), ("_low", s.low), ("_high", s.high))
+    }

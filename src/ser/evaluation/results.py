@@ -1,0 +1,194 @@
+"""The result of an experiment as typed records, and its two files.
+
+``metrics/<study>/scores/<experiment>.json`` holds the headline numbers alone, flat, as ``dvc metrics show`` prints
+them. ``metrics/<study>/details/<experiment>.json`` holds a whole `Result`. Whatever needs more than the headline reads
+the details through `read`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ser.errors import SerError
+from ser.files import read_json, write_json
+from ser.layout import Layout
+
+SHOWN = 3  # digits in the file for `dvc metrics show`, so that a row stays below 120 characters
+AGAIN = "Evaluate the study again: dvc repro -f evaluate"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric: its value (mean over seeds), the interval over test speakers, and its spread. None: undefined."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    seed_sd: float | None = None
+    fold_mean: float | None = None  # over folds and seeds: secondary, because classes may be absent from a fold
+    fold_sd: float | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the numbers of an experiment are."""
+
+    experiment: str
+    study: str | None = None
+    model: str | None = None
+    size: str | None = None  # paper, demo or another size of the model
+    corpus: str | None = None
+    data: str = "unknown"  # real, synthetic or unknown
+    protocol: str | None = None
+    speaker_independent: bool | None = None
+    selection: str | None = None  # what chose the epoch or the hyper-parameters
+    transductive: bool | None = None  # statistics of the test speakers' audio were used, without labels
+    control: str | None = None
+    paper: str | None = None  # key of the published result that the experiment reproduces
+    kind: str = "classification"  # or continuous
+    labels: tuple[str, ...] = ()  # classes or dimensions
+    utterances: int = 0  # scored, over all seeds; recordings for continuous labels
+    utterances_by_seed: int = 0
+    frames: int | None = None  # of continuous labels, per seed
+    speakers: int = 0
+    folds: int = 0
+    fold: str | None = None  # the name of a single fold, such as that of a corpus's own partition
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        return self.data == "synthetic"
+
+    @property
+    def is_control(self) -> bool:
+        return self.control not in (None, "none")
+
+    @property
+    def headline(self) -> str:
+        """The metric that systems are ranked by."""
+        return "ua" if self.kind == "classification" else "ccc"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How the intervals were computed."""
+
+    method: str
+    confidence: float
+    draws: int
+    unit: str  # speaker or recording
+    units: int
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of post-processing. `chosen`: parameter -> dimension -> least, median and most over folds, seeds."""
+
+    scores: Mapping[str, Score]
+    chosen: Mapping[str, Mapping[str, list[float]]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that was computed from the predictions of one experiment. `scores`: wa, ua, f1, or ccc and
+    ccc_<dimension>; all values are None where nothing has labels. Other fields are empty where they do not apply."""
+
+    description: Description
+    scores: Mapping[str, Score]
+    interval: Interval | None = None
+    notes: list[str] = field(default_factory=list)
+    weighted_f1: float | None = None
+    recall: Mapping[str, float | None] = field(default_factory=dict)  # by class
+    classes_per_fold: Mapping[str, int] = field(default_factory=dict)  # that UA and F1 of the fold are averaged over
+    mean_of_recordings: Mapping[str, float | None] = field(default_factory=dict)  # CCC by dimension
+    partitions: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    dev: Mapping[str, float | None] = field(default_factory=dict)  # pooled metrics of the dev part
+    windows: Mapping[str, float] = field(default_factory=dict)  # n, wa, ua of single windows
+    postprocessing: Mapping[str, Option] = field(default_factory=dict)
+    pretraining: Mapping[str, Any] = field(default_factory=dict)  # what the pretrained encoder was trained on
+
+    @property
+    def headline(self) -> Score:
+        return self.scores[self.description.headline]
+
+
+def write(layout: Layout, result: Result) -> None:
+    """Writes the scores and the details of one experiment."""
+    name = result.description.experiment
+    write_json(layout.scores(name), flat(result))
+    write_json(layout.details(name), _without_empty(dataclasses.asdict(result)))
+
+
+def read(layout: Layout, experiment: str) -> Result:
+    """The result of one experiment. Raises `SerError` where its file of details is missing or of another version."""
+    path = layout.details(experiment)
+    return from_json(read_json(path), path)
+
+
+def from_json(values: Mapping[str, Any], where: object = None) -> Result:
+    """A `Result` from the contents of its file of details; `where` is named in errors."""
+    try:
+        rest = dict(values)
+        description = dict(rest.pop("description"))
+        fixed: dict[str, Any] = {name: tuple(description.pop(name, ())) for name in ("labels", "seeds")}
+        interval = rest.pop("interval", None)
+        options = rest.pop("postprocessing", {})
+        return Result(
+            description=Description(**description, **fixed),
+            scores=_scores(rest.pop("scores")),
+            interval=Interval(**interval) if interval else None,
+            postprocessing={n: Option(_scores(o["scores"]), o["chosen"]) for n, o in options.items()},
+            **rest,
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise SerError(f"not the details of an experiment: {error}", where, AGAIN) from error
+
+
+def label(metric: str) -> str:
+    """A metric as tables name it: ``UA``, ``CCC valence``."""
+    return metric.upper() if "_" not in metric else f"CCC {metric.removeprefix('ccc_')}"
+
+
+def flat(result: Result) -> dict[str, float | None]:
+    """The headline numbers by short names, the one that systems are ranked by first."""
+    ordered = sorted(result.scores, key=lambda name: name != result.description.headline)
+    values = {name: result.scores[name].value for name in ordered}
+    return {
+        name.removeprefix("ccc_") if "_" in name else name.upper(): None if v is None else round(v, SHOWN)
+        for name, v in values.items()
+    }
+
+
+def table(results: Iterable[Result]) -> pd.DataFrame:
+    """The table of scores: one row per experiment, which is the index. Columns are the fields of `Description`, and
+    for each metric ``<metric>``, ``<metric>_low`` and ``<metric>_high``."""
+    rows = []
+    for result in results:
+        row = dataclasses.asdict(result.description)
+        for name, score in result.scores.items():
+            row |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("experiment", drop=False)
+
+
+def text(score: Score, digits: int = 2) -> str:
+    """``0.77 [0.70, 0.84]``."""
+    if score.value is None:
+        return "not available"
+    limits = "" if score.low is None else f" [{score.low:.{digits}f}, {score.high:.{digits}f}]"
+    return f"{score.value:.{digits}f}{limits}"
+
+
+def _scores(values: Mapping[str, Mapping[str, float | None]]) -> dict[str, Score]:
+    return {name: Score(**numbers) for name, numbers in values.items()}
+
+
+def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the fields that do not apply, which keeps the files short."""
+    kept = {k: v for k, v in values.items() if v not in (None, {}, []) or k == "notes"}
+    return kept | {"description": {k: v for k, v in values["description"].items() if v is not None}}

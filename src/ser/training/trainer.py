@@ -1,0 +1,181 @@
+"""Trains one network on the examples of one fold, and applies it.
+
+It never sees test data in training: `Trainer.fit` gets training and dev examples, and `Trainer.predict` gets inputs
+without labels.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ser.compute import Processes
+from ser.errors import SerError
+from ser.recipe import Training
+from ser.seeds import seed_everything, seed_of
+from ser.tasks import Examples, Inputs, Window
+from ser.training import windows
+from ser.training.batches import batches, collate, order
+from ser.training.loop import Loop, Losses, learning_rate
+from ser.training.scores import Scores, classes, judge, traces
+
+
+class Planned(NamedTuple):
+    """A batch before it is read: its windows, and its place in the training, from which random crops are drawn."""
+
+    windows: list[Window]
+    epoch: int
+    position: int
+
+
+class Trainer:
+    """Trains and applies one network.
+
+    Parameters: `model` with ``forward(batch) -> output``, whose ``output.logits`` is (B, K) or ``output.values``
+    (B, R, D), and ``loss(output, batch)``, a scalar or named scalars that add up to the loss. A model may have
+    ``prepare(train)``, called with the training part before the first step, for scalers and other statistics;
+    ``at_step(step, total)``, called before every step, for schedules of its own; and ``parameter_groups(training)``,
+    for several learning rates. With `selection` "dev" the weights of the best dev score are kept, with "last" those of
+    the last step. `folder` holds the checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        training: Training,
+        *,
+        selection: str,
+        seed: int,
+        device: str = "cpu",
+        bfloat16: bool = False,
+        folder: Path | None = None,
+        label: str = "",
+    ) -> None:
+        if training.epochs is None and training.steps is None:
+            raise SerError(
+                "neither epochs nor steps are given", "training", "Set how long to train, such as epochs: 40"
+            )
+        self.model = model.to(device)
+        self.training, self.selection, self.seed, self.device = training, selection, seed, device
+        self.loop = Loop(
+            self.model,
+            _optimiser(self.model, training),
+            self._plan,
+            self._losses,
+            self._evaluate,
+            clip=training.clip,
+            steps=training.steps or 1,
+            patience=training.patience,
+            keep_best=selection == "dev",
+            bfloat16=bfloat16,
+            processes=Processes(device=device),
+            path=folder / "checkpoint.pt" if folder else None,
+            checkpoint_every=training.checkpoint_every,
+            label=label,
+        )
+
+    def fit(self, train: Examples, dev: Examples | None, watched: Inputs | None = None) -> list[dict[str, float]]:
+        """Trains and leaves the selected weights in the model; returns the curve, one row per evaluation.
+
+        `watched`: inputs whose scores are kept at every evaluation in `snapshots`, for ``selection: test_oracle``.
+        Raises `SerError` when the selection needs a dev part and there is none.
+        """
+        if self.selection == "dev" and (dev is None or not len(dev)):
+            hint = "Set selection: last, or choose a protocol with a dev part"
+            raise SerError("selection is dev, but this fold has no dev part", self.loop.label, hint)
+        self.train, self.dev, self.watched = train, dev, watched
+        seed_everything(seed_of(self.seed, "weights"))
+        per_epoch = steps_per_epoch(train, self.training)
+        total = self.training.steps or (self.training.epochs or 0) * per_epoch
+        self.loop.steps, self.loop.every = total, self.training.evaluate_every or per_epoch
+        self.loop.rate = functools.partial(rate, self.training, total=total, per_epoch=per_epoch)
+        if hasattr(self.model, "prepare"):
+            self.model.prepare(train)
+        return self.loop.fit()
+
+    @property
+    def snapshots(self) -> list[np.ndarray]:
+        """Scores (n, K) of the watched inputs at each evaluation."""
+        return [s.numpy() for s in self.loop.extra.get("snapshots", ())]
+
+    def _plan(self, epoch: int, position: int) -> Iterator[Planned]:
+        for number, items in enumerate(order(self.train, self.training, self.seed, epoch)):
+            if number >= position:
+                yield Planned(items, epoch, number)
+
+    def _losses(self, planned: Planned) -> Iterator[Losses]:
+        """The losses of the micro-batches, each multiplied by its share of the examples of the batch."""
+        if hasattr(self.model, "at_step"):
+            self.model.at_step(self.loop.progress.step, self.loop.steps)
+        crop = np.random.default_rng(seed_of(self.seed, "crop", planned.epoch, planned.position))
+        items = planned.windows
+        size = self.training.micro_batch or len(items)
+        for first in range(0, len(items), size):
+            micro = items[first : first + size]
+            batch = collate(self.train, micro, self.training, self.device, crop)
+            losses, share = self.model.loss(self.model(batch), batch), len(micro) / len(items)
+            yield {k: v * share for k, v in losses.items()} if isinstance(losses, dict) else losses * share
+
+    def _evaluate(self) -> dict[str, float]:
+        if self.watched is not None:
+            self.loop.extra.setdefault("snapshots", []).append(torch.from_numpy(self.predict(self.watched).values))
+        if self.dev is None or not len(self.dev):
+            return {}
+        return judge(self.predict(self.dev), self.dev)
+
+    def predict(self, inputs: Inputs) -> Scores:
+        """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 per utterance."""
+        self.model.eval()
+        if inputs.rows:
+            return traces(inputs, self._outputs(inputs))
+        return classes(inputs, self._outputs(inputs), self.training.window != "whole")
+
+    @torch.no_grad()
+    def _outputs(self, inputs: Inputs) -> Iterator[tuple[list[Window], np.ndarray]]:
+        for items, batch in batches(inputs, self.training, self.device):
+            with self.loop.autocast():
+                output = self.model(batch)
+            found = output.values.float() if inputs.rows else output.logits.double().softmax(1)
+            yield items, found.cpu().numpy()
+
+    @torch.no_grad()
+    def artefacts(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        """The arrays a model gives for its figures, from inputs without labels; empty for a model that gives none."""
+        if not hasattr(self.model, "artefacts"):
+            return {}
+        self.model.eval()
+        return self.model.artefacts(
+            ([w.utterance for w in items], batch) for items, batch in batches(inputs, self.training, self.device)
+        )
+
+
+def steps_per_epoch(examples: Inputs, training: Training) -> int:
+    return math.ceil(len(windows.drawn(examples, training)) / training.batch)
+
+
+def rate(training: Training, step: int, total: int, per_epoch: int = 1) -> float:
+    """Factor on the peak learning rate at a step; see `learning_rate`."""
+    return learning_rate(
+        step,
+        total,
+        warmup=training.warmup,
+        schedule=training.schedule,
+        per_epoch=per_epoch,
+        decay_start=training.decay_start,
+        gamma=training.gamma,
+        decay_every=training.decay_every,
+    )
+
+
+def _optimiser(model: Any, training: Training) -> torch.optim.Optimizer:
+    groups: Any = [p for p in model.parameters() if p.requires_grad]
+    if hasattr(model, "parameter_groups"):
+        groups = model.parameter_groups(training)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimiser]
+    return kind(groups, lr=training.lr, betas=training.betas, weight_decay=training.weight_decay, fused=True)

@@ -1,0 +1,56 @@
+"""Weights of networks as safetensors files: nothing in such a file is ever executed.
+
+Equal weights give equal bytes: the file holds no metadata, whose order would not be stable. What the weights are is
+written to the JSON file beside them, the card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ser.errors import SerError
+from ser.files import replacing, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def save(path: str | Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any] | None = None) -> None:
+    """Writes `tensors`, such as a ``state_dict()``, to `path`, and `card` to ``card.json`` in the same folder."""
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
+    if card is not None:
+        write_json(Path(path).with_name("card.json"), card)
+
+
+def load(path: str | Path, expected: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The tensors of a file. Raises `SerError` when it is missing or damaged, or when names or shapes differ from those
+    of `expected`.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(path)
+    if not path.exists():
+        raise SerError("missing weights", path, "Run the stage that makes them: dvc repro")
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise SerError(f"damaged weights: {error}", path, "Remove the folder and make it again") from error
+    if expected is not None:
+        check(tensors, expected, path)
+    return tensors
+
+
+def check(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> None:
+    """Raises `SerError` naming the first weight that is missing, unknown or of another shape than expected."""
+    for name in sorted(tensors.keys() ^ expected.keys()):
+        raise SerError(f"weight {name!r} is {'missing' if name in expected else 'unknown'}", where)
+    for name, tensor in tensors.items():
+        found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
+        if found != wanted:
+            raise SerError(f"weight {name!r} has shape {found}, the sizes ask for {wanted}", where)
