@@ -11,33 +11,18 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import soundfile
-
-from ser.features.extraction import pack_audio
+from ser.corpora import emodb, packing
+from ser.corpora.location import Location
 from ser.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 EMODB = ROOT.parent / "shared" / "corpora" / "emodb"
 
 
-def files(corpus: Path) -> list[Path]:
-    found = sorted((corpus / "wav").glob("*.wav"))
-    if not found:
-        sys.exit(f"error: no audio ({corpus / 'wav'}). Give the folder of EMO-DB as the argument")
-    return found
-
-
-def pack(corpus: Path, folder: Path, times: int = 1, jobs: int = 2) -> Store:
-    """The audio store of the corpus, `times` over: the same files under other ids."""
-    rows = [
-        {"utterance": f.stem, "file": f"wav/{f.name}", "start": np.nan, "end": np.nan, "rate": info.samplerate}
-        | {"duration": info.duration, "synthetic": 0}
-        for f, info in ((f, soundfile.info(f)) for f in files(corpus))
-    ]
-    table = pd.DataFrame([row | {"utterance": f"{row['utterance']}-{i}"} for i in range(times) for row in rows])
-    return pack_audio(table, corpus, 16000, folder, jobs)
+def pack(corpus: Path, folder: Path) -> Store:
+    """The audio store of EMO-DB, made by the corpus stage."""
+    packing.pack("emodb", Location(corpus, True), emodb.Config(), folder, 16000, 2)
+    return Store(folder / "audio")
 
 
 def child(*words: object) -> tuple[float, float, float]:

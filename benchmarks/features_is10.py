@@ -43,9 +43,9 @@ def main(corpus: Path) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         audio, feature, reference = (Path(folder, n) for n in ("audio", "feature", "reference.npy"))
-        pack(corpus, audio)
+        store = pack(corpus, audio)
         slow, slow_cpu, _ = child("loop", corpus, reference)
-        fast, fast_cpu, _ = child("ours", audio, feature)
+        fast, fast_cpu, _ = child("ours", store.folder, feature)
         store = Store(feature)
         same = np.array_equal(store.array, np.load(reference))
     print(

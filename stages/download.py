@@ -1,11 +1,11 @@
-"""download: the corpus is there, whole: downloaded, linked or synthesized; its receipt is the only tracked out. STUDY
-CORPUS
+"""download: makes sure that a corpus is here and complete (downloaded, linked or synthesized), and writes a receipt of
+its files, by which later stages find it. STUDY CORPUS
 """
 
 import sys
 
-from ser.corpora import source as _source
-from ser.corpora.reading.location import receipt as receipt_of
+from ser.corpora import source
+from ser.corpora.location import receipt as receipt_of
 from ser.errors import run_command
 from ser.files import write_json
 from ser.layout import Layout
@@ -15,13 +15,11 @@ def main() -> None:
     study, corpus = sys.argv[1:]
     layout = Layout(study)
     settings = layout.settings(f"download/{corpus}")
-    location = _source.ensure(corpus, settings["source"], settings["reader"], settings["synthetic"])
+    location = source.ensure(corpus, settings["source"], settings["reader"], settings["synthetic"])
     receipt = receipt_of(location, corpus)
-    write_json(layout.receipt(corpus), {**settings, **receipt})
-    print(
-        f"{corpus}: {receipt['files']} files, {receipt['bytes'] / 1e6:.0f} MB"
-        + (", SYNTHETIC" if location.synthetic else "")
-    )
+    write_json(layout.receipt(corpus), {**{k: settings[k] for k in ("source", "reader", "synthetic")}, **receipt})
+    synthetic = ", SYNTHETIC" if location.synthetic else ""
+    print(f"{corpus}: {receipt['files']} files, {receipt['bytes'] / 1e6:.0f} MB{synthetic}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""features: one feature of one corpus, every utterance, in parallel, as one packed array. STUDY NAME CORPUS"""
+"""features: one feature of every utterance of a corpus, extracted in parallel into one packed array. STUDY NAME"""
 
 import sys
 
@@ -11,15 +11,16 @@ from ser.store import Store
 
 
 def main() -> None:
-    study, name, corpus = sys.argv[1:]
+    study, name = sys.argv[1:]
     layout = Layout(study)
     settings = layout.settings(f"features/{name}")
+    corpus, jobs = settings["corpus"], workers(layout.settings("run"))
     feature = plugins.build(
         plugins.load("features", settings["feature"]).Feature, settings["config"], f"features.{name}"
     )
     folder = layout.feature(corpus, name.removeprefix(f"{corpus}-"))
-    store = extraction.extract(feature, Store(layout.audio(corpus)), folder, workers(layout.settings("run")))
-    print(f"{name}: {len(store)} utterances, {store.card['rows']} rows of {store.card['dim']}")
+    store = extraction.extract(feature, Store(layout.audio(corpus)), folder, jobs)
+    print(f"{name}: {len(store)} utterances, {store.card['rows']} rows of {store.card['dim']} numbers")
 
 
 if __name__ == "__main__":

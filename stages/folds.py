@@ -1,6 +1,4 @@
-"""folds: splits a corpus under a protocol and audits the result for leaks; a leak stops the pipeline here. STUDY NAME
-CORPUS
-"""
+"""folds: splits a corpus under a protocol and audits the split; a leak stops the pipeline here. STUDY NAME"""
 
 import sys
 
@@ -12,16 +10,17 @@ from ser.protocols import audit, folds
 
 
 def main() -> None:
-    study, name, corpus = sys.argv[1:]
+    study, name = sys.argv[1:]
     layout = Layout(study)
     settings = layout.settings(f"folds/{name}")
     protocol = plugins.load("protocols", settings["protocol"])
     config = plugins.build(protocol.Config, settings["config"], f"folds.{name}")
-    table = manifest.read(layout.manifest(corpus) / "utterances.csv")
+    table = manifest.read(layout.manifest(settings["corpus"]) / "utterances.csv")
     made = protocol.folds(table, config, settings["seed"])
     claims = protocols.claims(protocol, config)
     report = audit.audit(made, table, **claims, where=name)
-    folds.write(made, layout.folds(name), {**settings, "claims": claims, "audit": report.to_json()})
+    about = {key: settings[key] for key in ("folds", "corpus", "protocol", "seed", "config")}
+    folds.write(made, layout.folds(name), {**about, "claims": claims, "audit": report.to_json()})
     print("\n".join(report.summary()))
 
 

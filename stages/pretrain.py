@@ -1,4 +1,4 @@
-"""pretrain: a Mockingjay encoder on one corpus; weights, learning curve, sample reconstructions. STUDY NAME
+"""pretrain: a Mockingjay encoder on one corpus: its weights and its learning curve. STUDY NAME
 
 torchrun --nproc-per-node 2 stages/pretrain.py STUDY NAME     the same on several processes
 """
@@ -6,7 +6,7 @@ torchrun --nproc-per-node 2 stages/pretrain.py STUDY NAME     the same on severa
 import sys
 
 from ser import plugins
-from ser.corpora.reading.location import found
+from ser.corpora.location import found
 from ser.errors import run_command
 from ser.files import read_json
 from ser.layout import Layout
@@ -23,8 +23,8 @@ def main() -> None:
         layout.manifest(block["corpus"]) / "utterances.csv",
         found(read_json(layout.receipt(block["corpus"]))).root,
         layout.pretrained(name),
-        layout.metrics / "pretraining" / name / "curve.csv",
-        layout.metrics / "pretraining" / name / "reconstructions.png",
+        layout.about_pretraining(name) / "curve.csv",
+        layout.about_pretraining(name) / "reconstructions.png",
         execution={**layout.settings("run"), "device": block["device"], "precision": block["precision"]},
     )
 

@@ -1,21 +1,21 @@
-"""settings: checks params.yaml and writes one small settings file a stage. PARAMS STUDY"""
+"""settings: checks params.yaml and writes one file of settings and code digests per stage. PARAMS STUDY"""
 
 import shutil
 import sys
 
 from ser.errors import run_command
 from ser.layout import Layout
-from ser.settings import params
+from ser.settings import check, files, study
 
 
 def main() -> None:
-    path, study = sys.argv[1:]
-    folder = Layout(study).data / "settings"
-    files = params.settings(path, study)  # every check, before anything is touched
+    path, name = sys.argv[1:]
+    made = files.files(check.read(path, name))  # every check comes before anything is written
+    study.check_graph(name)
+    folder = Layout(name).data / "settings"
     shutil.rmtree(folder, ignore_errors=True)
-    params.write(files, folder)
-    (folder.parent / "none").write_text("Nothing: an input of the experiments that say extra: none\n")
-    print(f"settings: {len(files)} files from {path}")
+    files.write(made, folder)
+    print(f"settings: {len(made)} files from {path}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ser.errors import run_command
 from ser.layout import Layout
-from ser.training.runner import Files, run
+from ser.training.experiment import Files, run
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
         manifest=layout.manifest(settings["corpus"]),
         folds=layout.folds(settings["folds"]),
         features={f: layout.feature(settings["corpus"], f) for f in settings["features"]}
-        | {name: Path(store) for name, store in settings.get("words", {}).items()},
+        | {name: Path(store) for name, store in settings["words"].items()},
         predictions=layout.predictions(experiment),
         curves=layout.curves(experiment),
         card=layout.card(experiment),

@@ -57,7 +57,7 @@ def test_study_commands_outside_a_repository(place, capsys):
 
 
 def test_link_then_corpora_says_so(place, capsys):
-    corpus_trees.emodb(place / "mine")
+    corpus_trees.tree("emodb", place / "mine")
     cli.main(["link", "emodb", "mine"])
     assert (place / "raw" / "emodb").resolve() == (place / "mine").resolve()
     capsys.readouterr()

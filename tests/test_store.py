@@ -75,7 +75,7 @@ def test_utterance_level_rows_in_the_order_asked_for(tmp_path):
 
 
 def test_rows_of_a_frame_feature_are_refused(tmp_path, arrays):
-    with pytest.raises(SerError, match="many rows an utterance"):
+    with pytest.raises(SerError, match="many rows per utterance"):
         write(tmp_path / "s", arrays).rows(["u0"])
 
 
@@ -141,7 +141,7 @@ def test_unknown_utterance_names_it_and_the_store(tmp_path, arrays):
 def test_an_utterance_twice_is_refused(tmp_path, arrays):
     with Writer(tmp_path / "s", 3, "float32", CARD) as writer:
         writer.append("u0", arrays["u0"])
-        with pytest.raises(SerError, match="'u0' stands twice"):
+        with pytest.raises(SerError, match="'u0' comes twice"):
             writer.append("u0", arrays["u0"])
 
 

@@ -15,7 +15,7 @@ from ser.files import write_json
 from ser.protocols import claims, leave_one_speaker_out, speaker_independent
 from ser.protocols import folds as fold_files
 from ser.store import Writer
-from ser.training.runner import Files
+from ser.training.experiment import Files
 
 CLASSES = ("anger", "neutral", "sadness")
 SPEAKERS = ("03", "08", "09", "10")

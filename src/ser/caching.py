@@ -75,15 +75,22 @@ def closure(*modules: str | Path) -> list[Path]:
         files = [module] if isinstance(module, Path) else _files(tuple(module.split(".")))
         if not files or not files[-1].is_file():
             raise ValueError(f"there is no module {module}")
-        todo += files
+        todo += [file.resolve() for file in files]
     seen: set[Path] = set()
     while todo:
-        file = todo.pop().resolve()
+        file = todo.pop()
         if file not in seen:
             seen.add(file)
-            if file.suffix == ".py":
-                todo += [f for name in _imports(file) for f in _files(name)] + list(_data(file))
+            todo += _reached(file)
     return sorted(seen)
+
+
+@cache
+def _reached(file: Path) -> list[Path]:
+    """The project files that one file imports or names."""
+    if file.suffix != ".py":
+        return []
+    return sorted({f.resolve() for name in _imports(file) for f in _files(name)} | {f.resolve() for f in _data(file)})
 
 
 def _content(value: str | bytes | Path) -> str:

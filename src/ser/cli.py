@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     )
     new.add_argument("--csv", help="your own table (columns file, speaker, emotion), for --corpora table")
     new.set_defaults(run=_study_new)
+    start = studies.add_parser("start", help="let DVC see a study: copies the graph into its folder")
+    start.add_argument("name", help="name of the study: a folder of studies/")
+    start.set_defaults(run=_study_start)
     status = studies.add_parser("status", help="what `dvc repro` would rerun, why, and how long by past runs")
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
     status.set_defaults(run=_study_status)
@@ -94,13 +97,23 @@ def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _study_status(options: argparse.Namespace) -> None:
+def _study_start(options: argparse.Namespace) -> None:
     from ser.settings import study
 
-    print(study.status(options.name))
+    print(study.start(options.name))
+
+
+def _study_status(options: argparse.Namespace) -> None:
+    from ser.settings import status
+
+    print(status.status(options.name))
 
 
 def _compare(options: argparse.Namespace) -> None:
     from ser.evaluation import wording
 
     print(wording.run(options.study, options.a, options.b))
+
+
+if __name__ == "__main__":
+    main()

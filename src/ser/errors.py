@@ -1,16 +1,20 @@
-"""One error type for everything the user can fix. It says on one line what is wrong, where, and what to do."""
+"""One error for everything the user can fix: one line that names what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class SerError(Exception):
-    """A fault the user can fix.
-
-    Printed as ``error: WHAT (WHERE). MEND`` without a traceback; WHERE names a file, a line or a key.
+    """An error the user can fix, printed as ``error: WHAT (WHERE). HINT`` without a traceback. WHERE names a file, a
+    line or a key.
     """
+
+    @property
+    def errors(self) -> list[SerError]:
+        """The single errors: this one, or those that a `CombinedError` holds."""
+        return [self]
 
     def __init__(self, what: str, where: object = None, hint: str | None = None) -> None:
         self.what, self.hint = what, hint
@@ -24,14 +28,53 @@ class SerError(Exception):
             text += f" {sentence}" + ("" if sentence.endswith(("?", "!")) else ".")
         super().__init__(text)
 
-    def __reduce__(self):  # crosses process boundaries
+    def __reduce__(self):  # pickled by worker processes
         return SerError, (self.what, self.where, self.hint)
 
 
-def run_command(function: Callable[[], object]) -> None:
-    """Runs a stage or a command; a fault the user can fix becomes one line on stderr and exit status 1.
+class CombinedError(SerError):
+    """Several errors, printed one per line, so that a user can correct all of them at once."""
 
-    Beside `SerError` these are files that cannot be read or written, and text that is not UTF-8.
+    def __init__(self, errors: Sequence[SerError]) -> None:
+        first = errors[0]
+        super().__init__(first.what, first.where, first.hint)
+        self._errors = list(errors)
+
+    @property
+    def errors(self) -> list[SerError]:
+        return self._errors
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self._errors)
+
+    def __reduce__(self):  # pickled by worker processes
+        return CombinedError, (self._errors,)
+
+
+class Faults:
+    """Collects errors: checks run inside ``with faults:`` one after the other, and `stop` raises all they found."""
+
+    def __init__(self) -> None:
+        self.found: list[SerError] = []
+
+    def __enter__(self) -> Faults:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        if isinstance(error, SerError):
+            self.found += error.errors
+            return True
+        return False
+
+    def stop(self) -> None:
+        """Raises what was found: a `SerError`, or a `CombinedError` where there is more than one."""
+        if self.found:
+            raise self.found[0] if len(self.found) == 1 else CombinedError(self.found)
+
+
+def run_command(function: Callable[[], object]) -> None:
+    """Runs a stage or a command. An error the user can fix becomes one line on stderr and exit status 1: `SerError`,
+    files that cannot be read or written, and text that is not UTF-8.
     """
     try:
         function()
@@ -41,14 +84,15 @@ def run_command(function: Callable[[], object]) -> None:
         what = f"text that is not UTF-8: byte {error.object[error.start]:#04x} at {error.start} ({error.reason})"
         _stop(SerError(what, None, "Save the file as UTF-8"))
     except OSError as error:
-        if error.filename is None:  # no file, so nothing a user could look at: a fault of ours
+        if error.filename is None:  # no file that a user could look at: an error of ours
             raise
         _stop(SerError(error.strerror or type(error).__name__, error.filename))
     except KeyboardInterrupt:
-        print("stopped; finished work is kept, the same command continues", file=sys.stderr)
+        print("stopped; finished work is kept, and the same command continues it", file=sys.stderr)
         sys.exit(130)
 
 
 def _stop(error: SerError) -> None:
-    print(f"error: {error}", file=sys.stderr)
+    for single in error.errors:
+        print(f"error: {single}", file=sys.stderr)
     sys.exit(1)

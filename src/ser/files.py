@@ -1,12 +1,14 @@
-"""Atomic writes: a file is either whole under its name or not there."""
+"""Files and folders that are written atomically: each is whole under its name, or not there."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,11 @@ from ser.errors import SerError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; when the block ends well it takes the place of `path`, else it is
-    removed.
+    """Yields a temporary path beside `path`. When the block ends well, the file that it wrote takes the place of
+    `path`, and otherwise it is removed.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # the suffix stays last: writers such as soundfile choose the format by it
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = _temporary(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -29,16 +29,55 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Yields a new temporary folder beside `path`. When the block ends well, it takes the place of `path`, whatever was
+    there, and otherwise it is removed.
+
+    Where two processes make the same folder at a time, the later one stays.
+    """
+    path = Path(path)
+    temporary = _temporary(path)
+    temporary.mkdir()
+    old = temporary.with_suffix(".old")
+    try:
+        yield temporary
+        while True:
+            try:
+                os.replace(temporary, path)
+                return
+            except OSError:  # the folder is there already and not empty
+                if not path.exists():
+                    raise
+                with suppress(FileNotFoundError):  # another process was faster
+                    os.replace(path, old)
+                shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that no other process has: containers that share a folder have equal process ids. The suffix
+    stays last, because writers such as soundfile choose the format by it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.part{path.suffix}")
+
+
 def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:
+    """Writes indented JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
+    """The value of a JSON file. Raises `SerError` when it is missing or not valid JSON."""
     path = Path(path)
     if not path.exists():
         raise SerError("missing file", path, "Run the stage that makes it: dvc repro")
@@ -49,7 +88,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def digest(*parts: object, size: int = 16) -> str:
-    """Hex digest of the canonical JSON of `parts`; bytes are taken as they are."""
+    """The first `size` hexadecimal digits of a SHA-256 hash of `parts`: bytes as they are, all else as JSON."""
     h = hashlib.sha256()
     for part in parts:
         h.update(part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, ensure_ascii=False).encode())

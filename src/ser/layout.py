@@ -1,4 +1,4 @@
-"""Where a study keeps its files; dvc.yaml names the same paths. Relative to the repository root."""
+"""Where a study keeps its files. dvc.yaml names the same paths. All are relative to the repository root."""
 
 from __future__ import annotations
 
@@ -26,20 +26,23 @@ class Layout:
         return read_json(self.data / "settings" / f"{name}.json")
 
     def receipt(self, corpus: str) -> Path:
-        return self.data / "corpora" / f"{corpus}.json"
+        """By which later stages find a corpus again, and notice that it changed."""
+        return self.data / "receipts" / f"{corpus}.json"
 
     def manifest(self, corpus: str) -> Path:
-        """Folder: utterances.csv; where the corpus has them also labels.csv (continuous), words.csv (alignments),
-        turns.csv and sentences.csv."""
-        return self.data / "manifests" / corpus
+        """Folder: utterances.csv and card.json; where the corpus has them also labels.csv (continuous), words.csv
+        (alignments), turns.csv and sentences.csv."""
+        return self.data / "corpora" / corpus
 
     def audio(self, corpus: str) -> Path:
-        return self.data / "audio" / corpus
+        """Folder of the packed audio, inside the manifest; absent for a corpus whose audio is read where it is."""
+        return self.manifest(corpus) / "audio"
 
     def feature(self, corpus: str, name: str) -> Path:
         return self.data / "features" / f"{corpus}-{name}"
 
     def folds(self, name: str) -> Path:
+        """The CSV of the folds; a JSON file of the same name holds the audit."""
         return self.data / "folds" / f"{name}.csv"
 
     def predictions(self, experiment: str) -> Path:
@@ -49,7 +52,7 @@ class Layout:
         return self.metrics / "curves" / f"{experiment}.csv"
 
     def card(self, experiment: str) -> Path:
-        """In a folder of the experiment's own, with windows.csv and figures where there are any."""
+        """In a folder of the experiment's own, with windows.csv and dev.csv where there are any."""
         return self.metrics / "cards" / experiment / "card.json"
 
     def cost(self, experiment: str) -> Path:
@@ -80,5 +83,5 @@ class Layout:
 
     @property
     def report(self) -> Path:
-        """Folder of the report: report.md and its plots."""
+        """Folder of the report: report.html, report.md, ledger.md and figures."""
         return Path("reports") / self.study

@@ -1,45 +1,43 @@
-"""Plugins are modules found by name: corpora, features, protocols, models. There is no registry to edit.
+"""Plugins are modules that are found by their name: corpora, features, protocols and models. There is no list to edit.
 
-Every plugin module has one frozen dataclass that holds its parameters: `Feature` in a feature, `Config` elsewhere. Its
-fields are the keys allowed in the plugin's block of params.yaml, its defaults what the paper prints (or, marked as
-ours, what we chose)."""
+Each plugin module has one frozen dataclass with its parameters, called `Feature` in a feature and `Config` elsewhere.
+The fields are the keys that the plugin's block of params.yaml may have. Their defaults are the values that the paper
+prints or, where a comment says so, our own choice."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import difflib
 import importlib
 import importlib.util
+import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ser.errors import SerError
+from ser.errors import Faults, SerError
 
 PACKAGE = Path(__file__).parent
-KINDS = {
-    "corpora": "Config",
-    "synthetic": "Config",
-    "features": "Feature",
-    "protocols": "Config",
-    "models": "Config",
+KINDS = {"corpora": "Config", "synthetic": "Config", "features": "Feature", "protocols": "Config", "models": "Config"}
+MARKS = {
+    "corpora": "CARD",
+    "synthetic": "def jobs",
+    "features": "class Feature",
+    "protocols": "def folds",
+    "models": "class Model",
 }
 
 T = TypeVar("T")
 
 
-MARKS = {"corpora": "CARD", "synthetic": "jobs", "features": "Feature", "protocols": "folds", "models": "Model"}
-
-
 @cache
 def names(kind: str) -> list[str]:
     """Sorted names of the plugins of a kind: the modules of its folder that define the kind's main object (`MARKS`)."""
-    mark = re.compile(rf"^(class |def )?{MARKS[kind]}\b", re.MULTILINE)
+    mark = re.compile(rf"^{MARKS[kind]}\b", re.MULTILINE)
     return sorted(p.stem for p in path(kind).glob("*.py") if mark.search(p.read_text(encoding="utf-8")))
 
 
@@ -56,19 +54,30 @@ def path(kind: str) -> Path:
 
 
 def load(kind: str, name: str, where: object = None) -> types.ModuleType:
-    """Imports one plugin; raises `SerError` naming the nearest plugin when there is none of that name."""
-    check_name(name, names(kind), f"{kind} plugin", where)
+    """Imports one plugin; raises `SerError` with the nearest name when there is no such plugin."""
+    check_name(name, names(kind), f"plugin in {kind}", where)
     return importlib.import_module(f"ser_synth.{name}" if kind == "synthetic" else f"ser.{kind}.{name}")
 
 
+def parameters(kind: str, name: str) -> Any:
+    """The dataclass of a plugin's parameters."""
+    return getattr(load(kind, name), KINDS[kind])
+
+
+def keys(kind: str, name: str) -> list[str]:
+    """The keys that a plugin's block of params.yaml may have."""
+    return [f.name for f in dataclasses.fields(parameters(kind, name))]
+
+
 def check_name(name: str, known: Iterable[str], what: str, where: object = None) -> None:
+    """Raises `SerError` with the nearest known name unless `name` is known."""
     known = [str(k) for k in known]
     if name not in known:
         raise SerError(f"unknown {what} {name!r}", where, nearest(name, known))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The hint for a misspelt name: the nearest known one, or the list."""
+    """The hint for a misspelt name: the nearest known name, or the list of all."""
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, 1, 0.5)
     if close:
@@ -76,128 +85,105 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return "Known: " + ", ".join(known) if known else "None is known"
 
 
-def keys(kind: str, name: str) -> list[str]:
-    """Field names of a plugin's parameters, read from its source: checking params.yaml imports no torch."""
-    return list(_annotations(kind, name))
+def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
+    """A frozen dataclass from a block of params.yaml, validated by pydantic.
+
+    Lists become tuples, whole numbers become floats where a float is asked for, and nested mappings become nested
+    dataclasses; nothing else is converted, and NaN and infinity are refused. `where` is the dotted key of the block,
+    empty for the whole file. Raises `SerError` for every unknown or missing key and every wrong value at once
+    (`CombinedError`); a field's metadata may hold a `hint` for the case that it is missing.
+    """
+    from pydantic import ValidationError
+
+    block = {"": {} if values is None else values}
+    try:
+        return _validator(cls).validate_json(json.dumps(block, default=str))[""]  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = Faults()
+        for fault in error.errors(include_url=False):
+            faults.found.append(_fault(cls, block, fault, where))
+        faults.stop()
+        raise
 
 
-def check_values(kind: str, name: str, values: Mapping[str, Any], where: str) -> None:
-    """Types of a plugin's values from the annotations in its source, as `keys` does; values of an annotation that is
-    not built of `_TYPES` are left for `build`. Raises `SerError` that names the key."""
-    annotations = _annotations(kind, name)
-    for key, value in values.items():
-        check_name(str(key), annotations, f"key of {name}", f"{where}.{key}")
-        code = compile(ast.Expression(annotations[key]), f"{name}.{key}", "eval")
-        try:
-            hint = eval(code, {"__builtins__": {}}, _TYPES)  # an annotation of our own source
-        except (NameError, AttributeError, TypeError):
-            continue
-        _convert(value, hint, f"{where}.{key}")
+@cache
+def _validator(cls: Any) -> Any:
+    # A plain dataclass cannot be given a pydantic configuration, but it takes that of the mapping around it.
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(dict[str, cls], config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 
 
-_TYPES = {t.__name__: t for t in (int, float, str, bool, tuple, dict)} | {"Literal": typing.Literal, "Any": Any}
+EXPECTED = {
+    "bool_type": "true or false",
+    "dataclass_type": "a mapping",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+
+
+def _fault(cls: type, block: Any, fault: Mapping[str, Any], where: str) -> SerError:
+    """One error of pydantic as a `SerError` with the dotted key, in the words of params.yaml."""
+    kind, value = fault["type"], fault["input"]
+    path = _path(block, fault["loc"])
+    key = _dotted(where, path)
+    if kind == "unexpected_keyword_argument":
+        fields = {f.name: f for f in dataclasses.fields(_type_at(cls, path[:-1]))}
+        known = [name for name, f in fields.items() if f.init]
+        hint = fields[path[-1]].metadata.get("hint") if path[-1] in fields else nearest(str(path[-1]), known)
+        return SerError(f"unknown key {path[-1]!r}", key, hint)
+    if kind == "missing":
+        fields = {f.name: f for f in dataclasses.fields(_type_at(cls, path[:-1]))}
+        hint = fields[path[-1]].metadata.get("hint", f"Keys: {', '.join(n for n, f in fields.items() if f.init)}")
+        return SerError(f"missing key {path[-1]!r}", _dotted(where, path[:-1]), hint)
+    if kind == "value_error":
+        return SerError(str(fault["ctx"]["error"]), key)
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", fault["ctx"]["expected"])
+        return SerError(f"{value!r} is not one of the allowed values", key, nearest(str(value), known))
+    if kind in EXPECTED:
+        return SerError(f"expected {EXPECTED[kind]}, got {value!r}", key)
+    return SerError(f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, got {value!r}", key)
+
+
+def _path(block: Any, location: Sequence[Any]) -> list[Any]:
+    """The keys and positions that lead to a faulty value; pydantic also names the options of a union, which are no
+    keys."""
+    path, node = [], block
+    for step, part in enumerate(location):
+        if (isinstance(node, Mapping) and part in node) or (isinstance(node, list | tuple) and isinstance(part, int)):
+            node = node[part]
+            path.append(part)
+        elif isinstance(node, Mapping) and step == len(location) - 1:
+            path.append(part)  # a missing key
+    return path[1:]
+
+
+def _dotted(where: str, path: Sequence[Any]) -> str:
+    text = where
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _type_at(cls: Any, path: Sequence[Any]) -> Any:
+    """The dataclass at a path of field names, keys of mappings and positions below `cls`."""
+    for part in path:
+        # either a field of a dataclass, or the values of a mapping or list
+        cls = typing.get_type_hints(cls)[part] if dataclasses.is_dataclass(cls) else typing.get_args(cls)[-1]
+        options = [a for a in typing.get_args(cls) if dataclasses.is_dataclass(a)]
+        if typing.get_origin(cls) in (typing.Union, types.UnionType) and options:
+            cls = options[0]
+    return cls
 
 
 def sources(kind: str, name: str) -> list[Path]:
-    """The source of a plugin and of the shared parts of its kind that it imports, however deep; sorted.
+    """The sources of a plugin and of what it imports from its own package; used until `ser.caching` is everywhere."""
+    from ser import caching
 
-    A result is filed under these: an edit of another model's part leaves it standing."""
-    package, todo, seen = f"ser.{kind}", [path(kind) / f"{name}.py"], set()
-    while todo:
-        file = todo.pop()
-        if file in seen:
-            continue
-        seen.add(file)
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package):
-                found = [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
-                parts = [m.removeprefix(package).strip(".").replace(".", "/") for m in found]
-                todo += [f for p in parts if p and (f := path(kind) / f"{p}.py").is_file()]
-    return sorted(seen)
-
-
-def _annotations(kind: str, name: str) -> dict[str, ast.expr]:
-    """Field names of a plugin's dataclass and their annotations, in the order of the source."""
-    check_name(name, names(kind), f"{kind} plugin")
-    tree = ast.parse((path(kind) / f"{name}.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == KINDS[kind]:
-            return {
-                s.target.id: s.annotation
-                for s in node.body
-                if isinstance(s, ast.AnnAssign)
-                and isinstance(s.target, ast.Name)
-                and "ClassVar" not in ast.dump(s.annotation)
-            }
-    return {}
-
-
-def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
-    """A frozen dataclass from a block of params.yaml.
-
-    Unknown keys, missing keys and values of the wrong type raise `SerError` that names the key and the nearest known
-    one. Lists become tuples, ints become floats where a float is asked for, nested dataclasses are built from nested
-    mappings. `where` is the dotted key of the block, empty at the top; a field's metadata may hold the `hint` of its
-    absence."""
-    prefix = f"{where}." if where else ""
-    values = {} if values is None else values
-    if not isinstance(values, Mapping):
-        raise SerError(f"expected a mapping, got {values!r}", where)
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-    for key in values:
-        check_name(str(key), fields, "key", f"{prefix}{key}")
-    missing = [
-        n
-        for n, f in fields.items()
-        if n not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        hint = fields[missing[0]].metadata.get("hint", f"Keys: {', '.join(fields)}")
-        raise SerError(f"missing key {missing[0]!r}", where, hint)
-    try:
-        return cls(**{k: _convert(v, hints[k], f"{prefix}{k}") for k, v in values.items()})
-    except ValueError as error:
-        raise SerError(str(error), where) from error
-
-
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        failures = []
-        for option in args:
-            if option is type(None):
-                continue
-            try:
-                return _convert(value, option, where)
-            except SerError as error:
-                failures.append(error)
-        raise failures[0]
-    if origin is typing.Literal:
-        if value not in args:
-            raise SerError(f"{value!r} is not one of the allowed values", where, nearest(str(value), map(str, args)))
-        return value
-    if origin is tuple:
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            raise SerError(f"expected a list, got {value!r}", where)
-        items = list(value)
-        if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_convert(v, args[0], f"{where}[{i}]") for i, v in enumerate(items))
-        if len(items) != len(args):
-            raise SerError(f"expected {len(args)} values, got {len(items)}", where)
-        return tuple(_convert(v, a, f"{where}[{i}]") for i, (v, a) in enumerate(zip(items, args, strict=True)))
-    if dataclasses.is_dataclass(hint):
-        return build(hint, value, where)  # type: ignore[arg-type]
-    if origin in (dict, Mapping) or hint is dict:
-        if not isinstance(value, Mapping):
-            raise SerError(f"expected a mapping, got {value!r}", where)
-        return dict(value)
-    if hint is Any:
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
-        raise SerError(f"expected {hint.__name__}, got {value!r}", where)
-    return value
+    return [f for f in caching.closure(f"ser.{kind}.{name}") if path(kind) in f.parents and f.name != "__init__.py"]

@@ -1,19 +1,18 @@
-"""A packed store: every array of one (corpus, feature), or all audio of one corpus, in a folder of three files.
+"""A packed store: all arrays of one feature of one corpus, or all audio of one corpus, in a folder of three files.
 
-``array.npy``  rows of all utterances one after the other, (R, F), or (R,) for audio; opened by memory map
+``array.npy``  rows of all utterances one after the other, (R, F), or (R,) for audio; read by memory map
 ``index.csv``  utterance, offset, length (both in rows), in the order written
-``card.json``  what it is: feature and its parameters, level, rate, frame_rate, dim, dtype, synthetic, content
+``card.json``  feature and its parameters, level, rate, frame_rate, dim, dtype, synthetic, content
 
-Equal input gives equal bytes: no times, no paths, no host. Letters: R rows, F columns.
+Equal inputs give equal bytes: there are no times, paths or names of machines in it. Letters: R rows, F columns.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import os
-import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,40 +21,40 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ser.errors import SerError
-from ser.files import digest, read_json, write_json
+from ser.files import digest, read_json, replacing_folder, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _COLUMNS = ("utterance", "offset", "length")
-_REPEAT = "Make it anew: remove the folder and run dvc repro"
+_REPEAT = "Remove the folder and make it again: dvc repro"
 
 
 class Writer:
-    """Streams utterances into a new store; as a context manager it takes the place of `folder` only when all went well.
+    """Writes utterances to a new store one after the other, so that memory does not grow. It is a context manager, and
+    the store takes the place of `folder` only when the block ends well.
 
-    `dim` is the number of columns F, None for one-dimensional rows (audio). `card` gets dim, dtype, rows, utterances
-    and content added; more keys may be set on ``writer.card`` before the block ends. Memory stays flat.
+    `dim` is the number of columns F, None for one-dimensional rows (audio). dim, dtype, rows, utterances and content
+    are added to `card`; more keys may be set on ``writer.card`` before the block ends.
     """
 
     def __init__(self, folder: str | Path, dim: int | None, dtype: str, card: Mapping[str, Any]) -> None:
         self.folder, self.dim, self.dtype, self.card = Path(folder), dim, np.dtype(dtype), dict(card)
-        self._part = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.part")
+        self._open = ExitStack()
         self._index: dict[str, tuple[int, int]] = {}
         self._hash = hashlib.sha256()
         self._rows = 0
 
     def __enter__(self) -> Writer:
-        shutil.rmtree(self._part, ignore_errors=True)
-        self._part.mkdir(parents=True)
-        self._file = (self._part / "array.npy").open("wb")
+        self._part = self._open.enter_context(replacing_folder(self.folder))
+        self._file = self._open.enter_context((self._part / "array.npy").open("wb"))
         self._header(self._file)
         return self
 
     def append(self, utterance: str, array: np.ndarray) -> None:
-        """Adds an utterance: (T, F) or (F,) with a `dim`, else (N,). Raises `SerError` when it stands there already."""
+        """Adds an utterance: (T, F) or (F,) with a `dim`, else (N,). Raises `SerError` when it is there already."""
         if utterance in self._index:
-            raise SerError(f"utterance {utterance!r} stands twice", self.folder)
+            raise SerError(f"utterance {utterance!r} comes twice", self.folder)
         rows = np.ascontiguousarray(array, dtype=self.dtype)
         if self.dim is not None:
             rows = rows.reshape(-1, self.dim)
@@ -67,25 +66,23 @@ class Writer:
         self._index[utterance] = (self._rows, len(rows))
         self._rows += len(rows)
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._file.seek(0)
-                self._header(self._file)
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        with self._open:
+            if error is not None:
+                raise error
+            self._file.seek(0)
+            self._header(self._file)
             self._file.close()
-            if kind is None:
-                self._finish()
-        finally:
-            shutil.rmtree(self._part, ignore_errors=True)
+            self._write_index_and_card()
 
     def _header(self, file: BinaryIO) -> None:
-        # numpy leaves room for the first axis to grow: written again at the end, the header has the same length
+        # written again at the end with the final number of rows; numpy pads the header to the same length
         shape = (self._rows,) if self.dim is None else (self._rows, self.dim)
         npy.write_array_header_1_0(
             file, {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
         )
 
-    def _finish(self) -> None:
+    def _write_index_and_card(self) -> None:
         with (self._part / "index.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(_COLUMNS)
@@ -94,18 +91,13 @@ class Writer:
         self.card.update(dim=self.dim, dtype=self.dtype.name, rows=self._rows, utterances=len(self._index))
         self.card["content"] = digest(self.dtype.str, self.dim, self._hash.hexdigest(), index, size=64)
         write_json(self._part / "card.json", self.card)
-        old = self._part.with_suffix(".old")
-        if self.folder.exists():
-            os.replace(self.folder, old)
-        os.replace(self._part, self.folder)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 class Store:
-    """Reads a store; nothing but the index is loaded, and a store travels between processes as its folder's name.
+    """Reads a store. Only the index is loaded, and pickling keeps the name of the folder alone.
 
-    ``card``: the mapping of card.json; ``content``: hash of array and index. Raises `SerError` for a folder
-    that is missing or damaged.
+    ``card``: the mapping of card.json; ``content``: hash of array and index. Raises `SerError` for a folder that is
+    missing or damaged.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -131,9 +123,8 @@ class Store:
         return self.array[offset] if self.card.get("level") == "utterance" else self.array[offset : offset + length]
 
     def read(self, utterance: str) -> np.ndarray:
-        """Rows of an utterance, (T, F) or (N,), as a copy read from disk.
-
-        Unlike a view it leaves no mapped pages behind: passing over a whole store keeps memory flat.
+        """Rows of an utterance, (T, F) or (N,), as a copy read from disk. Unlike a view it leaves no mapped pages in
+        memory, so passing over a whole store costs little.
         """
         offset, length = self._span(utterance)
         array = self.array
@@ -152,7 +143,7 @@ class Store:
         """Utterance-level features as a matrix (n, F), a copy in the order asked for."""
         if self.card.get("level") != "utterance":
             raise SerError(
-                f"{self.card.get('feature')} has many rows an utterance",
+                f"{self.card.get('feature')} has many rows per utterance",
                 self.folder,
                 "Choose a feature of utterance level",
             )
@@ -179,7 +170,7 @@ class Store:
         except (OSError, ValueError) as error:
             raise SerError(f"damaged store: {error}", path, _REPEAT) from error
         if len(array) != self.card["rows"]:
-            raise SerError(f"damaged store: {len(array)} rows, its card says {self.card['rows']}", path, _REPEAT)
+            raise SerError(f"damaged store: {len(array)} rows, {self.card['rows']} by its card", path, _REPEAT)
         return array
 
     def _span(self, utterance: str) -> tuple[int, int]:
@@ -189,7 +180,7 @@ class Store:
             raise SerError(
                 f"utterance {utterance!r} is not in the store",
                 self.folder,
-                "Run dvc repro, so that it is made from the present manifest",
+                "Make it again from the present manifest: dvc repro",
             ) from None
 
     def _read_index(self) -> dict[str, tuple[int, int]]:
@@ -203,5 +194,5 @@ class Store:
             raise SerError(f"damaged store: {error}", path, _REPEAT) from error
         end = max((offset + length for offset, length in spans.values()), default=0)
         if header != list(_COLUMNS) or end > self.card["rows"]:
-            raise SerError("damaged store: index and card do not fit", path, _REPEAT)
+            raise SerError("damaged store: index and card do not agree", path, _REPEAT)
         return spans

@@ -1,4 +1,8 @@
-"""What every corpus promises, run over every module of ser.corpora."""
+"""What every corpus promises, run over every module of ser.corpora.
+
+Most tests need a few files of the corpus: write tests/corpus_trees/NAME.py with a function ``tree(root)`` that makes
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from ser import plugins
-from ser.corpora import Card, Utterance, manifest, tables
+from ser.corpora import Card, Utterance, manifest, packing
+from ser.corpora.location import Location
 from ser.errors import SerError
-from tests.corpus_trees import TREES
+from ser.store import Store
+from tests import corpus_trees as trees
 
 CORPORA = plugins.names("corpora")
 
@@ -23,9 +29,9 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def tree(name: str, tmp_path: Path) -> Path:
-    if name not in TREES:
-        pytest.skip(f"no hand-made tree of {name}")
-    return TREES[name](tmp_path / name)
+    if not trees.exists(name):
+        pytest.skip(f"write tests/corpus_trees/{name}.py with a function tree(root), so that this test can run")
+    return trees.tree(name, tmp_path / name)
 
 
 def read(name: str, root: Path, **options: object) -> list[Utterance]:
@@ -89,12 +95,13 @@ def test_classes_are_those_of_the_card(name: str, tree: Path) -> None:
 
 def test_manifest_survives_the_disk(name: str, tree: Path, tmp_path: Path) -> None:
     config = plugins.load("corpora", name).Config()
-    made = tables.build(name, tree, config, synthetic=True)
+    packing.pack(name, Location(tree, True), config, tmp_path / "packed", rate=8000)
+    made = manifest.read(tmp_path / "packed/utterances.csv")
     manifest.write(made, tmp_path / "manifest.csv")
-    again = manifest.read(tmp_path / "manifest.csv")
-    assert again.fillna(-1).to_dict("records") == made.fillna(-1).to_dict("records")
+    assert (tmp_path / "manifest.csv").read_bytes() == (tmp_path / "packed/utterances.csv").read_bytes()
     assert list(made.columns) == list(manifest.COLUMNS)
     assert (made["duration"] > 0).all()
+    assert Store(tmp_path / "packed/audio").utterances == list(made["utterance"])
 
 
 def test_words_lie_in_order(name: str, tree: Path) -> None:

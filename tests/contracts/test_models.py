@@ -8,7 +8,7 @@ import pytest
 
 from ser import plugins
 from ser.evaluation import predictions
-from ser.training.runner import run
+from ser.training.experiment import run
 from tests import toy
 
 

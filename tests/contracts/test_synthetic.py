@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ser import caching, plugins
-from ser.corpora import MARKER, manifest, tables
+from ser.corpora import MARKER, manifest, packing
+from ser.corpora.location import Location
 from ser_synth import build
 
 NAMES = plugins.names("synthetic")
@@ -72,9 +73,10 @@ def test_two_processes_write_the_same_bytes_as_one(name: str, tiny: Path, tmp_pa
     assert [f for f in one if one[f] != two[f]] == []
 
 
-def test_the_real_reader_reads_it_and_the_mark_stays(name: str, tiny: Path) -> None:
+def test_the_real_reader_reads_it_and_the_mark_stays(name: str, tiny: Path, tmp_path: Path) -> None:
     module = plugins.load("corpora", name)
-    made = tables.build(name, tiny, module.Config(), synthetic=(tiny / MARKER).exists())
+    packing.pack(name, Location(tiny, (tiny / MARKER).exists()), module.Config(), tmp_path / "packed")
+    made = manifest.read(tmp_path / "packed/utterances.csv")
     assert len(made) >= 2
     assert manifest.is_synthetic(made)
     assert made["duration"].min() > 0.5

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from ser.corpora import MARKER, emodb, iemocap, ravdess
-from ser.corpora.reading import emodb_names as _emodb
-from ser.corpora.reading.check import check_counts
+from ser.corpora.tables import check_counts
 from ser.errors import SerError
 from tests import corpus_trees as trees
+from tests.corpus_trees.iemocap import LABELS
 
 
 def touch(*paths: Path) -> None:
@@ -27,14 +27,14 @@ def touch(*paths: Path) -> None:
 
 
 def test_emodb_fields_of_a_name(tmp_path: Path) -> None:
-    first = next(iter(emodb.utterances(trees.emodb(tmp_path))))
+    first = next(iter(emodb.utterances(trees.tree("emodb", tmp_path))))
     assert (first.id, first.file, first.speaker, first.sex) == ("03a01Fa", "wav/03a01Fa.wav", "03", "m")
     assert (first.emotion, first.text_id) == ("happiness", "a01")
     assert first.text == "Der Lappen liegt auf dem Eisschrank."
 
 
 def test_emodb_2_is_read_as_the_published_535(tmp_path: Path) -> None:
-    published = _emodb.published()
+    published = emodb.published()
     more = [f"{s}{t}{e}f" for s in ("03", "16") for t in ("a01", "b10") for e in "WLEAFTN"]
     assert not published & set(more)
     touch(*(tmp_path / "wav" / f"{name}.wav" for name in (*published, *more)))
@@ -46,9 +46,9 @@ def test_emodb_2_is_read_as_the_published_535(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_emodb_published_names(real_emodb: Path) -> None:
-    assert {p.stem for p in (real_emodb / "wav").glob("*.wav")} == _emodb.published()
+    assert {p.stem for p in (real_emodb / "wav").glob("*.wav")} == emodb.published()
     test = (real_emodb / "erkennung.txt").read_text("iso-8859-1")
-    assert all(f"{name}.wav" in test for name in _emodb.published())
+    assert all(f"{name}.wav" in test for name in emodb.published())
 
 
 @pytest.mark.real
@@ -65,7 +65,7 @@ def test_emodb_sentences_are_those_of_the_labels(real_emodb: Path) -> None:
 
 
 def test_emodb_foreign_name(tmp_path: Path) -> None:
-    touch(trees.emodb(tmp_path) / "wav/03a01Fa_noisy.wav")
+    touch(trees.tree("emodb", tmp_path) / "wav/03a01Fa_noisy.wav")
     with pytest.raises(SerError, match=r"not a file name of EMO-DB.*03a01Fa_noisy\.wav"):
         list(emodb.utterances(tmp_path))
 
@@ -83,7 +83,7 @@ def full_ravdess(top: Path) -> Path:
 
 
 def test_ravdess_fields_of_a_name(tmp_path: Path) -> None:
-    first, second = ravdess.utterances(trees.ravdess(tmp_path))
+    first, second = ravdess.utterances(trees.tree("ravdess", tmp_path))
     assert (first.speaker, first.sex, first.emotion, first.text_id) == ("01", "m", "neutral", "01")
     assert (second.speaker, second.sex, second.emotion, second.text_id) == ("02", "f", "surprise", "02")
     assert second.text == "Dogs are sitting by the door."
@@ -99,15 +99,15 @@ def test_ravdess_double_tree_is_read_once(tmp_path: Path) -> None:
 
 
 def test_ravdess_trees_that_differ(tmp_path: Path) -> None:
-    trees.ravdess(tmp_path)
-    trees.ravdess(tmp_path / "copy")
+    trees.tree("ravdess", tmp_path)
+    trees.tree("ravdess", tmp_path / "copy")
     (tmp_path / "copy/Actor_02/03-01-08-02-02-02-02.wav").unlink()
     with pytest.raises(SerError, match=r"03-01-08-02-02-02-02\.wav is only in one of"):
         list(ravdess.utterances(tmp_path))
 
 
 def test_ravdess_leaves_out_song_and_video(tmp_path: Path) -> None:
-    trees.ravdess(tmp_path / "Audio_Speech_Actors_01-24")
+    trees.tree("ravdess", tmp_path / "Audio_Speech_Actors_01-24")
     touch(tmp_path / "Audio_Song_Actors_01-24/Actor_01/03-02-01-01-01-01-01.wav")
     touch(tmp_path / "Video_Speech_Actor_01/Actor_01/01-01-01-01-01-01-01.mp4")
     touch(tmp_path / "Audio_Speech_Actors_01-24/Actor_01/02-01-01-01-01-01-01.wav")
@@ -119,7 +119,7 @@ def test_ravdess_leaves_out_song_and_video(tmp_path: Path) -> None:
 
 
 def test_ravdess_foreign_name(tmp_path: Path) -> None:
-    touch(trees.ravdess(tmp_path) / "Actor_01/03-01-09-01-01-01-01.wav")
+    touch(trees.tree("ravdess", tmp_path) / "Actor_01/03-01-09-01-01-01-01.wav")
     with pytest.raises(SerError, match=r"not a file name of RAVDESS.*03-01-09"):
         list(ravdess.utterances(tmp_path))
 
@@ -128,7 +128,7 @@ def test_ravdess_foreign_name(tmp_path: Path) -> None:
 
 
 def test_iemocap_speaker_is_the_last_letter(tmp_path: Path) -> None:
-    found = {u.id: u for u in iemocap.utterances(trees.iemocap(tmp_path))}
+    found = {u.id: u for u in iemocap.utterances(trees.tree("iemocap", tmp_path))}
     assert list(found) == [
         "Ses01F_impro01_F000",
         "Ses01F_impro01_M000",
@@ -149,7 +149,7 @@ def test_iemocap_options(tmp_path: Path) -> None:
     def emotions(**options: object) -> Counter[str]:
         return Counter(u.emotion for u in iemocap.utterances(root, iemocap.Config(**options)))
 
-    root = trees.iemocap(tmp_path)
+    root = trees.tree("iemocap", tmp_path)
     assert emotions() == {"neutral": 1, "happiness": 2, "sadness": 1}
     assert emotions(merge_excited=False) == {"neutral": 1, "happiness": 1, "sadness": 1}
     assert emotions(improvised_only=True) == {"neutral": 1, "happiness": 2}
@@ -159,7 +159,7 @@ def test_iemocap_options(tmp_path: Path) -> None:
 
 
 def test_iemocap_below_the_folder_of_the_release(tmp_path: Path) -> None:
-    trees.iemocap(tmp_path / "IEMOCAP_full_release")
+    trees.tree("iemocap", tmp_path / "IEMOCAP_full_release")
     assert next(iter(iemocap.utterances(tmp_path))).file.startswith("IEMOCAP_full_release/Session1/")
 
 
@@ -183,8 +183,8 @@ def test_iemocap_expected_counts_follow_the_options() -> None:
     ],
 )
 def test_iemocap_faulty_label_line(tmp_path: Path, line: str, fault: str) -> None:
-    root = trees.iemocap(tmp_path)
-    path = trees.write(root / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt", f"{trees.LABELS}{line}\n")
+    root = trees.tree("iemocap", tmp_path)
+    path = trees.write(root / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt", f"{LABELS}{line}\n")
     with pytest.raises(SerError, match=rf"{fault}.*{path.name}:10"):
         list(iemocap.utterances(root))
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from ser.corpora import Word, iemocap, librispeech, sewa
-from ser.corpora.reading import alignment as _alignment
 from ser.errors import SerError
 from tests import corpus_trees as trees
+from tests.corpus_trees.iemocap import WDSEG
+from tests.corpus_trees.librispeech import ALIGNMENT
 
 TEXTGRID = '''File type = "ooTextFile"
 Object class = "TextGrid"
@@ -53,41 +54,41 @@ item []:
 
 
 def test_wdseg(tmp_path: Path) -> None:
-    path = trees.write(tmp_path / "a.wdseg", trees.WDSEG)
-    assert _alignment.wdseg(path) == [Word(0.42, 0.62, "EXCUSE"), Word(0.81, 1.0, "ME")]
+    path = trees.write(tmp_path / "a.wdseg", WDSEG)
+    assert iemocap.read_wdseg(path) == [Word(0.42, 0.62, "EXCUSE"), Word(0.81, 1.0, "ME")]
 
 
 def test_chapter(tmp_path: Path) -> None:
-    path = trees.write(tmp_path / "a.txt", trees.ALIGNMENT)
+    path = trees.write(tmp_path / "a.txt", ALIGNMENT)
     words = [Word(0.53, 1.27, "NORTHANGER"), Word(1.5, 1.78, "ABBEY")]
-    assert _alignment.chapter(path) == {"19-198-0000": words}
+    assert librispeech.read_alignment(path) == {"19-198-0000": words}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1"])
 def test_textgrid(tmp_path: Path, encoding: str) -> None:
     path = trees.write(tmp_path / "a.TextGrid", TEXTGRID, encoding)
-    assert _alignment.textgrid(path) == [Word(0.53, 1.27, 'say "hé"'), Word(1.5, 1.965, "abbey")]
+    assert librispeech.read_textgrid(path) == [Word(0.53, 1.27, 'say "hé"'), Word(1.5, 1.965, "abbey")]
 
 
 @pytest.mark.parametrize("header", ["segment;start;end;word", "id;start_time;end time [s];word", ""])
 def test_segmentation(tmp_path: Path, header: str) -> None:
     path = trees.write(tmp_path / "a.csv", f"{header}\ns0w000001;0.5;0.9;schön\ns0w000002;1;1.1;'s\n")
-    assert _alignment.segmentation(path) == [Word(0.5, 0.9, "schön"), Word(1.0, 1.1, "s")]
+    assert sewa.read_segmentation(path) == [Word(0.5, 0.9, "schön"), Word(1.0, 1.1, "s")]
 
 
 @pytest.mark.parametrize(
     ("reader", "text", "fault"),
     [
-        (_alignment.wdseg, "SFrm EFrm SegAScr Word\n1 2 WORD\n", r"expected: first frame.*:2"),
-        (_alignment.wdseg, "9 2 -1 WORD\n", r"'WORD' lasts from 0\.09.*:1"),
-        (_alignment.chapter, '19-1-0000 ",A," "0.1,0.2"\n', r"3 words but 2 times.*:1"),
-        (_alignment.chapter, '\n19-1-0000 ",A,"\n', r"expected: ID.*:2"),
-        (_alignment.chapter, '19-1-0000 ",A" "0.1,x"\n', r"'x' is not a number.*:1"),
-        (_alignment.textgrid, TEXTGRID.replace('"words"', '"x"'), "no interval tier 'words'; tiers: 'x', 'phones'"),
-        (_alignment.textgrid, '"IntervalTier"\n"words"\n', "long text format"),
-        (_alignment.textgrid, TEXTGRID.replace("xmin = 1.5\n", "xmin = 1,5\n"), r"'1,5' is not a number.*:28"),
-        (_alignment.segmentation, "s0w1;0.5;0.9\n", r"expected: segment;start;end;word.*:1"),
-        (_alignment.segmentation, "s0w1;0,5;0,9;ja\n", r"'0,5' is not a number.*:1"),
+        (iemocap.read_wdseg, "SFrm EFrm SegAScr Word\n1 2 WORD\n", r"expected: first frame.*:2"),
+        (iemocap.read_wdseg, "9 2 -1 WORD\n", r"'WORD' lasts from 0\.09.*:1"),
+        (librispeech.read_alignment, '19-1-0000 ",A," "0.1,0.2"\n', r"3 words but 2 times.*:1"),
+        (librispeech.read_alignment, '\n19-1-0000 ",A,"\n', r"expected: ID.*:2"),
+        (librispeech.read_alignment, '19-1-0000 ",A" "0.1,x"\n', r"'x' is not a number.*:1"),
+        (librispeech.read_textgrid, TEXTGRID.replace('"words"', '"x"'), "tiers: 'x', 'phones'"),
+        (librispeech.read_textgrid, '"IntervalTier"\n"words"\n', "long text format"),
+        (librispeech.read_textgrid, TEXTGRID.replace("xmin = 1.5\n", "xmin = 1,5\n"), r"'1,5' is not a number.*:28"),
+        (sewa.read_segmentation, "s0w1;0.5;0.9\n", r"expected: segment;start;end;word.*:1"),
+        (sewa.read_segmentation, "s0w1;0,5;0,9;ja\n", r"'0,5' is not a number.*:1"),
     ],
 )  # fmt: skip
 def test_faults_name_the_line(tmp_path: Path, reader: object, text: str, fault: str) -> None:
@@ -96,14 +97,14 @@ def test_faults_name_the_line(tmp_path: Path, reader: object, text: str, fault: 
 
 
 def test_missing_alignments_are_left_out(tmp_path: Path) -> None:
-    root = trees.iemocap(tmp_path / "iemocap")
+    root = trees.tree("iemocap", tmp_path / "iemocap")
     turns = list(iemocap.utterances(root))
     aligned = dict(iemocap.words(root, turns))
     assert list(aligned) == ["Ses01F_impro01_F000"]
 
 
 def test_librispeech_takes_either_format(tmp_path: Path) -> None:
-    root = trees.librispeech(tmp_path)
+    root = trees.tree("librispeech", tmp_path)
     trees.write(root / "LibriSpeech/train-clean-100/19/198/19-198-0001.TextGrid", TEXTGRID)
     aligned = dict(librispeech.words(root, librispeech.utterances(root)))
     assert {name: [w.text for w in words] for name, words in aligned.items()} == {
@@ -113,6 +114,6 @@ def test_librispeech_takes_either_format(tmp_path: Path) -> None:
 
 
 def test_sewa_words(tmp_path: Path) -> None:
-    root = trees.sewa(tmp_path)
+    root = trees.tree("sewa", tmp_path)
     aligned = dict(sewa.words(root, sewa.utterances(root)))
     assert aligned == {"Train_01": [Word(0.5, 0.9, "schön"), Word(0.95, 1.1, "ja")]}

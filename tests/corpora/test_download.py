@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from ser.corpora import Source, emodb, librispeech, ravdess
-from ser.corpora.reading import download as _download
-from ser.corpora.reading import emodb_names as _emodb
+from ser.corpora import download as _download
 from ser.errors import SerError
 
 NOISE = np.random.default_rng(3).bytes(300_000)  # does not compress: the archive can be cut in the middle
@@ -124,7 +123,7 @@ def test_broken_connections_are_taken_up(server: Server, tmp_path: Path) -> None
 def test_a_stopped_download_continues(server: Server, tmp_path: Path) -> None:
     source = offer(server, "a.zip", packed({"x": NOISE}))
     server.breaks = 1
-    with pytest.raises(SerError, match=r"download failed.*what came is kept.*ser link ravdess PATH"):
+    with pytest.raises(SerError, match=r"download failed.*what has arrived is kept.*ser link ravdess PATH"):
         fetch(source, tmp_path, attempts=1)
     assert [p.name for p in tmp_path.iterdir()] == [".a.zip.partial.part"]
     with pytest.raises(SerError, match="unfinished download"):
@@ -206,7 +205,7 @@ def stop_at(target: Path):  # type: ignore[no-untyped-def]
 
 
 def test_emodb_is_known_by_its_names(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = sorted(_emodb.published())
+    names = sorted(emodb.published())
     server.files["download.zip"] = packed({f"wav/{name}.wav": b"" for name in names[1:]})
     card = dataclasses.replace(emodb.CARD, sources=(Source(server.url("download.zip")),))
     monkeypatch.setattr(emodb, "CARD", card)

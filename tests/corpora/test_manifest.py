@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ser.corpora import emodb, manifest, ravdess, sewa, table, tables
+from ser import plugins
+from ser.corpora import manifest, packing
+from ser.corpora.location import Location
 from ser.errors import SerError
 from tests import corpus_trees as trees
 
@@ -15,8 +17,16 @@ def rows(root: Path, *lines: str, columns: str = "file,speaker,emotion") -> Path
     return root
 
 
+def read(corpus: str, root: Path, synthetic: bool = True, jobs: int = 1, **options: object) -> pd.DataFrame:
+    """The manifest of the corpus below `root`."""
+    folder = root.parent / f"{root.name} packed"
+    config = plugins.load("corpora", corpus).Config(**options)
+    packing.pack(corpus, Location(root, synthetic), config, folder, jobs=jobs)
+    return manifest.read(folder / "utterances.csv")
+
+
 def build(root: Path, jobs: int = 1, **options: object) -> pd.DataFrame:
-    return tables.build("table", root, table.Config(**options), synthetic=False, jobs=jobs)
+    return read("table", root, synthetic=False, jobs=jobs, **options)
 
 
 def test_facts_of_the_files(tmp_path: Path) -> None:
@@ -34,8 +44,8 @@ def test_facts_of_the_files(tmp_path: Path) -> None:
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
-    root = trees.emodb(tmp_path)
-    one, two = (tables.build("emodb", root, emodb.Config(), synthetic=True, jobs=jobs) for jobs in (1, 2))
+    root = trees.tree("emodb", tmp_path)
+    one, two = (read("emodb", root, jobs=jobs) for jobs in (1, 2))
     pd.testing.assert_frame_equal(one, two)
     assert one["pcm"].nunique() == len(one)
     assert manifest.is_synthetic(one)
@@ -45,7 +55,7 @@ def test_the_duplicate_of_ravdess_is_kept_and_seen(tmp_path: Path) -> None:
     first = trees.sound(tmp_path / "Actor_07/03-01-08-01-02-01-07.wav", 48000, channels=2)
     trees.sound(tmp_path / "Actor_07/03-01-08-01-01-01-07.wav", 48000)
     (tmp_path / "Actor_07/03-01-08-01-02-02-07.wav").write_bytes(first.read_bytes())
-    made = tables.build("ravdess", tmp_path, ravdess.Config(), synthetic=True).set_index("utterance")
+    made = read("ravdess", tmp_path).set_index("utterance")
     assert len(made) == 3
     assert made.loc["03-01-08-01-02-01-07", "pcm"] == made.loc["03-01-08-01-02-02-07", "pcm"]
     assert made["pcm"].nunique() == 2
@@ -62,32 +72,32 @@ def test_all_faulty_files_are_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_rates_that_are_not_the_corpus_s(tmp_path: Path) -> None:
-    root = trees.emodb(tmp_path)
+    root = trees.tree("emodb", tmp_path)
     trees.sound(root / "wav/03a01Fa.wav", rate=44100)
     with pytest.raises(SerError, match=r"44100 Hz, expected 16000 Hz \(.*03a01Fa\.wav\).*assume_rate"):
-        tables.build("emodb", root, emodb.Config(), synthetic=True)
-    made = tables.build("emodb", root, emodb.Config(rates=(16000, 44100)), synthetic=True)
+        read("emodb", root)
+    made = read("emodb", root, rates=(16000, 44100))
     assert list(made["rate"]) == [44100, 16000, 16000]
-    made = tables.build("emodb", root, emodb.Config(assume_rate=16000), synthetic=True)
+    made = read("emodb", root, assume_rate=16000)
     assert set(made["rate"]) == {16000}
     assert made["duration"][0] == pytest.approx(4410 / 16000)
     with pytest.raises(SerError, match=r"3 audio files.*expected 8000 Hz"):
-        tables.build("emodb", root, emodb.Config(), synthetic=True, expected_rate=8000)
+        read("emodb", root, rates=(8000,))
 
 
 def test_counts_are_asserted_on_a_real_corpus_only(tmp_path: Path) -> None:
-    root = trees.emodb(tmp_path)
-    assert len(tables.build("emodb", root, emodb.Config(), synthetic=True)) == 3
+    root = trees.tree("emodb", tmp_path)
+    assert len(read("emodb", root)) == 3
     with pytest.raises(SerError, match=r"not the counts of EMO-DB.*speaker 03, anger: expected 14, found 0"):
-        tables.build("emodb", root, emodb.Config(), synthetic=False)
+        read("emodb", root, synthetic=False)
 
 
 def test_counts_of_the_options_are_asserted(tmp_path: Path) -> None:
     names = [f"{p}_{i:02d}" for p, n in (("Train", 34), ("Devel", 14)) for i in range(1, n + 1)]
-    root = trees.sewa(tmp_path, tuple(names))
-    assert len(tables.build("sewa", root, sewa.Config(partitions=("train", "dev")), synthetic=False)) == 48
+    root = trees.tree("sewa", tmp_path, tuple(names))
+    assert len(read("sewa", root, synthetic=False, partitions=("train", "dev"))) == 48
     with pytest.raises(SerError, match="test: expected 16, found 0"):
-        tables.build("sewa", root, sewa.Config(), synthetic=False)
+        read("sewa", root, synthetic=False)
 
 
 @pytest.mark.parametrize("name", ['a"b', "a b", "a;b", "=a", "-a", "a,b"])
@@ -133,7 +143,7 @@ def test_foreign_files(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_real_emodb(real_emodb: Path) -> None:
-    made = tables.build("emodb", real_emodb, emodb.Config(), synthetic=False, jobs=2)
+    made = read("emodb", real_emodb, synthetic=False, jobs=2)
     assert len(made) == 535
     assert made["duration"].sum() / 60 == pytest.approx(24.8, abs=0.05)
     assert made["duration"].agg(["min", "max"]).round(2).tolist() == [1.23, 8.98]
@@ -143,9 +153,8 @@ def test_real_emodb(real_emodb: Path) -> None:
 
 @pytest.mark.real
 def test_real_librispeech(real_librispeech: Path) -> None:
-    from ser.corpora import librispeech
 
-    made = tables.build("librispeech", real_librispeech, librispeech.Config(), synthetic=False, jobs=2)
+    made = read("librispeech", real_librispeech, synthetic=False, jobs=2)
     assert len(made) == 367
     assert made["text"].str.split().str.len().sum() == 10420
     assert made.groupby("session")["duration"].sum().div(60).round(2).to_dict() == {

@@ -16,7 +16,7 @@ from tests import corpus_trees as trees
 
 
 def test_librispeech_walks_the_folders(tmp_path: Path) -> None:
-    found = list(librispeech.utterances(trees.librispeech(tmp_path)))
+    found = list(librispeech.utterances(trees.tree("librispeech", tmp_path)))
     assert [u.id for u in found] == ["19-198-0000", "19-198-0001", "84-121550-0000"]
     first = found[0]
     assert first.file == "LibriSpeech/train-clean-100/19/198/19-198-0000.flac"
@@ -28,7 +28,7 @@ def test_librispeech_walks_the_folders(tmp_path: Path) -> None:
 
 
 def test_librispeech_subsets(tmp_path: Path) -> None:
-    root = trees.librispeech(tmp_path)
+    root = trees.tree("librispeech", tmp_path)
     chosen = librispeech.utterances(root, librispeech.Config(subsets=("dev-clean",)))
     assert [u.id for u in chosen] == ["84-121550-0000"]
     with pytest.raises(SerError, match="subset 'dev-other' is not here"):
@@ -38,7 +38,7 @@ def test_librispeech_subsets(tmp_path: Path) -> None:
 
 
 def test_librispeech_audio_and_transcripts_agree(tmp_path: Path) -> None:
-    root = trees.librispeech(tmp_path)
+    root = trees.tree("librispeech", tmp_path)
     chapter = root / "LibriSpeech/train-clean-100/19/198"
     (chapter / "19-198-0001.flac").rename(chapter / "19-198-0002.flac")
     with pytest.raises(SerError, match=r"no audio 19-198-0001\.flac"):
@@ -66,7 +66,7 @@ def test_librispeech_real_subset(real_librispeech: Path) -> None:
 
 
 def test_sewa_recordings(tmp_path: Path) -> None:
-    found = list(sewa.utterances(trees.sewa(tmp_path)))
+    found = list(sewa.utterances(trees.tree("sewa", tmp_path)))
     assert [(u.id, u.speaker, u.partition, u.labels) for u in found] == [
         ("Devel_01", "Devel_01", "dev", "labels/Devel_01.csv"),
         ("Test_01", "Test_01", "test", ""),
@@ -75,7 +75,9 @@ def test_sewa_recordings(tmp_path: Path) -> None:
 
 
 def test_sewa_cultures(tmp_path: Path) -> None:
-    root = trees.sewa(tmp_path, ("Train_DE_01", "Train_HU_01", "Test_DE_01"), "name;timestamp;arousal;valence;liking\n")
+    root = trees.tree(
+        "sewa", tmp_path, ("Train_DE_01", "Train_HU_01", "Test_DE_01"), "name;timestamp;arousal;valence;liking\n"
+    )
     assert [u.id for u in sewa.utterances(root)] == ["Test_DE_01", "Train_DE_01"]
     both = sewa.utterances(root, sewa.Config(cultures=("DE", "HU"), partitions=("train",)))
     assert [u.id for u in both] == ["Train_DE_01", "Train_HU_01"]
@@ -83,7 +85,7 @@ def test_sewa_cultures(tmp_path: Path) -> None:
 
 
 def test_sewa_faults(tmp_path: Path) -> None:
-    root = trees.sewa(tmp_path)
+    root = trees.tree("sewa", tmp_path)
     (root / "labels/Devel_01.csv").unlink()
     with pytest.raises(SerError, match="recording Devel_01 has no labels"):
         list(sewa.utterances(root))
@@ -123,7 +125,7 @@ def test_sewa_faulty_labels(tmp_path: Path, text: str, fault: str) -> None:
 
 
 def test_sewa_turns_and_transcription(tmp_path: Path) -> None:
-    root = trees.sewa(tmp_path)
+    root = trees.tree("sewa", tmp_path)
     assert sewa.read_turns(root / "turns/Train_01.csv") == [(0.5, 2.25), (3.0, 4.0)]
     assert sewa.read_transcription(root / "transcriptions/Train_01.csv") == [(0.5, 2.25, "Schön; <laughter>")]
     assert sewa.read_turns(trees.write(root / "turns/b.csv", "start;end\n1;2\n")) == [(1.0, 2.0)]
@@ -178,13 +180,13 @@ def test_table_classes(tmp_path: Path) -> None:
         ("file,speaker,emotion\n/x.wav,1,joy\n", "'/x.wav' is not below"),
         ("file,speaker,emotion\n../x.wav,1,joy\n", "'../x.wav' is not below"),
         ("file,speaker,emotion\nC:\\x.wav,1,joy\n", "is not below"),
-        ("file,speaker,emotion\nx.wav,1,joy\nx.flac,1,joy\n", r"'x' stands in line 2 too.*:3\).*column utterance"),
+        ("file,speaker,emotion\nx.wav,1,joy\nx.flac,1,joy\n", r"'x' is also in line 2.*:3\).*column utterance"),
         ("file,speaker,emotion,start\nx.wav,1,joy,soon\n", r"start 'soon' is no time in seconds \(.*table\.csv:2"),
         ("file,speaker,emotion,start\nx.wav,1,joy,-1\n", "start '-1' is no time"),
         ("file,speaker,emotion,split\nx.wav,1,joy,trian\n", r"'trian' is none of train, dev, test.*mean 'train'"),
         ("file,speaker,emotion,labels\nx.wav,1,joy,l.csv\n", r"no file of labels 'l\.csv' \(.*table\.csv:2"),
         ("file,speaker,emotion,id\nx.wav,1,joy,a b\n", r"id 'a b' is not safe .*table\.csv:2\).*column utterance"),
-        ("file,speaker,emotion\na b.wav,1,joy\na_b.wav,1,joy\n", r"'a_b' stands in line 2 too.*:3\).*column utterance"),
+        ("file,speaker,emotion\na b.wav,1,joy\na_b.wav,1,joy\n", r"'a_b' is also in line 2.*:3\).*column utterance"),
         ('file,speaker,emotion\n"x.wav,1,joy\n', "not a CSV"),
         ("", "no column 'file'"),
     ],

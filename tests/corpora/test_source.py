@@ -12,11 +12,11 @@ import pytest
 
 from ser import plugins
 from ser.corpora import MARKER
+from ser.corpora import location as _location
 from ser.corpora import overview as _overview
 from ser.corpora import source as _source
-from ser.corpora.reading import location as _location
-from ser.corpora.reading.location import Location
-from ser.corpora.reading.location import receipt as receipt_of
+from ser.corpora.location import Location
+from ser.corpora.location import receipt as receipt_of
 from ser.errors import SerError
 from tests import corpus_trees as trees
 
@@ -199,7 +199,7 @@ def test_a_corpus_that_changed_is_not_found(small: Path) -> None:
 def test_a_corpus_around_the_project_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (small / "project").mkdir()
     monkeypatch.chdir(small / "project")
-    with pytest.raises(SerError, match="holds this whole project"):
+    with pytest.raises(SerError, match="contains this whole project"):
         receipt_of(Location(small, False), "emodb")
 
 
@@ -211,7 +211,7 @@ def test_link_deletes_the_receipts_of_what_lay_there(
     with pytest.raises(SerError):
         _overview.link("emodb", tmp_path / "none")
     assert all(r.exists() for r in receipts)
-    _overview.link("emodb", trees.emodb(tmp_path / "mine"))
+    _overview.link("emodb", trees.tree("emodb", tmp_path / "mine"))
     assert [r.stem for r in receipts if r.exists()] == ["sewa", "sewa"]
 
 

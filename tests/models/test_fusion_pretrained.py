@@ -15,7 +15,7 @@ from ser.models.fusion_convbert import Config
 from ser.models.layers import mockingjay
 from ser.recipe import Training
 from ser.store import Store
-from ser.training.runner import run
+from ser.training.experiment import run
 from ser.training.trainer import Trainer
 from tests import toy
 from tests.models.tiny_fusion import ENCODER, TINY, VARIANTS, F, batch, model

@@ -20,7 +20,7 @@ from ser.protocols import claims, partitions
 from ser.protocols import folds as fold_files
 from ser.store import Writer
 from ser.tasks import Batch, Task
-from ser.training.runner import Files, run
+from ser.training.experiment import Files, run
 from tests import toy
 
 DIMENSIONS = ("arousal", "valence", "liking")

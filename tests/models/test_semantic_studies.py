@@ -12,19 +12,20 @@ from ser.features import waveform
 from ser.models import semantic
 from ser.models.semantic import Config, Model
 from ser.recipe import Training
-from ser.settings import params
+from ser.settings import check
+from ser.settings import files as settings_files
 from ser.tasks import Batch, Task
 from ser.training.controls import module_of
 from ser.words.settings import MODES, STREAMS, Block
 from tests.conftest import ROOT
 
-STUDIES = [ROOT / "params.yaml", ROOT / "studies" / "paper" / "params.yaml"]
+STUDIES = [ROOT / "params.yaml", ROOT / "studies" / "semantic" / "params.yaml"]
 DIMENSIONS = ("arousal", "valence", "liking")
 STORES = {f"{stream}-{mode}" for stream, modes in STREAMS.items() for mode in modes} | {"turns"}
 
 
 def rows(path: Path) -> list:
-    files = params.settings(path)
+    files = settings_files.files(check.read(path))
     found = [v for k, v in files.items() if k.startswith("train/") and v["model"] == "semantic"]
     return [(files, settings) for settings in found]
 
@@ -33,7 +34,7 @@ ROWS = [(row[1]["study"], *row) for path in STUDIES for row in rows(path)]
 
 
 def given(files: dict, settings: dict) -> tuple[Task, Block | None]:
-    """The task that the runner makes of the stores, and the semantics block they come from."""
+    """The task that the runner makes of the stores, and the block of words they come from."""
     inputs = {}
     for name in settings["features"]:
         made = files[f"features/sewa-{name}"]
@@ -44,9 +45,9 @@ def given(files: dict, settings: dict) -> tuple[Task, Block | None]:
     block = None
     for name, store in settings.get("words", {}).items():
         _, _, kind, which, folder, stream = Path(store).parts[-6:]
-        assert (kind, folder) == ("semantics", "streams")
+        assert (kind, folder) == ("words", "streams")
         assert stream in STORES
-        block = plugins.build(Block, files[f"semantics/{which}"]["block"], which)
+        block = plugins.build(Block, files[f"words/{which}"]["block"], which)
         inputs[name] = 1 if name == "turns" else block.word2vec.dim
     return Task("continuous", DIMENSIONS, inputs, dict.fromkeys(inputs, "frame")), block
 
@@ -75,7 +76,9 @@ def test_a_row_builds_its_model(study, files, settings):
 
 
 def test_the_paper_study_has_the_rows_of_tables_2_to_4():
-    tables = {files[f"evaluate/{s['experiment']}"]["paper"] for study, files, s in ROWS if study == "paper"}
+    tables = {
+        files["evaluate"]["experiments"][s["experiment"]]["paper"] for study, files, s in ROWS if study == "semantic"
+    }
     rows = ["table_2.rows.word2vec", "table_2.rows.speech2vec", "table_2.rows.aligned_speech2vec"]
     rows += ["table_2.rows.paralinguistic", "table_3.rows.concatenation", "table_3.rows.disentangled_attention"]
     assert {f"semantic_ser.tables.{row}.sewa/devel" for row in rows} <= tables

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.corpora.reading.location import Location, receipt
+from ser.corpora.location import Location, receipt
 from ser.errors import SerError
 from ser.settings import params, study
 from tests.conftest import ROOT

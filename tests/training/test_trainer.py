@@ -8,6 +8,7 @@ import torch
 
 from ser import plugins, tasks
 from ser.errors import SerError
+from ser.evaluation import metrics
 from ser.models import cnns
 from ser.recipe import Training
 from ser.seeds import seed_everything
@@ -95,7 +96,7 @@ def test_micro_batches_give_the_step_of_the_whole_batch(examples, micro_batch):
 def test_dev_selection_keeps_the_weights_of_the_best_evaluation(examples):
     trainer = _trainer(selection="dev")
     history = trainer.fit(examples, examples)
-    kept = batches.macro_recall(examples.labels, trainer.predict(examples).values.argmax(1), 3)
+    kept = metrics.macro_recall(examples.labels, trainer.predict(examples).values.argmax(1), 3)
     assert kept == max(row["dev_score"] for row in history)
 
 

@@ -18,7 +18,7 @@ from ser.store import Store, Writer
 from ser.tasks import Window
 from ser.training import batches as data
 from ser.training import scores, windows
-from ser.training.runner import run
+from ser.training.experiment import run
 from ser.training.trainer import Trainer
 from tests import toy
 

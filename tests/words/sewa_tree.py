@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ser.corpora import manifest, sewa, tables
-from ser.corpora.reading.location import Location
+from ser.corpora import manifest, packing, sewa
+from ser.corpora.location import Location
 from ser.evaluation import evaluate
 from ser.features import extraction, waveform
 from ser.files import read_json
 from ser.protocols import claims, partitions
 from ser.protocols import folds as fold_files
-from ser.training.runner import Files, run
+from ser.store import Store
+from ser.training.experiment import Files, run
 from ser.words.make import Source, make
 from ser.words.settings import Alignment, Block, Speech2Vec, Word2Vec
 from tests import toy
@@ -68,9 +69,9 @@ def tree(root: Path, header: bool = False, segmentation: bool = True, **form: st
 
 def stages(root: Path, folder: Path, block: Block = BLOCK, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """manifest, audio, features, folds, semantics, train, evaluate: the metrics, and what the word streams cover."""
-    tables.write("sewa", Location(root, True), sewa.Config(), folder / "manifest", 1)
+    packing.pack("sewa", Location(root, True), sewa.Config(), folder / "manifest", RATE)
     table = manifest.read(folder / "manifest" / "utterances.csv")
-    audio = extraction.pack_audio(table, root, RATE, folder / "audio", 1)
+    audio = Store(folder / "manifest" / "audio")
     feature = waveform.Feature(rate=RATE, segment=RATE // 10, normalise="none")
     extraction.extract(feature, audio, folder / "waveform", 1)
     about = {"protocol": "partitions", "claims": claims(partitions, partitions.Config())}

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser.corpora import sewa, tables
-from ser.corpora.reading.location import Location
+from ser.corpora import packing, sewa
+from ser.corpora.location import Location
 from ser.errors import SerError
 from ser.store import Store
 from ser.words import run, speech2vec
@@ -150,7 +150,7 @@ def test_nothing_of_the_test_part_is_learnt(tmp_path):
 
 def test_without_streams_there_are_spaces_and_a_summary(tmp_path):
     root = tree(tmp_path / "sewa")
-    tables.write("sewa", Location(root, True), sewa.Config(), tmp_path / "manifest", 1)
+    packing.pack("sewa", Location(root, True), sewa.Config(), tmp_path / "manifest")
     source = Source(tmp_path / "manifest", root)
     for streams in (False, True):
         block, out = dataclasses.replace(BLOCK, streams=streams), tmp_path / str(streams)

@@ -1,17 +1,17 @@
-"""Corpora: one module a corpus, each with
+"""Corpora: one module per corpus, each with
 
 ``CARD``
-    what the corpus is, under which licence, how it is got, and how many utterances a complete copy has;
+    what the corpus is, its licence, how to get it, and how many utterances a complete copy has;
 ``Config``
-    frozen dataclass of the reader's options; every one has ``rates`` (rates in Hz its files may have, empty: any) and
-    ``assume_rate`` (Hz, instead of what the headers say);
+    frozen dataclass of the reader's options; all have ``rates`` (rates in Hz that its files may have; empty: any) and
+    ``assume_rate`` (Hz, used instead of what the headers say);
 ``expected(config)`` (only where options change them)
     the card with the task, outputs and counts that a complete copy has under these options;
 ``download(root, config)``
-    fetches the original archives into `root` (checksums, resume, progress), or raises `SerError` with the exact steps
-    for a corpus behind a licence;
+    downloads the original archives into `root` (`ser.corpora.download.fetch`), or raises `SerError` with the exact
+    steps for a corpus that needs a licence (`ser.corpora.download.refuse`);
 ``utterances(root, config)``
-    yields one `Utterance` a labelled piece of audio, sorted by id, reading the corpus's original on-disk layout;
+    yields one `Utterance` per labelled piece of audio, sorted by id, from the corpus's original folders and files;
 ``words(root, utterances)`` (only where the corpus has word alignments)
     yields ``(utterance id, [Word, ...])``;
 ``turns(root, utterances)`` (only where others speak in the recordings, too)
@@ -20,8 +20,11 @@
     yields ``(utterance id, [(start, end, text), ...])``;
 ``read_labels(path, config)`` (only where the task may be continuous)
     times (rows,) in seconds and values (rows, D) of one label file;
-``incomplete(files)`` (only where parts of a corpus are read)
+``incomplete(files)`` (only where parts of a corpus may be read)
     which of its subsets lack utterances.
+
+The contract tests read a few hand-made files of each corpus: a function of the corpus's name in tests/corpus_trees.py
+writes them. A new corpus gets such a function in a file of its own, tests/trees/NAME.py.
 
 The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same readers.
 """
@@ -66,9 +69,8 @@ class Card:
     dimensions: tuple[str, ...] = ()  # continuous targets, in file order
     utterances: int | None = None
     speakers: int | None = None
-    counts: Mapping[str, int] = field(
-        default_factory=dict
-    )  # utterances a class; a partition where labels are continuous
+    # utterances per class, or per partition where labels are continuous
+    counts: Mapping[str, int] = field(default_factory=dict)
     counts_by_speaker: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     steps: str = ""  # what a user does to get the corpus, one paragraph
@@ -104,5 +106,5 @@ class Word:
 
 
 def raw_folder() -> Path:
-    """Where original corpora lie: the environment variable SER_RAW, else data/raw. Never a DVC output, never in git."""
+    """Where original corpora are: the environment variable SER_RAW, else data/raw. Never a DVC output, never in git."""
     return Path(os.environ.get("SER_RAW") or Path("data") / "raw")

@@ -1,6 +1,6 @@
-"""Audio files in, mono float32 out. Every fault of a file is a `SerError` that names it; nothing is clipped silently.
+"""Decoding of audio files to mono float32, resampling, and the 16-bit integers of the audio packs.
 
-Letters: N samples.
+Every fault of a file is a `SerError` that names the file. Letters: N samples.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ser.files import digest
 
 # A writer to a pipe cannot know the length and leaves the field at (nearly) its largest value.
 _UNKNOWN_LENGTH = 0x7FFF0000
+SCALE = 32768.0  # int16 step of 1.0; with 32767 every sample of a 16-bit file would change
 
 
 def decode(
@@ -25,9 +26,9 @@ def decode(
 ) -> tuple[np.ndarray, int, int]:
     """Samples (N,) float32 in [-1, 1], averaged over channels; the rate in Hz; the number of channels of the file.
 
-    `start` and `end` are seconds in the file (it seeks, the rest is not read). `rate` stands in for a header that lies.
-    `slack` (seconds, ours: label files round times to hundredths) is how far `end` may lie past the file's end.
-    Raises `SerError` for a file that is missing, no audio, empty, truncated or holds NaN, and for times outside it.
+    `start` and `end` are seconds in the file; the rest of it is not read. `rate` replaces a wrong rate in the header.
+    `slack` (seconds; ours: label files round times to hundredths) is how far `end` may be past the file's end.
+    Raises `SerError` for a file that is missing, not audio, empty, truncated or contains NaN, and for times outside it.
     """
     path = Path(path)
     if not path.is_file():
@@ -46,11 +47,11 @@ def decode(
             frames = file.read(last - first, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.rstrip(".")
-        raise SerError(f"not a readable audio file: {reason}", path, "Get this file again, or take it out") from error
+        raise SerError(f"not a readable audio file: {reason}", path, "Get this file again, or remove it") from error
     if len(frames) < last - first:
         raise SerError(f"truncated audio file: {len(frames)} of {last - first} samples", path, "Get this file again")
     if not np.isfinite(frames).all():
-        raise SerError("audio file with NaN or infinite samples", path, "Write it anew as 16-bit PCM")
+        raise SerError("audio file with NaN or infinite samples", path, "Convert it to 16-bit PCM")
     return frames.mean(axis=1, dtype=np.float32), rate, frames.shape[1]
 
 
@@ -62,8 +63,21 @@ def resample(signal: np.ndarray, rate: int, to: int) -> np.ndarray:
 
 
 def pcm_hash(signal: np.ndarray) -> str:
-    """Hex digest of the samples (N,) rounded to 16 bits: equal for equal audio in wav, flac or two equal channels."""
-    return digest(np.clip(np.rint(signal * 32768.0), -32768, 32767).astype("<i2").tobytes())
+    """Hex digest of the samples (N,) rounded to 16 bits: equal for equal audio in WAV, FLAC or two equal channels."""
+    return digest(to_int16(signal)[0].astype("<i2", copy=False).tobytes())
+
+
+def to_int16(signal: np.ndarray) -> tuple[np.ndarray, int]:
+    """(N,) float in [-1, 1] -> (N,) int16, and how many samples were beyond 16 bits. 16-bit sources come back
+    exactly."""
+    scaled = np.rint(signal * np.float32(SCALE))
+    clipped = int(np.count_nonzero(np.abs(scaled) > SCALE))  # +1.0 itself is not counted: it changes by one step only
+    return np.clip(scaled, -SCALE, SCALE - 1).astype(np.int16), clipped
+
+
+def to_float(samples: np.ndarray) -> np.ndarray:
+    """(N,) int16 of an audio pack -> (N,) float32 in [-1, 1)."""
+    return np.multiply(samples, np.float32(1 / SCALE), dtype=np.float32)
 
 
 def _span(start: float | None, end: float | None, rate: int, frames: int, slack: float, path: Path) -> tuple[int, int]:
@@ -74,13 +88,13 @@ def _span(start: float | None, end: float | None, rate: int, frames: int, slack:
         raise SerError(
             f"{begin} s to {stop} is not inside the file of {frames / rate:.3f} s",
             path,
-            "Mend the times of its utterance",
+            "Correct the times of its utterance",
         )
     return first, min(last, frames)
 
 
 def _check_riff(path: Path) -> None:
-    """Compares the length in the header with the file's: libsndfile silently reads what is left of a truncated file."""
+    """Compares the length in the header with the file's, because libsndfile reads a truncated file without an error."""
     size = path.stat().st_size
     with path.open("rb") as file:
         promised = _data_chunk(file)
@@ -90,7 +104,7 @@ def _check_riff(path: Path) -> None:
 
 
 def _data_chunk(file: BinaryIO) -> int | None:
-    """Moves to the samples of a RIFF file; their length in bytes as its header has it, None for another format."""
+    """Moves to the samples of a RIFF file and returns their length in bytes by the header; None for another format."""
     if file.read(4) != b"RIFF":
         return None
     file.seek(12)

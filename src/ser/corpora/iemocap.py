@@ -3,7 +3,8 @@
 Layout, at the top or below IEMOCAP_full_release/: audio in ``SessionN/sentences/wav/<dialogue>/<turn>.wav``, labels in
 ``SessionN/dialog/EmoEvaluation/<dialogue>.txt``, text in ``SessionN/dialog/transcriptions/<dialogue>.txt``, word times
 in ``SessionN/sentences/ForcedAlignment/<dialogue>/<turn>.wdseg``.
-The first letter of a turn (Ses01F_impro01_M003) tells who wore the markers for motion capture, the last one who speaks.
+The first letter of a turn (Ses01F_impro01_M003) is the actor who wore the markers for motion capture, the last one the
+actor who speaks.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.corpora import Card, Utterance, Word
-from ser.corpora.reading import alignment as _alignment
-from ser.corpora.reading import read as _read
-from ser.corpora.reading.download import refuse
+from ser.corpora import Card, Utterance, Word, reading
+from ser.corpora.download import refuse
 from ser.errors import SerError
 
 EMOTIONS = {
@@ -30,7 +29,7 @@ EMOTIONS = {
     "fea": "fear",
     "sur": "surprise",
     "dis": "disgust",
-}  # oth (other) and xxx (no majority) are no classes
+}  # oth (other) and xxx (no majority) are not classes
 FOUR = ("neutral", "happiness", "sadness", "anger")
 _COUNTS = {  # papers.md 1.2, in the order of FOUR; happiness holds excitement
     "Ses01F": (171, 132, 78, 147),
@@ -65,6 +64,7 @@ CARD = Card(
     steps="Sign the release form at https://sail.usc.edu/iemocap/, download and unpack the full release, then run: "
     "ser link iemocap PATH (PATH holds Session1 to Session5)",
 )
+_FRAME = 0.01  # seconds per frame of the Sphinx aligner that made the .wdseg files
 _LABEL = re.compile(r"\[\s*([\d.]+)\s*-\s*([\d.]+)\s*\]\t(\S+)\t(\w+)\t\[.*\]\s*")
 _TURN = re.compile(r"((Ses0[1-5])[FM]_(\w+))_([FM])\d{3}")
 _TRANSCRIPT = re.compile(r"(Ses\S+)\s+\[[^\]]*\]:\s*(.*)")
@@ -123,13 +123,13 @@ def download(root: Path, config: Config = Config()) -> None:
 
 
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
-    """One utterance a labelled turn. Raises `SerError` for a missing corpus and for label lines that cannot be read.
+    """One utterance per labelled turn. Raises `SerError` for a missing corpus and for label lines that cannot be read.
 
-    Turns of unclear speakers (ids that end in XX and a digit) carry no label of one person and are left out.
+    Turns of unclear speakers (ids that end in XX and a digit) are left out: their label belongs to nobody.
     """
-    root = _read.folder(root, CARD)
+    root = reading.folder(root, CARD)
     top = root / "IEMOCAP_full_release" if (root / "IEMOCAP_full_release").is_dir() else root
-    labels = _read.visible(top.glob("Session[1-5]/dialog/EmoEvaluation/*.txt"))
+    labels = reading.visible(top.glob("Session[1-5]/dialog/EmoEvaluation/*.txt"))
     if not labels:
         raise SerError("no labels of IEMOCAP: no Session*/dialog/EmoEvaluation/*.txt", root, CARD.steps)
     found = [u for path in labels for u in _dialogue(path, root, config)]
@@ -142,13 +142,30 @@ def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, li
         wav = Path(root) / utterance.file
         path = wav.parents[2] / "ForcedAlignment" / wav.parent.name / f"{wav.stem}.wdseg"
         if path.exists():
-            yield utterance.id, _alignment.wdseg(path)
+            yield utterance.id, read_wdseg(path)
+
+
+def read_wdseg(path: Path) -> list[Word]:
+    """Words of a `.wdseg` file: columns SFrm EFrm score word, in frames of 10 ms from the start of the turn, the last
+    frame included. Silence and noise are left out."""
+    words = []
+    for number, line in reading.lines(path):
+        fields = line.split()
+        if fields[0] == "SFrm" or line.lstrip().lower().startswith("total"):
+            continue
+        if len(fields) != 4 or not (fields[0].isdigit() and fields[1].isdigit()):
+            raise SerError("expected: first frame, last frame, score, word", f"{path}:{number}")
+        token = re.sub(r"\(\d+\)$", "", fields[3])  # (2): second pronunciation of the word
+        if not re.fullmatch(r"<.*>|\+\+.*\+\+", token):
+            start, end = int(fields[0]) * _FRAME, (int(fields[1]) + 1) * _FRAME
+            words.append(reading.word(start, end, token, path, number))
+    return words
 
 
 def _dialogue(labels: Path, root: Path, config: Config) -> Iterator[Utterance]:
     session = labels.parents[2]
     text = _transcript(session / "dialog" / "transcriptions" / labels.name)
-    for number, line in _read.lines(labels):
+    for number, line in reading.lines(labels):
         if not line.startswith("["):
             continue  # the header and the lines of single raters
         match = _LABEL.fullmatch(line)
@@ -179,8 +196,8 @@ def _dialogue(labels: Path, root: Path, config: Config) -> Iterator[Utterance]:
 
 
 def _transcript(path: Path) -> dict[str, str]:
-    """Turn -> text; lines without an id of a turn are remarks. No file: no text."""
+    """Turn -> text; empty when there is no file. Lines that do not begin with the id of a turn are remarks."""
     if not path.exists():
         return {}
-    matches = (_TRANSCRIPT.match(line) for _, line in _read.lines(path))
+    matches = (_TRANSCRIPT.match(line) for _, line in reading.lines(path))
     return {m[1]: m[2].strip() for m in matches if m}

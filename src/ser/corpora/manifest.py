@@ -1,6 +1,6 @@
-"""The manifest: one row an utterance, the only thing about a corpus that later stages read.
+"""The manifest: one row per utterance, all that later stages need to know of a corpus.
 
-CSV, UTF-8, one header line, rows sorted by utterance id; joined by id, never by order.
+CSV, UTF-8, one header line, rows sorted by utterance id. Tables are joined by id, never by order.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import pandas as pd
 from ser import files
 from ser.errors import SerError
 
+LABEL_RATE = 10.0  # continuous labels per second, SEWA's (papers.md 1.5)
 COLUMNS = (
     "utterance",  # unique id
     "corpus",
     "synthetic",  # 1 when the audio was made by our synthesizer, else 0
     "file",  # POSIX path relative to the corpus root
-    "start",  # seconds in the file, empty: from its start
-    "end",  # seconds in the file, empty: to its end
+    "start",  # seconds in the file; empty: from its start
+    "end",  # seconds in the file; empty: to its end
     "duration",  # seconds
-    "rate",  # Hz, of the file as decoded; the reader's assume_rate where the header lies
+    "rate",  # Hz, of the file as decoded; the reader's assume_rate where the header is wrong
     "channels",
     "speaker",
     "sex",
@@ -38,7 +39,8 @@ _STRINGS = {c: str for c in COLUMNS if c not in ("synthetic", "start", "end", "d
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """The manifest as a frame with COLUMNS, empty strings as such. Raises `SerError` on a missing or foreign file."""
+    """The manifest as a frame with the columns COLUMNS; empty strings stay empty strings. Raises `SerError` for a
+    missing file and for one that is not a manifest."""
     path = Path(path)
     if not path.exists():
         raise SerError("no manifest", path, "Run its stage: dvc repro")
@@ -53,16 +55,17 @@ def read(path: str | Path) -> pd.DataFrame:
         raise SerError(f"not a manifest: no column {missing[0]!r}", path)
     if table["utterance"].duplicated().any():
         raise SerError(
-            f"utterance {table.loc[table['utterance'].duplicated(), 'utterance'].iloc[0]!r} stands twice", path
+            f"utterance {table.loc[table['utterance'].duplicated(), 'utterance'].iloc[0]!r} occurs twice", path
         )
     return table
 
 
 def is_synthetic(manifest: pd.DataFrame) -> bool:
+    """Whether any utterance was made by a speech synthesizer."""
     return bool((manifest["synthetic"] == 1).any())
 
 
 def write(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes a manifest atomically; `read` gives the same values back, to the last bit."""
+    """Writes a manifest atomically; `read` gives back exactly the same values."""
     with files.replacing(path) as temporary:
         table.to_csv(temporary, index=False, columns=list(COLUMNS), lineterminator="\n")

@@ -1,4 +1,4 @@
-"""`ser corpora` and `ser link`: what is here, under which licence, and how to get the rest."""
+"""`ser corpora` and `ser link`: which corpora are here, under which licence, and how to get the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACCESS = {"download": "downloaded by `dvc repro`", "licence": "by licence, then 
 
 
 def state(corpus: str) -> str:
-    """What lies under data/raw: "here", "linked", "link to a missing folder", "synthetic" or "not here"."""
+    """What is in data/raw: "here", "linked", "broken link to ...", "SYNTHETIC" or "not here"."""
     root = raw_folder() / corpus
     if root.is_symlink() and not root.exists():
         return f"broken link to {os.readlink(root)}"
@@ -28,7 +28,7 @@ def state(corpus: str) -> str:
 
 
 def table() -> str:
-    """One line a corpus, in columns."""
+    """One line per corpus, in columns."""
     rows = [("corpus", "task", "here?", "licence", "how to get it")]
     for name in plugins.names("corpora"):
         card: Card = plugins.load("corpora", name).CARD
@@ -43,7 +43,7 @@ def table() -> str:
 
 
 def card(name: str) -> str:
-    """Everything about one corpus, for a person."""
+    """Everything about one corpus, as text for the terminal."""
     card: Card = plugins.load("corpora", name).CARD
     width = min(100, shutil.get_terminal_size().columns)
     counts = ", ".join(f"{k} {v}" for k, v in card.counts.items())
@@ -80,16 +80,16 @@ def card(name: str) -> str:
 
 
 def link(corpus: str, path: Path) -> str:
-    """Makes data/raw/<corpus> a symbolic link to `path`, after a look whether the corpus's reader finds anything there.
+    """Makes data/raw/<corpus> a symbolic link to `path` when the corpus's reader finds something there.
 
-    Receipts of what lay there before are deleted, so that the next `dvc repro` checks the corpus anew.
-    Raises `SerError` when the folder is missing, is not that corpus, or something else already lies under that name.
+    Receipts of what was there before are deleted, so that the next `dvc repro` checks the corpus again.
+    Raises `SerError` when the folder is missing or is not that corpus, or when that name is taken already.
     """
     module = plugins.load("corpora", corpus)
     path = path.expanduser().resolve()
     if not path.is_dir():
         raise SerError("no such folder", path, "Give the folder the original archive unpacks to")
-    if module.CARD.access == "own":  # which of its columns count, the study's options tell later
+    if module.CARD.access == "own":  # the study's options say later which columns are read
         there = (path / module.Config().csv).is_file()
     else:
         there = next(iter(module.utterances(path, module.Config())), None) is not None
@@ -99,9 +99,9 @@ def link(corpus: str, path: Path) -> str:
     if place.is_symlink():
         place.unlink()
     elif place.exists():
-        raise SerError("something lies here already", place, "Move it away, then link again")
+        raise SerError("something is here already", place, "Move it away, then link again")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(path, target_is_directory=True)
-    for receipt in Path("data").glob(f"*/corpora/{corpus}.json"):
+    for receipt in Path("data").glob(f"*/receipts/{corpus}.json"):
         receipt.unlink()
     return f"{place} -> {path}\nUse it: ser study new NAME --corpora {corpus}, or corpora.{corpus}.source: real"

@@ -2,7 +2,7 @@
 
 Layout, at the top or one folder below: ``Actor_AA/MM-VV-EE-II-SS-RR-AA.wav`` (modality, channel, emotion, intensity,
 statement, repetition, actor). Song and video files are left out. Packages that hold the tree twice are read once.
-Two files of actor 07 are the same recording in the original: both are kept, their `pcm` is equal.
+Two files of actor 07 are the same recording in the original. Both are kept, and their `pcm` is equal.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.corpora import Card, Source, Utterance
-from ser.corpora.reading import read as _read
-from ser.corpora.reading.download import fetch
+from ser.corpora import Card, Source, Utterance, reading
+from ser.corpora.download import fetch
 from ser.errors import SerError
 
 EMOTIONS = {
@@ -70,8 +69,9 @@ def download(root: Path, config: Config = Config()) -> None:
 
 
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
-    """One utterance a speech file. Raises `SerError` for a missing corpus, foreign names, trees that do not agree."""
-    root = _read.folder(root, CARD)
+    """One utterance per speech file. Raises `SerError` for a missing corpus, for names that are not RAVDESS's and for
+    two trees that differ."""
+    root = reading.folder(root, CARD)
     for path in _one_tree(root):
         _, _, emotion, _, statement, _, actor = path.stem.split("-")
         yield Utterance(
@@ -86,10 +86,10 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
 
 
 def _one_tree(root: Path) -> list[Path]:
-    """The speech files, sorted by name, of the one tree there is, or of one of several with the same names."""
+    """The speech files, sorted by name, of the only tree, or of the first of several trees with the same names."""
     trees: dict[Path, dict[str, Path]] = {}
-    for actor in _read.visible([*root.glob("Actor_*"), *root.glob("*/Actor_*")]):
-        for path in _read.visible(actor.glob("*.wav")):
+    for actor in reading.visible([*root.glob("Actor_*"), *root.glob("*/Actor_*")]):
+        for path in reading.visible(actor.glob("*.wav")):
             match = _NAME.fullmatch(path.stem)
             if not match:
                 raise SerError("not a file name of RAVDESS (like 03-01-01-01-01-01-01.wav)", path, "Take the file out")

@@ -15,10 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ser.corpora import Card, Utterance, Word
-from ser.corpora.reading import alignment as _alignment
-from ser.corpora.reading import read as _read
-from ser.corpora.reading.download import refuse
+from ser.corpora import Card, Utterance, Word, reading
+from ser.corpora.download import refuse
 from ser.errors import SerError
 
 PARTITIONS = {"Train": "train", "Devel": "dev", "Test": "test"}
@@ -64,12 +62,12 @@ def download(root: Path, config: Config = Config()) -> None:
 
 
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
-    """One utterance a recording; `labels` is empty for a test recording whose labels were not given out.
+    """One utterance per recording; `labels` is empty for a test recording whose labels were not given out.
 
     Raises `SerError` for a missing corpus, names that are not SEWA's, and train or dev recordings without labels.
     """
-    root = _read.folder(root, CARD)
-    paths = _read.visible((root / "audio").glob("*.wav"))
+    root = reading.folder(root, CARD)
+    paths = reading.visible((root / "audio").glob("*.wav"))
     if not paths:
         raise SerError("no recordings of SEWA: no audio/*.wav", root, CARD.steps)
     for path in paths:
@@ -92,7 +90,7 @@ def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, li
     for utterance in utterances:
         path = Path(root) / "segmentation" / f"{utterance.id}.csv"
         if path.exists():
-            yield utterance.id, _alignment.segmentation(path)
+            yield utterance.id, read_segmentation(path)
 
 
 def turns(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
@@ -114,9 +112,8 @@ def sentences(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str
 def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray, np.ndarray]:
     """Times (T,) in seconds and gold standard (T, 3) arousal, valence, liking in [-1, 1] of `labels/<id>.csv`.
 
-    Rows are ``'name';time;arousal;valence;liking``, also without the name; a header and ``,`` between fields are found.
-    There may be fewer rows than the audio lasts: the caller compares, and checks the times. Raises `SerError` naming
-    the line.
+    Rows are ``'name';time;arousal;valence;liking``; the name may be missing, there may be a header, and fields may be
+    separated by ``,``. Times are not checked here. Raises `SerError` that names the line.
     """
     rows = [numbers for _, numbers, _ in _rows(Path(path), 4, 1)]
     if not rows:
@@ -125,8 +122,24 @@ def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray
     return table[:, 0], table[:, 1:]
 
 
+def read_segmentation(path: Path) -> list[Word]:
+    """Words of `segmentation/<id>.csv`: `segment;start;end;word`, times in seconds of the recording."""
+    words = []
+    for number, line in reading.lines(path):
+        fields = line.split(";", 3)
+        if len(fields) != 4:
+            raise SerError("expected: segment;start;end;word", f"{path}:{number}")
+        if number == 1 and not any(c.isdigit() for c in fields[1] + fields[2]):
+            continue  # a header
+        start, end = (reading.seconds(f, path, number) for f in fields[1:3])
+        if token := fields[3].strip().strip("'\""):
+            words.append(reading.word(start, end, token, path, number))
+    return words
+
+
 def read_turns(path: str | Path) -> list[tuple[float, float]]:
-    """Start and end in seconds of the subject's own turns, from `turns/<id>.csv`. Raises `SerError` naming the line."""
+    """Start and end in seconds of the subject's own turns, from `turns/<id>.csv`. Raises `SerError` that names the
+    line."""
     return [span for span, _ in _spans(Path(path))]
 
 
@@ -147,7 +160,7 @@ def _rows(path: Path, count: int, names: int = 0) -> Iterator[tuple[int, list[fl
     """Number, `count` numbers, and the text after them, of every row; up to `names` leading fields are skipped."""
     if not path.exists():
         raise SerError("missing file of SEWA", path)
-    for row, (number, line) in enumerate(_read.lines(path)):
+    for row, (number, line) in enumerate(reading.lines(path)):
         separator = ";" if ";" in line else ","
         fields = line.split(separator)
         if row == 0 and not any(_is_number(f) for f in fields):
@@ -156,7 +169,7 @@ def _rows(path: Path, count: int, names: int = 0) -> Iterator[tuple[int, list[fl
             fields = fields[names:]
         if len(fields) < count or (names and len(fields) != count):
             raise SerError(f"expected {count} numbers, got {len(fields)} fields", f"{path}:{number}")
-        yield number, [_read.seconds(f, path, number) for f in fields[:count]], separator.join(fields[count:])
+        yield number, [reading.seconds(f, path, number) for f in fields[:count]], separator.join(fields[count:])
 
 
 def _is_number(field: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where a corpus's files are (downloaded, linked, a user's own, synthesized), and the receipt that tells which."""
+"""Makes sure that the files of a corpus are there: downloaded, linked, a user's own, or synthesized."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 from ser import caching, plugins
 from ser.compute import workers
-from ser.corpora import MARKER, raw_folder
-from ser.corpora.reading import read as _read
-from ser.corpora.reading.location import Location
+from ser.corpora import MARKER, raw_folder, reading
+from ser.corpora.location import Location
 from ser.errors import SerError
 
 
@@ -28,12 +27,12 @@ def ensure(
 ) -> Location:
     """The corpus's root, after downloading or synthesizing what is not there yet.
 
-    Real corpora lie in data/raw/CORPUS, which may be a symbolic link; look-alikes in data/raw/synthetic, under a name
-    that holds a digest of their parameters; a corpus `table` in the folder of its CSV. `reader_config` and
-    `synthetic_config` are the blocks of params.yaml; `processes` is how many synthesize (default:
-    `ser.compute.workers`). Raises `SerError` when the corpus cannot be had without the user.
+    A real corpus is in data/raw/CORPUS, which may be a symbolic link. A look-alike is in data/raw/synthetic, in a
+    folder named after its fingerprint. A corpus `table` is in the folder of its CSV. `reader_config` and
+    `synthetic_config` are blocks of params.yaml; `processes` is the number of processes that synthesize (default: one
+    per worker). Raises `SerError` when the user has to do something to get the corpus.
     """
-    if source == "real_or_synthetic":  # a copy that is here, never a download
+    if source == "real_or_synthetic":  # real when a copy is here; it is never downloaded
         source = "real" if _here(raw_folder() / corpus) else "synthetic"
     if source == "synthetic":
         return Location(_synthetic_root(corpus, synthetic_config, processes or workers()), True)
@@ -69,14 +68,14 @@ def _real_root(module: Any, config: Any) -> Path:
     root = raw_folder() / card.name
     if root.is_symlink() and not root.exists():
         hint = f"Mount it, or link again: ser link {card.name} PATH"
-        raise SerError(f"the link to {card.title} leads to {os.readlink(root)}, which is not there", root, hint)
+        raise SerError(f"the link to {card.title} leads to {os.readlink(root)}, which does not exist", root, hint)
     if root.exists() and not root.is_dir():
         hint = f"Move it away, unpack it elsewhere and run: ser link {card.name} PATH"
-        raise SerError(f"{card.title} must be a folder, and this is a file", root, hint)
+        raise SerError(f"{card.title} must be a folder, but this is a file", root, hint)
     here = _here(root)
     if card.access == "download":
-        ours = not root.is_symlink() and any([*root.glob(".*.done"), *root.glob(f".*{_read.PART}")])
-        if ours or not here:  # an archive that is whole is not fetched again
+        ours = not root.is_symlink() and any([*root.glob(".*.done"), *root.glob(f".*{reading.PART}")])
+        if ours or not here:  # an archive that is complete is not downloaded again
             module.download(root, config)
     elif not here:
         raise SerError(f"{card.title} is not here", root, card.steps)
@@ -84,11 +83,11 @@ def _real_root(module: Any, config: Any) -> Path:
 
 
 def _here(root: Path) -> bool:
-    return root.is_dir() and bool(_read.visible(root.iterdir()))
+    return root.is_dir() and bool(reading.visible(root.iterdir()))
 
 
 def _table_root(module: Any, config: Any) -> Path:
-    """data/raw/table when that is linked and holds the CSV, else the folder of the CSV at a path of its own."""
+    """data/raw/table when that is linked and contains the CSV, else the folder of the CSV."""
     linked, csv = raw_folder() / module.CARD.name, Path(config.csv)
     if not csv.is_absolute() and (linked / csv).is_file():
         return linked

@@ -1,11 +1,12 @@
-"""Your own corpus from a CSV beside the audio: one row an utterance.
+"""Your own corpus, read from a CSV beside the audio with one row per utterance.
 
-Columns: file and speaker, and emotion or labels (a file of continuous labels); optional utterance, start, end (seconds
-or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id, sex. audformat's names do as well.
-Files count from the corpus's root. Without a column utterance the id is the file's path, joined by ``-``, and start;
-what is not safe in an id becomes ``_``.
+Required columns are file and speaker, and emotion or labels (a file of continuous labels). Optional are utterance,
+start, end (seconds, or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id and sex. The
+names of audformat are understood as well. Paths of files are relative to the corpus's root. Without a column utterance
+the id is made of the file's path and the start; characters that are not safe in an id become ``_``.
 
-A file of labels is a CSV too: a header, a column time (0.1 s apart, from the utterance's start), one a dimension.
+A file of labels is a CSV, too, with a header, a column time (0.1 s apart, from the start of the utterance) and one
+column per dimension.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ser.corpora import Card, Utterance
-from ser.corpora.reading import read as _read
-from ser.corpora.reading.download import refuse
+from ser.corpora import Card, Utterance, reading
+from ser.corpora.download import refuse
 from ser.errors import SerError
 from ser.plugins import nearest
 
@@ -35,7 +35,7 @@ _ALIASES = {  # names in audformat tables and other common ones -> ours
     "transcript": "text",
     "split": "partition",
 }
-_REST = ("emotion", "session", "dialogue", "text", "text_id")  # taken as they are
+_REST = ("emotion", "session", "dialogue", "text", "text_id")  # used unchanged
 _COLUMNS = ("file", "speaker", "utterance", "start", "end", "partition", "sex", "labels", *_REST)
 _PARTITIONS = {
     "train": "train",
@@ -46,11 +46,11 @@ _PARTITIONS = {
     "test": "test",
     "": "",
 }
-_MENDS = {  # of a row or a table without it
+_HINTS = {  # for a row or a table that lacks the column
     "emotion": "For continuous labels, name their columns in params.yaml: corpora.table.reader.dimensions",
     "labels": "With corpora.table.reader.dimensions every utterance needs a file of labels",
 }
-_SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else is left open
+_SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else becomes unknown
 CARD = Card(
     name="table",
     title="a corpus of your own",
@@ -67,9 +67,8 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class Config:
-    """`csv` is the table, below data/raw/table or a path of its own with the audio beside it; `classes` the emotions
-    to keep, in report order (empty: all); `dimensions` the columns of the label files (empty: the task is to tell
-    emotions).
+    """`csv` is the table, in data/raw/table or at any path with the audio beside it; `classes` are the emotions to
+    keep, in report order (empty: all); `dimensions` are columns of the label files (empty: the task is classification).
     """
 
     csv: str = "table.csv"
@@ -80,16 +79,18 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.classes and self.dimensions:
-            raise ValueError("classes and dimensions cannot both be given: emotions are told, or labels followed")
+            raise ValueError(
+                "classes and dimensions cannot both be given: the task is either classification or continuous"
+            )
         taken = {"time", "utterance", "row"}  # columns of the tables the labels go to
         for i, name in enumerate(self.dimensions):
-            if name.lower() in taken or not _read.ID.fullmatch(name):
-                raise ValueError(f"dimensions[{i}]: {name!r} stands twice, is taken or is no plain name")
+            if name.lower() in taken or not reading.ID.fullmatch(name):
+                raise ValueError(f"dimensions[{i}]: {name!r} occurs twice, is reserved or is not a plain name")
             taken.add(name.lower())
 
 
 def expected(config: Config) -> Card:
-    """The card with the task that these options make of the table."""
+    """The card with the task that these options give the table."""
     if not config.dimensions:
         return CARD
     return dataclasses.replace(CARD, task="continuous", dimensions=config.dimensions)
@@ -100,9 +101,9 @@ def download(root: Path, config: Config = Config()) -> None:
 
 
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
-    """One utterance a row, sorted by id. Raises `SerError` that names the line of the CSV."""
-    root = _read.folder(root, CARD)
-    # below a linked root, or, for a path of its own, in the folder that then is the root
+    """One utterance per row, sorted by id. Raises `SerError` that names the line of the CSV."""
+    root = reading.folder(root, CARD)
+    # the root is either linked and contains the path, or it is the folder of the CSV
     path = next((p for p in (root / config.csv, root / Path(config.csv).name) if p.is_file()), root / config.csv)
     if not path.is_file():
         raise SerError("no table of the corpus", path, CARD.steps)
@@ -111,9 +112,9 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
         utterance = _utterance(row, root, f"{path}:{number}")
         if utterance.id in found:
             raise SerError(
-                f"utterance {utterance.id!r} stands in line {found[utterance.id][0]} too",
+                f"utterance {utterance.id!r} is also in line {found[utterance.id][0]}",
                 f"{path}:{number}",
-                "Add a column utterance with ids of your own",
+                "Add a column utterance with unique ids",
             )
         found[utterance.id] = number, utterance
     kept = [u for _, u in found.values() if not config.classes or u.emotion in config.classes]
@@ -124,9 +125,9 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
 
 
 def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) in seconds and values (T, D) in the order of `config.dimensions`; other columns are left out.
+    """Times (T,) in seconds and values (T, D) in the order of `config.dimensions`; other columns are ignored.
 
-    Raises `SerError` naming the line.
+    Raises `SerError` that names the line.
     """
     path = Path(path)
     fields = _fields(path)
@@ -137,7 +138,7 @@ def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray
             fault = f"{'two columns' if name.lower() in names else 'no column'} {name!r}"
             raise SerError(fault, f"{path}:1", f"Columns there: {', '.join(head) or 'none'}")
     places = [names.index(name.lower()) for name in ("time", *config.dimensions)]
-    rows = [[_read.seconds(row[i], path, number) for i in places] for number, row in fields]
+    rows = [[reading.seconds(row[i], path, number) for i in places] for number, row in fields]
     if not rows:
         raise SerError("no labels in the file", path)
     table = np.asarray(rows, dtype=np.float64)
@@ -145,7 +146,7 @@ def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray
 
 
 def _rows(path: Path, target: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and values by column; every row has a `file`, a `speaker` and the `target`, emotion or labels."""
+    """Line number and values by column; every row has a `file`, a `speaker` and the `target` (emotion or labels)."""
     fields = _fields(path)
     columns = [_ALIASES.get(c.lower(), c.lower()) for c in next(fields, (1, []))[1]]
     _check_columns(columns, path, target)
@@ -153,13 +154,13 @@ def _rows(path: Path, target: str) -> Iterator[tuple[int, dict[str, str]]]:
         row = dict(zip(columns, values, strict=True))
         for needed in ("file", "speaker", target):
             if not row[needed]:
-                raise SerError(f"empty {needed}", f"{path}:{number}", _MENDS.get(needed))
+                raise SerError(f"empty {needed}", f"{path}:{number}", _HINTS.get(needed))
         yield number, row
 
 
 def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and fields, stripped, of the header and of every row that is not blank."""
-    text = _read.text(path)
+    text = reading.text(path)
     head = text.lstrip().split("\n", 1)[0]
     separator = ";" if ";" in head and "," not in head else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -183,7 +184,7 @@ def _check_columns(columns: list[str], path: Path, target: str) -> None:
     for needed in ("file", "speaker", target):
         if needed not in known:
             there = f"Columns there: {', '.join(columns) or 'none'}"
-            raise SerError(f"no column {needed!r}", f"{path}:1", f"{there}. {_MENDS.get(needed, '')}")
+            raise SerError(f"no column {needed!r}", f"{path}:1", f"{there}. {_HINTS.get(needed, '')}")
 
 
 def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
@@ -209,12 +210,12 @@ def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
 
 
 def _id(given: str, file: str, start: float | None, where: str) -> str:
-    """The id given, which must be safe; else one made of file and start, with `_` for every character that is not."""
+    """The given id, which must be safe; else one made of file and start, with `_` for every unsafe character."""
     if not given:
         segment = f"-{round(start * 1000):07d}" if start is not None else ""
         made = str(PurePosixPath(file).with_suffix("")).replace("/", "-") + segment
         return re.sub(r"^[.+-]|[^\w.+-]", "_", made)
-    if not _read.ID.fullmatch(given):
+    if not reading.ID.fullmatch(given):
         raise SerError(
             f"utterance id {given!r} is not safe in a CSV or a file name",
             where,

@@ -64,6 +64,12 @@ def ua(matrix: ArrayLike) -> Array:
     return mean(recalls(matrix), axis=-1)
 
 
+def macro_recall(truth: ArrayLike, prediction: ArrayLike, classes: int) -> float:
+    """UA of class indices (n,) and (n,); classes that are absent from `truth` are left out."""
+    cells = np.asarray(truth) * classes + np.asarray(prediction)
+    return float(ua(np.bincount(cells, minlength=classes * classes).reshape(classes, classes)))
+
+
 def macro_f1(matrix: ArrayLike) -> Array:
     """Mean F1 over the classes that have true items, (..., K, K) -> (...)."""
     return mean(f1_scores(matrix), axis=-1)

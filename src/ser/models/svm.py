@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from ser.errors import SerError
+from ser.evaluation.metrics import macro_recall
 from ser.tasks import Examples, Inputs, Task
-from ser.training.batches import macro_recall
 
 
 @dataclass(frozen=True)

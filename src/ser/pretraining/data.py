@@ -74,8 +74,7 @@ class FromAudio:
 
     def __call__(self, clip: Clip) -> np.ndarray:
         """(T, F) float32."""
-        from ser.corpora.audio import decode, resample
-        from ser.features.extraction import to_float, to_int16
+        from ser.corpora.audio import decode, resample, to_float, to_int16
 
         signal, rate, _ = decode(self.root / clip.file, clip.start, clip.end, clip.rate)
         samples, _ = to_int16(resample(signal, rate, self.feature.rate))

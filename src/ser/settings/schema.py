@@ -1,14 +1,19 @@
-"""The blocks of params.yaml that are no plugin's: their keys, defaults and bounds."""
+"""The blocks of params.yaml: their keys, defaults and bounds. Parameters of plugins are defined in the plugins."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-# DVC's graph takes these three from the file itself, so they have no default
-PLOT = "Write plot: confusion_normalized for classes, plot: scatter for continuous labels"
-EXTRA = "Write extra: none, or what it also reads: pretrained/<name>, semantics/<name>, features/<corpus>-<name>"
-FEATURE2 = "Write the second input, or the same name as feature: where there is one input"
+Size = Literal["paper", "reduced", "demo"]  # a label of the results: how the models compare with those of the papers
+Selection = Literal["dev", "last", "test_oracle"]  # test_oracle chooses the epoch on the test part, labelled as biased
+
+
+def _check_seeds(seeds: tuple[int, ...]) -> None:
+    if not seeds:
+        raise ValueError("an experiment needs at least one seed")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"a seed occurs twice in {list(seeds)}")
 
 
 @dataclass(frozen=True)
@@ -18,20 +23,20 @@ class Run:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA when there is one
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 autocast on CUDA, float32 on CPU
-    jobs: int = 0  # workers of a stage; 0: one a core. SER_JOBS overrides it
+    jobs: int = 0  # workers of a stage; 0: one per core. SER_JOBS overrides it
     backend: str = "loky"  # joblib backend; a cluster engine registers its own
     threads: int = 1  # threads of one worker (ours: 1, so that sums are the same on every machine)
 
     def __post_init__(self) -> None:
         if self.jobs < 0:
-            raise ValueError(f"jobs must not be negative, got {self.jobs}: 0 is one a core")
+            raise ValueError(f"jobs must not be negative, got {self.jobs}: 0 is one per core")
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Bootstrap of the metrics."""
+    """The bootstrap behind every interval."""
 
     draws: int = 2000  # ours: the Monte-Carlo error of a 95 % bound is then well under one point
     confidence: float = 0.95
@@ -45,18 +50,16 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Report:
-    audio: bool = False  # players of the worst errors in report.html, for corpora whose licence allows it; off, because
-    # reports are in git and corpora are not. Synthetic speech is always embedded
+    audio: bool = False  # players of the worst errors in report.html, for corpora whose licence allows it. Off, because
+    # reports are passed on and corpora are not; synthetic speech is always embedded
 
 
 @dataclass(frozen=True)
 class Corpus:
-    source: Literal[
-        "real", "synthetic", "real_or_synthetic"
-    ]  # the last only for pretraining: a copy that is here, or else
-    # the look-alike
-    synthetic: dict = field(default_factory=dict)  # sizes, seed, difficulty of the look-alike
-    reader: dict = field(default_factory=dict)  # options of the reader
+    source: Literal["real", "synthetic", "real_or_synthetic"]  # the last is for pretraining only: a copy that is here,
+    # or else the look-alike
+    synthetic: dict[str, Any] = field(default_factory=dict)  # size, seed and difficulty of the look-alike
+    reader: dict[str, Any] = field(default_factory=dict)  # options of the reader
 
 
 @dataclass(frozen=True)
@@ -69,28 +72,94 @@ class Audio:
 
 
 @dataclass(frozen=True)
+class Feature:
+    corpus: str
+    feature: str  # a module of ser.features
+    values: dict[str, Any]  # its parameters: the other keys of the block
+
+
+@dataclass(frozen=True)
+class Folds:
+    corpus: str
+    protocol: str  # a module of ser.protocols
+    seed: int
+    values: dict[str, Any]  # its parameters: the other keys of the block
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    corpus: str
+    feature: str
+    values: dict[str, Any]  # the other fields of ser.pretraining.settings.Settings
+
+
+@dataclass(frozen=True)
+class Words:
+    corpus: str  # whose words are learnt
+    target: str  # whose recordings get streams of word vectors
+    values: dict[str, Any]  # the other fields of ser.words.settings.Block
+
+
+@dataclass(frozen=True)
+class Model:
+    values: dict[str, Any]  # fields of its Config: all keys of the block but training
+    training: dict[str, Any] = field(default_factory=dict)  # fields of ser.recipe.Training
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What an experiment uses where its own block does not say otherwise."""
+
+    size: Size = "reduced"
+    seeds: tuple[int, ...] = (1,)
+    selection: Selection = "last"
+
+    def __post_init__(self) -> None:
+        _check_seeds(self.seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One experiment: a model on a corpus under a protocol, all its folds and seeds."""
+    """A model on a corpus under a protocol: all its folds and seeds."""
 
     model: str
     corpus: str
-    folds: str  # a key of folds
-    feature: str  # the feature <corpus>-<feature>
-    feature2: str = field(metadata={"hint": FEATURE2})  # a second input, or the same name again
-    extra: str = field(metadata={"hint": EXTRA})  # none | pretrained/<name> |
-    # semantics/<name>, word streams | features/<corpus>-<name>, a third input
-    plot: Literal["confusion_normalized", "scatter"] = field(metadata={"hint": PLOT})
-    seeds: tuple[int, ...] = (1,)
-    selection: Literal["dev", "last", "test_oracle"] = (
-        "last"  # test_oracle imitates selection on test; labelled as biased
-    )
-    control: Literal["none", "shuffled_labels", "majority", "length_only", "speaker_only", "leaky_windows"] = (
-        "none"  # what the experiment is run as instead, see CONTRIBUTING.md
-    )
-    size: Literal["paper", "reduced", "demo"] = "reduced"
-    paper: str = ""  # the published row this experiment answers to
-    config: dict = field(default_factory=dict)  # values of the model that differ in this experiment
-    training: dict = field(default_factory=dict)  # values of its training that differ in this experiment
+    folds: str  # names the block <corpus>-<folds> of folds
+    feature: str  # names the block <corpus>-<feature> of features
+    config: dict[str, Any] = field(default_factory=dict)  # values of the model that differ in this experiment
+    training: dict[str, Any] = field(default_factory=dict)  # values of its training that differ in this experiment
+    seeds: tuple[int, ...] | None = None
+    selection: Selection | None = None
+    size: Size | None = None
+    control: Literal["none", "shuffled_labels", "majority", "length_only", "speaker_only", "leaky_windows"] = "none"
+    paper: str = ""  # the published number that this experiment answers to
+    # what an experiment of the other groups also reads
+    pretrained: str = field(default="", init=False, metadata={"hint": "Move the experiment to the block finetuning"})
+    functionals: str = field(default="", init=False, metadata={"hint": "Move the experiment to with_functionals"})
+    words: str = field(default="", init=False, metadata={"hint": "Move the experiment to the block with_words"})
+
+    def __post_init__(self) -> None:
+        if self.seeds is not None:
+            _check_seeds(self.seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetuning(Experiment):
+    pretrained: str = field()  # a block of pretraining
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithFunctionals(Experiment):
+    functionals: str = field()  # names the block <corpus>-<functionals> of features
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithWords(Experiment):
+    words: str = field()  # a block of words
+
+
+# The groups of experiments in params.yaml, and what each reads besides its feature.
+GROUPS = {"experiments": "", "finetuning": "pretrained", "with_functionals": "functionals", "with_words": "words"}
 
 
 @dataclass(frozen=True)
@@ -100,15 +169,24 @@ class Study:
     study: str
     root: str
     params: str
-    data: Literal["synthetic", "real", "mixed"]  # what the corpora are: stands in the titles of plots
-    corpora: dict[str, Any]
-    audio: dict[str, Any]
-    features: dict[str, Any]
-    folds: dict[str, Any]
-    pretraining: dict[str, Any]
-    semantics: dict[str, Any] = field(metadata={"hint": "Write semantics: {}"})
-    models: dict[str, Any]
-    experiments: dict[str, Any]
+    data: Literal["synthetic", "real", "mixed"]  # what the corpora are: appears in the titles of plots
+    corpora: dict[str, Corpus]
+    audio: dict[str, Audio]
+    features: dict[str, Feature]
+    folds: dict[str, Folds]
+    pretraining: dict[str, Pretraining] = field(metadata={"hint": "Write pretraining: {}"})
+    words: dict[str, Words] = field(metadata={"hint": "Write words: {}"})
+    models: dict[str, Model]
+    experiments: dict[str, Experiment] = field(metadata={"hint": "Write experiments: {}"})
+    finetuning: dict[str, Finetuning] = field(metadata={"hint": "Write finetuning: {}"})
+    with_functionals: dict[str, WithFunctionals] = field(metadata={"hint": "Write with_functionals: {}"})
+    with_words: dict[str, WithWords] = field(metadata={"hint": "Write with_words: {}"})
+    defaults: Defaults = Defaults()
     run: Run = Run()
     statistics: Statistics = Statistics()
     report: Report = Report()
+
+    @property
+    def all_experiments(self) -> dict[str, Experiment]:
+        """The experiments of all groups, in the order of the file."""
+        return {name: e for group in GROUPS for name, e in getattr(self, group).items()}

@@ -1,4 +1,4 @@
-"""The blocks of a study on a user's own CSV: which protocol and values its speakers allow, with the reasons beside."""
+"""The blocks of params.yaml for a user's own CSV: which protocol and values its speakers allow, with the reasons."""
 
 from __future__ import annotations
 
@@ -9,53 +9,78 @@ from typing import Any
 from ser.corpora import raw_folder, table
 from ser.errors import SerError
 
-LOSO = "  table-loso: {corpus: table, protocol: leave_one_speaker_out, seed: 1} # one fold a speaker"
-KFOLD = (
-    "  table-kfold: {{corpus: table, protocol: kfold, n_folds: 2, seed: 1}}"
-    " # speaker-dependent: to leave one out takes 3 speakers, here {speakers}"
-)
+LOSO = """\
+  table-loso: # one fold per speaker
+    corpus: table
+    protocol: leave_one_speaker_out
+    seed: 1"""
+KFOLD = """\
+  table-kfold: # speaker-dependent: leaving one speaker out takes 3 speakers, here {speakers}
+    corpus: table
+    protocol: kfold
+    n_folds: 2
+    seed: 1"""
 BLOCKS = """\
 corpora:
   table:
     source: real
     reader:
-      csv: {csv} # audio paths in it count from its own folder
+      csv: {csv} # the audio paths in it are relative to its own folder
 audio:
-  table: {{rate: 16000}} # Hz; files of another rate are resampled
+  table:
+    rate: 16000 # Hz; files of another rate are resampled
 features:
-  table-is10: {{corpus: table, feature: functionals, set: is10}} # 1582 numbers an utterance (openSMILE)
+  table-is10: # 1582 numbers per utterance (openSMILE)
+    corpus: table
+    feature: functionals
+    {is10}
 folds:
 {folds}
 models:
-  majority: {{}} # the floor: the class seen most often
+  majority: {{}} # what is reached by always predicting the most frequent class
   svm:
     scaling: train
 experiments:
-  majority-table: {{model: majority, corpus: table, {rest}}}
-  svm-table: {{model: svm, corpus: table, {rest}{config}}}
-"""
+  majority-table:
+    model: majority
+    corpus: table
+    folds: {protocol}
+    feature: is10
+    selection: last
+  svm-table:
+    model: svm
+    corpus: table
+    folds: {protocol}
+    feature: is10
+    selection: last
+{config}"""
 
 
 def blocks(csv: str | None, yaml: Any) -> Any:
-    """Blocks of params.yaml for the CSV, default data/raw/table/table.csv, as `yaml` reads them, comments included.
+    """Blocks of params.yaml for the CSV (default data/raw/table/table.csv), as `yaml` reads them, with their comments.
 
     Raises `SerError` when the table is not there, is faulty, or has one class only.
     """
     csv = str(Path(csv).expanduser()) if csv else None
     utterances = list(table.utterances(*_place(csv)))
     if not utterances:
-        raise SerError("no utterance in the table", csv, "Write one row an utterance")
+        raise SerError("no utterance in the table", csv, "Write one row per utterance")
     classes = Counter(u.emotion for u in utterances)
     if len(classes) < 2:
         raise SerError(f"one class only, {utterances[0].emotion!r}", csv, "A classifier needs two emotions or more")
     speakers = len({u.speaker for u in utterances})
-    few = speakers < 3  # leaving one out, C could not be chosen on speakers of their own
-    folds = KFOLD.format(speakers=speakers) if few else LOSO
-    inputs = "feature: is10, feature2: is10, extra: none"
-    rest = f"folds: {'table-kfold' if few else 'table-loso'}, {inputs}, plot: confusion_normalized"
-    config = ", config: {C: [0.01]}" if few else ""
-    text = BLOCKS.format(csv=_quoted(csv or table.Config.csv), folds=folds, rest=rest, config=config)
+    few = speakers < 3  # with one left out, C could not be chosen on other speakers than those of training
+    text = BLOCKS.format(
+        csv=_quoted(csv or table.Config.csv),
+        folds=KFOLD.format(speakers=speakers) if few else LOSO,
+        protocol="kfold" if few else "loso",
+        is10=IS10,
+        config="    config:\n      C: [0.01]\n" if few else "",
+    )
     return yaml.load(text)
+
+
+IS10 = "set: is10"
 
 
 def add(data: Any, extra: Any) -> None:
@@ -64,6 +89,7 @@ def add(data: Any, extra: Any) -> None:
         for name, value in entries.items():
             if block == "models" and name in data[block]:
                 continue
+            data[block].fa.set_block_style()
             data[block][name] = value
             if name in entries.ca.items:
                 data[block].ca.items[name] = entries.ca.items[name]
@@ -74,7 +100,7 @@ def _place(csv: str | None) -> tuple[Path, table.Config]:
     linked = raw_folder() / table.CARD.name
     if csv is None:
         if not (linked / table.Config.csv).is_file():
-            raise SerError("which table?", "--csv", "Give the path of your CSV: --csv PATH")
+            raise SerError("no table is given", "--csv", "Give the path of your CSV: --csv PATH")
         return linked, table.Config()
     path = Path(csv)
     if not path.is_file():

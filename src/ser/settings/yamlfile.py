@@ -1,8 +1,8 @@
-"""Reading a YAML file a user writes: plain data, and the line of a key for error messages."""
+"""Reading a YAML file that a user writes: plain data, and the lines of its keys for error messages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,20 @@ def load(path: str | Path) -> dict[str, Any]:
     return dict(data)
 
 
-def line_of(path: str | Path, key: str) -> int | None:
-    """Line of a dotted key in a YAML file, or of the innermost block there that would hold it."""
+def lines(path: str | Path) -> Callable[[str], int | None]:
+    """A function from a dotted key to its line in a YAML file, or to the line of the innermost block above it."""
     from ruamel.yaml import YAML
 
-    node: Any = YAML().load(Path(path).read_text(encoding="utf-8"))
-    line = None
-    for part in key.split("."):
-        part = part.split("[")[0]
-        if not isinstance(node, Mapping) or part not in node:
-            break
-        line = node.lc.key(part)[0] + 1  # type: ignore[attr-defined]
-        node = node[part]
-    return line
+    root: Any = YAML().load(Path(path).read_text(encoding="utf-8"))
+
+    def line_of(key: str) -> int | None:
+        node, line = root, None
+        for part in key.split("."):
+            name = part.split("[")[0]
+            if not isinstance(node, Mapping) or name not in node:
+                break
+            line = node.lc.key(name)[0] + 1  # type: ignore[attr-defined]
+            node = node[name]
+        return line
+
+    return line_of

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser.evaluation import metrics
 from ser.recipe import Training
 from ser.seeds import seed_of
 from ser.tasks import Batch, Examples, Inputs, Window
@@ -96,9 +95,3 @@ def batches(inputs: Inputs, training: Training, device: str) -> Iterator[tuple[l
     for i in range(0, len(indices), training.batch):
         part = [items[j] for j in indices[i : i + training.batch]]
         yield part, collate(inputs, part, training, device, None)
-
-
-def macro_recall(truth: np.ndarray, prediction: np.ndarray, classes: int) -> float:
-    """UA of class indices; classes absent from `truth` are left out."""
-    matrix = np.bincount(truth * classes + prediction, minlength=classes * classes).reshape(classes, classes)
-    return float(metrics.ua(matrix))

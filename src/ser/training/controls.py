@@ -1,7 +1,7 @@
-"""Controls that stand in for an experiment's model: what class shares, the length or the speaker alone would score.
+"""Controls take the place of an experiment's model: what class shares, the length or the speaker alone would score.
 
-``control: majority | length_only | speaker_only``. The folds, the labels and the report stay the experiment's own, so
-that the number beside it says how much of its score needs no emotion in the voice at all.
+``control: majority | length_only | speaker_only``. The folds, the labels and the report are those of the experiment, so
+the number beside it shows how much of its score needs no emotion in the voice.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import sys
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,19 +23,18 @@ STAND_INS = ("majority", *HERE)
 
 
 def module_of(settings: Mapping[str, Any]) -> types.ModuleType:
-    """The experiment's model, or the control that stands in for it."""
+    """The module of the experiment's model, or of the control that takes its place."""
     if settings["control"] in HERE:
         return sys.modules[__name__]
-    return plugins.load("models", _name(settings))
+    return plugins.load("models", "majority" if settings["control"] == "majority" else settings["model"])
 
 
-def sources(settings: Mapping[str, Any]) -> list[Path]:
-    """The files that what is trained consists of, beside those of the training itself, which this one belongs to."""
-    return [] if settings["control"] in HERE else plugins.sources("models", _name(settings))
-
-
-def _name(settings: Mapping[str, Any]) -> str:
-    return "majority" if settings["control"] == "majority" else settings["model"]
+def config_of(settings: Mapping[str, Any], module: types.ModuleType) -> Any:
+    """The Config of that model."""
+    control = settings["control"]
+    if control in STAND_INS:
+        return module.Config() if control == "majority" else module.Config(control)
+    return plugins.build(module.Config, settings["config"], f"models.{settings['model']}")
 
 
 @dataclass(frozen=True)
@@ -45,15 +43,15 @@ class Config:
 
 
 class Model:
-    """Logistic regression on the logarithm of the duration and its square (ours: lets a class lie in the middle), or
-    on the speaker's name; a speaker not heard in training gets the class shares. Classification only."""
+    """Logistic regression on the logarithm of the duration and its square (ours: the square lets a class be in the
+    middle), or on the speaker's name, where a speaker who is not in the training part gets the class shares.
+    Classification only.
+    """
 
     def __init__(self, config: Config, task: Task, seed: int) -> None:
         if task.kind != "classification":
-            hint = "Use control: majority (the training mean) or shuffled_labels"
-            raise SerError(
-                f"control {config.sees} predicts classes; this corpus has continuous labels", "control", hint
-            )
+            what = f"control {config.sees} predicts classes; this corpus has continuous labels"
+            raise SerError(what, "control", "Use control: majority (the training mean) or shuffled_labels")
         self.config, self.task = config, task
         self.notes: dict[str, object] = {"selection": "none"}
 
@@ -70,7 +68,7 @@ class Model:
         return [{"train_loss": float((self.model.predict(x) != y).mean())}]
 
     def scores(self, inputs: Inputs) -> np.ndarray:
-        """(n, K) probabilities, 0 for classes the training part lacks."""
+        """(n, K) probabilities, 0 for classes that the training part lacks."""
         scores = np.zeros((len(inputs), len(self.task.outputs)))
         scores[:, self.model.classes_] = self.model.predict_proba(self._columns(inputs))
         return scores

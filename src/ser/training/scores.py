@@ -12,7 +12,6 @@ import numpy as np
 
 from ser.evaluation import metrics
 from ser.tasks import Examples, Inputs, Window
-from ser.training.batches import macro_recall
 
 
 class Scores(NamedTuple):
@@ -53,7 +52,7 @@ def judge(scores: Scores, dev: Examples) -> dict[str, float]:
     if isinstance(dev.labels, np.ndarray):
         truth = dev.labels
         own = scores.values[np.arange(len(truth)), truth]
-        score = macro_recall(truth, scores.values.argmax(1), scores.values.shape[1])
+        score = metrics.macro_recall(truth, scores.values.argmax(1), scores.values.shape[1])
         return {"dev_loss": float(-np.log(np.maximum(own, 1e-12)).mean()), "dev_score": score}
     predicted, gold = np.concatenate(scores.values), np.concatenate(list(dev.labels))
     ccc = float(np.mean([metrics.ccc(predicted[:, d], gold[:, d]) for d in range(gold.shape[1])]))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser.corpora.reading import read as _file
+from ser.corpora import reading
 from ser.errors import SerError
 from ser.words import csls
 from ser.words.vectors import Vectors, unit
@@ -148,7 +148,7 @@ def similarities(path: Path) -> list[tuple[str, str, float]]:
     """The rows of such a list. Raises `SerError` for a missing file, and naming the line."""
     if not Path(path).is_file():
         raise SerError("no such list of word similarities", path, "Name a file: word, word, number")
-    text = _file.text(Path(path))
+    text = reading.text(Path(path))
     separator = next((s for s in "\t;," if s in text), " ")
     found = []
     for number, fields in enumerate(csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True), 1):

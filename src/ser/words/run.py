@@ -19,7 +19,6 @@ from threadpoolctl import threadpool_limits
 
 from ser.corpora import audio, manifest
 from ser.errors import SerError
-from ser.features.extraction import SCALE
 from ser.files import digest, replacing, write_json
 from ser.plugins import check_name
 from ser.store import Store
@@ -188,7 +187,7 @@ def from_files(table: pd.DataFrame, root: Path) -> Signal:
 
 def from_store(store: Store) -> Signal:
     """Utterances of a packed audio store."""
-    return lambda utterance: (store.read(utterance).astype(np.float32) / SCALE, int(store.card["rate"]))
+    return lambda utterance: (store.read(utterance).astype(np.float32) / audio.SCALE, int(store.card["rate"]))
 
 
 def diagnose(spaces: Spaces, settings: Semantics, gold: Gold = Gold()) -> dict[str, Any]:

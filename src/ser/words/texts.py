@@ -11,8 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ser import plugins
-from ser.corpora import manifest
-from ser.corpora.reading import read as _file
+from ser.corpora import manifest, reading
 from ser.errors import SerError
 from ser.files import write_text
 from ser.words import words
@@ -72,7 +71,7 @@ def of_manifest(folder: Path, only: Collection[str] | None = None, spoken: pd.Da
 
 def of_text(path: Path) -> Iterator[str]:
     """Sentences of a text file of any usual encoding; one ends at a full stop, ! or ?, and at the end of a line."""
-    yield from _END.split(_file.text(path).replace("\r", "\n"))
+    yield from _END.split(reading.text(path).replace("\r", "\n"))
 
 
 def of_spoken_wikipedia(folder: Path) -> Iterator[str]:

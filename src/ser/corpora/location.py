@@ -1,4 +1,4 @@
-"""Where a corpus lies, and the receipt by which later stages find it again and notice that it changed."""
+"""Where a corpus is, and the receipt by which later stages find it again and notice that it has changed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from ser.errors import SerError
 from ser.files import digest
 
 WHOLE = 2 << 30  # bytes of a corpus up to which all contents are read; ours: some ten seconds
-SMALL = (
-    1_000_000  # bytes of a file whose contents are read in a larger corpus; ours: labels and transcripts are smaller
-)
+SMALL = 1_000_000  # bytes up to which files of a larger corpus are read; ours: labels and transcripts are smaller
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,10 @@ class _File(NamedTuple):
 
 
 def found(receipt: Mapping[str, Any]) -> Location:
-    """The location a receipt tells of.
+    """The location of a receipt's corpus.
 
-    Raises `SerError` when nothing is there any more, or other files than were checked: their number and bytes are
-    compared, which is quick; `changed` compares contents.
+    Raises `SerError` when the corpus is gone, or when the number of its files or bytes has changed. That is quick;
+    `changed` also compares contents.
     """
     corpus, again = receipt["corpus"], f"dvc repro -f download@{receipt['corpus']}"
     root = _root(receipt)
@@ -50,27 +48,27 @@ def found(receipt: Mapping[str, Any]) -> Location:
             f"corpus {corpus} changed since it was checked: {now[0]} files of {now[1]} bytes, "
             f"then {then[0]} files of {then[1]} bytes",
             root,
-            f"Check it anew: {again}",
+            f"Check it again: {again}",
         )
     return Location(root, receipt["is_synthetic"])
 
 
 def changed(receipt: Mapping[str, Any]) -> bool:
-    """Whether the corpus a receipt tells of is gone or has other files or contents now. Reads as much as `receipt`."""
+    """Whether a receipt's corpus is gone or has other files or contents now. Reads as much as `receipt`."""
     root = _root(receipt)
     return root is None or any(receipt.get(key) != value for key, value in _facts(root).items())
 
 
 def receipt(location: Location, corpus: str) -> dict[str, Any]:
-    """What lies at a location, for a JSON file: file count, bytes, and a digest of names and contents.
+    """What is at a location, for a JSON file: number of files, bytes, and a digest of names and contents.
 
-    Hidden files and `._*` twins do not count. The root is relative to data/raw where it lies there, so that a moved
-    data folder gives the same receipt. In a corpus of more than `WHOLE` bytes, time of change stands in for the
-    contents of files above `SMALL` bytes: reading 60 GB at every check would take minutes.
+    Hidden files and `._*` twins do not count. A root below data/raw is written relative to it, so that a moved data
+    folder gives the same receipt. In a corpus of more than `WHOLE` bytes, the time of change replaces the contents of
+    files above `SMALL` bytes, because reading 60 GB at every check would take minutes.
     """
     if Path.cwd().resolve().is_relative_to(location.root.resolve()):  # our own outputs would change it at every run
         raise SerError(
-            f"the folder of {corpus} holds this whole project", location.root, "Move the corpus to a folder of its own"
+            f"the folder of {corpus} contains this whole project", location.root, "Move the corpus to its own folder"
         )
     facts = _facts(location.root)
     if not facts["files"]:
@@ -103,7 +101,7 @@ def _contents(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise SerError(f"cannot be read: {error.strerror}", path, "Mend the file or its permissions") from error
+        raise SerError(f"cannot be read: {error.strerror}", path, "Repair the file or its permissions") from error
 
 
 def _listing(root: Path) -> Iterator[_File]:

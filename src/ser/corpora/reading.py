@@ -1,4 +1,4 @@
-"""Shared by the readers: corpus folders, text files of any encoding, listings without the litter of other systems."""
+"""What the corpus readers share: folders, text files of any encoding, numbers and words of label files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ser.corpora import Card
+from ser.corpora import Card, Word
 from ser.errors import SerError
 
 ID = re.compile(r"\w[\w.+-]*")  # an utterance id that is safe in a CSV, a spreadsheet and a file name
@@ -14,32 +14,31 @@ PART = ".part"  # suffix of everything that a download has not finished
 
 
 def folder(root: str | Path, card: Card) -> Path:
-    """`root`, checked: there, a folder, and not left half-filled by a stopped download."""
+    """`root` as a path; raises `SerError` unless it is a folder that no interrupted download has left half-filled."""
     root = Path(root)
     if not root.is_dir():
         raise SerError(f"{card.title} is not here", root, card.steps)
     unfinished = sorted(root.glob(f".*{PART}"))
     if unfinished:
-        raise SerError(
-            f"unfinished download of {card.name}", unfinished[0], "Download again: it continues where it stopped"
-        )
+        hint = "Download it again: the download continues where it stopped"
+        raise SerError(f"unfinished download of {card.name}", unfinished[0], hint)
     return root
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """Sorted, without hidden files and the `._*` twins that macOS leaves in archives."""
+    """The paths in order, without hidden files and the `._*` twins that macOS leaves in archives."""
     return sorted(p for p in paths if not p.name.startswith("."))
 
 
 def text(path: Path) -> str:
-    """A text file in UTF-8 (with or without mark), UTF-16 with its mark, or ISO-8859-1, whichever it is."""
-    data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16")
+    """The content of a text file in UTF-8 (with or without mark), UTF-16 with its mark, or else ISO-8859-1."""
+    content = path.read_bytes()
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16")
     try:
-        return data.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("iso-8859-1")
+        return content.decode("iso-8859-1")
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -51,7 +50,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def seconds(value: str, path: Path, number: int) -> float:
-    """A number of a label file; raises `SerError` naming file and line."""
+    """A finite number of a label file; raises `SerError` that names file and line."""
     value = value.strip().strip("'\"")
     try:
         result = float(value)
@@ -60,3 +59,11 @@ def seconds(value: str, path: Path, number: int) -> float:
     if result != result or abs(result) == float("inf"):
         raise SerError(f"{value!r} is not a finite number", f"{path}:{number}")
     return result
+
+
+def word(start: float, end: float, token: str, path: Path, number: int) -> Word:
+    """A word of an alignment with its times in seconds; raises `SerError` that names file and line when it ends before
+    it starts."""
+    if not 0 <= start <= end:
+        raise SerError(f"word {token!r} lasts from {start} s to {end} s", f"{path}:{number}")
+    return Word(round(start, 6), round(end, 6), token)

@@ -9,9 +9,8 @@ import pytest
 from ser.errors import SerError
 from ser.evaluation import predictions
 from ser.files import read_json
-from ser.training import runner
-from ser.training.fingerprint import fingerprint
-from ser.training.results import Result
+from ser.training import experiment, fold
+from ser.training.result import Result
 from tests import toy
 
 
@@ -26,31 +25,31 @@ def _wa(files) -> float:
 
 
 def test_the_svm_learns_and_shuffled_labels_do_not(where):
-    runner.run(toy.settings("svm"), where, {"jobs": 1})
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
     assert _wa(where) > 0.9
-    runner.run(toy.settings("svm", control="shuffled_labels", seeds=[1, 2, 3]), where, {"jobs": 1})
+    experiment.run(toy.settings("svm", control="shuffled_labels", seeds=[1, 2, 3]), where, {"jobs": 1})
     assert _wa(where) < 0.6  # 1/3 is chance for three balanced classes
 
 
 def test_per_speaker_scaling_is_marked_transductive(where):
-    runner.run(toy.settings("svm", {"scaling": "per_speaker"}), where, {"jobs": 1})
+    experiment.run(toy.settings("svm", {"scaling": "per_speaker"}), where, {"jobs": 1})
     assert read_json(where.card)["transductive"] is True
-    runner.run(toy.settings("svm"), where, {"jobs": 1})
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
     assert read_json(where.card)["transductive"] is False
 
 
 def test_finished_folds_are_not_trained_again(where, monkeypatch):
     settings = toy.settings("svm")
-    runner.run(settings, where, {"jobs": 1})
+    experiment.run(settings, where, {"jobs": 1})
     wanted = where.predictions.read_bytes()
     folder = next((where.checkpoints / "toy" / "svm-toy").iterdir())
     results = sorted(folder.glob("*.npz"))
     assert len(results) == len(toy.SPEAKERS)
     results[1].unlink()
     trained = []
-    original = runner._classical
-    monkeypatch.setattr(runner, "_classical", lambda job, module: trained.append(job.name) or original(job, module))
-    runner.run(settings, where, {"jobs": 1})
+    original = fold.train
+    monkeypatch.setattr(fold, "train", lambda job: trained.append(job.name) or original(job))
+    experiment.run(settings, where, {"jobs": 1})
     assert trained == [results[1].stem]
     assert where.predictions.read_bytes() == wanted
 
@@ -60,7 +59,7 @@ def test_a_change_never_reuses_an_old_fold(where, tmp_path, change):
     settings = toy.settings("svm")
 
     def key():
-        return fingerprint(settings, where.manifest, where.folds, where.features, "cpu")
+        return experiment.fingerprint(settings, where, "cpu")
 
     first = key()
     if change == "settings":
@@ -77,33 +76,32 @@ def test_a_change_never_reuses_an_old_fold(where, tmp_path, change):
 
 def test_a_fold_file_changed_by_hand_is_audited_again(where):
     table = pd.read_csv(where.folds, dtype=str)
-    fold = table["fold"].iloc[0]
-    test = table[(table["fold"] == fold) & (table["role"] == "test")].assign(role="train")
+    test = table[(table["fold"] == table["fold"].iloc[0]) & (table["role"] == "test")].assign(role="train")
     pd.concat([table, test.head(1)]).to_csv(where.folds, index=False)
     with pytest.raises(SerError, match=f"{test['utterance'].iloc[0]}"):
-        runner.run(toy.settings("svm"), where, {"jobs": 1})
+        experiment.run(toy.settings("svm"), where, {"jobs": 1})
 
 
 def test_selection_on_dev_without_dev_says_what_to_do(tmp_path):
     where = toy.files(tmp_path, dev=False)
     settings, files = toy.for_model(where, "cnns")
     with pytest.raises(SerError, match=r"no dev part.*Set selection: last"):
-        runner.run({**settings, "selection": "dev"}, files, {"jobs": 1})
+        experiment.run({**settings, "selection": "dev"}, files, {"jobs": 1})
 
 
 def test_the_oracle_is_never_worse_on_test_than_the_last_epoch(where):
     settings, files = toy.for_model(where, "cnns")
     settings["training"]["lr"] = 0.03
-    runner.run({**settings, "selection": "last"}, files, {"jobs": 1})
+    experiment.run({**settings, "selection": "last"}, files, {"jobs": 1})
     last = _wa(files)
-    runner.run({**settings, "selection": "test_oracle"}, files, {"jobs": 1})
+    experiment.run({**settings, "selection": "test_oracle"}, files, {"jobs": 1})
     assert _wa(files) >= last
 
 
 def test_an_svm_on_frames_is_refused(where):
     frames = {"frames": where.predictions.parents[1] / "frames"}
     with pytest.raises(SerError, match="svm needs utterance-level features"):
-        runner.run(toy.settings("svm", features=["frames"]), replace(where, features=frames), {"jobs": 1})
+        experiment.run(toy.settings("svm", features=["frames"]), replace(where, features=frames), {"jobs": 1})
 
 
 def test_results_survive_a_round_trip(tmp_path):
@@ -124,11 +122,11 @@ def test_values_that_cannot_work_stop_before_any_fold(where):
         ({"training": {"epochs": 1, "frames": 8, "time_share": 7.0}}, r"time_share is a share"),
     ):
         with pytest.raises(SerError, match=message):
-            runner.run({**settings, **change}, files, {"jobs": 1})
+            experiment.run({**settings, **change}, files, {"jobs": 1})
     with pytest.raises(SerError, match="chooses its hyper-parameters itself"):
-        runner.run(toy.settings("svm", selection="test_oracle"), where, {"jobs": 1})
+        experiment.run(toy.settings("svm", selection="test_oracle"), where, {"jobs": 1})
     with pytest.raises(SerError, match="is not trained by the loop"):
-        runner.run(toy.settings("svm", training={"epochs": 3}), where, {"jobs": 1})
+        experiment.run(toy.settings("svm", training={"epochs": 3}), where, {"jobs": 1})
     assert not files.checkpoints.exists()
 
 
@@ -137,7 +135,7 @@ def test_an_svm_with_one_training_class_is_one_line(where):
     table["emotion"] = "anger"
     table.to_csv(where.manifest / "utterances.csv", index=False)
     with pytest.raises(SerError, match="one class only, 'anger'"):
-        runner.run(toy.settings("svm"), where, {"jobs": 1})
+        experiment.run(toy.settings("svm"), where, {"jobs": 1})
 
 
 def test_inner_folds_of_one_class_do_not_stop_the_svm():

@@ -1,9 +1,9 @@
-"""semantics: word vectors from text and from speech, their alignment, and the word streams of a corpus. STUDY NAME"""
+"""words: word vectors from text and from speech, their alignment, and the word streams of a corpus. STUDY NAME"""
 
 import sys
 
 from ser import plugins
-from ser.corpora.reading.location import found
+from ser.corpora.location import found
 from ser.errors import run_command
 from ser.files import read_json
 from ser.layout import Layout
@@ -14,13 +14,12 @@ from ser.words.settings import Block
 def main() -> None:
     study, name = sys.argv[1:]
     layout = Layout(study)
-    settings = layout.settings(f"semantics/{name}")
-    block = plugins.build(Block, settings["block"], f"semantics.{name}")
+    settings = layout.settings(f"words/{name}")
+    block = plugins.build(Block, settings["block"], f"words.{name}")
     corpus, target = (
         Source(layout.manifest(c), found(read_json(layout.receipt(c))).root) for c in (block.corpus, block.target)
     )
-    out, report = (folder / "semantics" / name for folder in (layout.data, layout.metrics))
-    card = make(block, corpus, target, out, report, settings["device"])
+    card = make(block, corpus, target, layout.words(name), layout.about_words(name), settings["device"])
     print(f"{name}: {summary(card)}")
 
 

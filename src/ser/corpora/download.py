@@ -1,6 +1,7 @@
-"""Downloads of corpora: checksum, resume, progress, unpacking. Nothing half-done ever looks complete.
+"""Downloads of corpora with checksum, resuming, progress bar and unpacking. Nothing unfinished ever looks complete.
 
-What is not finished ends in `.part` and makes every reader refuse the folder; `.<archive>.done` is written last.
+The names of unfinished files end in `.part`, and every reader refuses a folder that has one. `.<archive>.done` is
+written last.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ from pathlib import Path
 
 from ser import files
 from ser.corpora import Card, Source
-from ser.corpora.reading.read import PART
+from ser.corpora.reading import PART
 from ser.errors import SerError
 
-_CHUNK = 1 << 16  # bytes a read: at most this much is lost when the connection breaks
+_CHUNK = 1 << 16  # bytes per read: at most this much is lost when the connection breaks
 _TIMEOUT = 30  # seconds without a byte until a connection counts as broken
 
 
 def refuse(card: Card) -> None:
-    """What `download` of a corpus that cannot be downloaded does: it raises `SerError` with the steps to get it."""
+    """Raises `SerError` with the steps to get a corpus that cannot be downloaded."""
     raise SerError(f"{card.title} cannot be downloaded: {card.licence}", card.homepage or None, card.steps)
 
 
 def fetch(
     card: Card, source: Source, root: str | Path, check: Callable[[Path], None] | None = None, attempts: int = 5
 ) -> None:
-    """Downloads one archive of a corpus and unpacks it into `root`; does nothing when that is done already.
+    """Downloads one archive of a corpus and unpacks it into `root`; does nothing when that has been done already.
 
-    `check` looks at the unpacked files before they take their place and raises `SerError` when they are not the corpus
-    (for archives without a published checksum). `attempts` (ours) is how often a broken connection is taken up again.
-    Raises `SerError` for a wrong checksum, an answer other than the file, no connection, and a broken archive.
+    `check` gets the folder of the unpacked files before they are moved to their place and raises `SerError` when they
+    are not the corpus; it serves archives without a published checksum. `attempts` (ours) is how often a broken
+    connection is resumed. Raises `SerError` for a wrong checksum, an answer other than the file, no connection, and a
+    broken archive.
     """
     root = Path(root)
     done = root / f".{source.filename}.done"
@@ -64,24 +66,24 @@ def _retrieve(card: Card, source: Source, root: Path, attempts: int) -> Path:
     import requests
 
     pooch.get_logger().setLevel("WARNING")
-    by_hand = f"Try again, or download it by hand, unpack it and tell: ser link {card.name} PATH"
+    by_hand = f"Try again, or download and unpack it by hand and run: ser link {card.name} PATH"
     resuming = _Resuming(root / f".{source.filename}.partial{PART}", attempts)
-    name = f".{source.filename}{PART}"  # still called unfinished while it is not unpacked
+    name = f".{source.filename}{PART}"  # its name says unfinished as long as it is not unpacked
     try:
         return Path(pooch.retrieve(source.url, source.checksum, fname=name, path=root, downloader=resuming))
     except requests.HTTPError as error:
         status = "an error" if error.response is None else error.response.status_code
         raise SerError(f"download failed: the server answers {status}", source.url, by_hand) from error
     except requests.RequestException as error:
-        hint = f"Check the network; what came is kept. {by_hand}"
+        hint = f"Check the network; what has arrived is kept. {by_hand}"
         raise SerError(f"download failed: {type(error).__name__}", source.url, hint) from error
     except ValueError as error:
-        hint = "The file there has changed, or was damaged on the way and is deleted. " + by_hand
+        hint = "The file there has changed, or it was damaged on the way; the copy here is deleted. " + by_hand
         raise SerError(f"wrong checksum: the download is not {source.checksum}", source.url, hint) from error
 
 
 class _Resuming:
-    """A downloader for pooch that keeps what came in `partial` and asks the server for the rest only."""
+    """A downloader for pooch that keeps what has arrived in `partial` and asks the server only for the rest."""
 
     def __init__(self, partial: Path, attempts: int) -> None:
         self.partial, self.attempts = partial, attempts
@@ -107,12 +109,12 @@ class _Resuming:
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
             if answer.status_code == requests.codes.requested_range_not_satisfiable:
                 if answer.headers.get("Content-Range", "").endswith(f"/{have}"):
-                    return  # all of it is here already
+                    return  # the whole file is here already
                 self.partial.unlink()
                 raise requests.ConnectionError("the file there has changed; start again")
             answer.raise_for_status()
             resumed = answer.status_code == requests.codes.partial_content
-            have = have if resumed else 0  # a server that cannot resume sends all of it
+            have = have if resumed else 0  # a server that cannot resume sends the whole file
             rest = int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
             total, name = rest and have + rest, url.rsplit("/", 1)[-1]
             bar = tqdm(total=total, initial=have, desc=name, unit="B", unit_scale=True, disable=None)
@@ -133,11 +135,11 @@ def _unpack(archive: Path, to: Path) -> None:
             with tarfile.open(archive) as packed_tar:
                 packed_tar.extractall(to, filter="data")
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise SerError(f"broken archive: {error}", archive, "It is deleted; download again") from error
+        raise SerError(f"broken archive: {error}", archive, "It has been deleted; download it again") from error
 
 
 def _install(unpacked: Path, root: Path) -> None:
-    """Moves every entry to its place; folders that are there already (LibriSpeech/ of another subset) are merged."""
+    """Moves every entry to its place; merges folders that exist already (LibriSpeech/ of another subset)."""
     for entry in sorted(unpacked.iterdir()):
         target = root / entry.name
         if entry.is_dir() and target.is_dir():

@@ -1,1 +1,0 @@
-"""What more than one corpus reader needs: downloads, alignment formats, text files, counts."""

@@ -1,0 +1,127 @@
+"""The settings files: what each stage needs of params.yaml, and the digest of the code that the stage runs.
+
+DVC would parse params.yaml again for every stage that names it, and knows nothing of imports. So one quick stage,
+`settings`, checks the whole file and writes one small file per stage; each stage depends on its own file alone. An edit
+of a value or of a module changes the files of the stages that use it, and nothing else is run again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from ser import caching, plugins
+from ser.files import write_json
+from ser.layout import Layout
+from ser.settings import experiments
+from ser.settings.schema import Experiment, Study
+
+STAGES = Path("stages")
+
+
+def files(study: Study) -> dict[str, dict[str, Any]]:
+    """All settings files of a checked study: name, such as ``train/svm-emodb-loso``, -> contents."""
+    made = {"run": dataclasses.asdict(study.run)}  # how to run, which changes no result: no stage depends on it
+    for name, corpus in study.corpora.items():
+        values = {"corpus": name, **dataclasses.asdict(corpus)}
+        made[f"download/{name}"] = {**values, **_code("download", f"ser.corpora.{name}", *_synthesizer(study, name))}
+        rate = study.audio[name].rate if name in study.audio else None
+        made[f"corpus/{name}"] = {"corpus": name, "rate": rate, **_code("corpus", f"ser.corpora.{name}")}
+    for name, feature in study.features.items():
+        values = {"corpus": feature.corpus, "feature": feature.feature, "config": feature.values}
+        made[f"features/{name}"] = {**values, **_code("features", f"ser.features.{feature.feature}")}
+    for name, folds in study.folds.items():
+        values = {"folds": name, "corpus": folds.corpus, "protocol": folds.protocol, "seed": folds.seed}
+        code = _code("folds", f"ser.protocols.{folds.protocol}")
+        made[f"folds/{name}"] = {**values, "config": folds.values, **code}
+    for name, block in study.pretraining.items():
+        values = {"corpus": block.corpus, "settings": {"feature": block.feature, **block.values}}
+        values |= {"device": study.run.device, "precision": study.run.precision}
+        made[f"pretrain/{name}"] = {**values, **_code("pretrain", f"ser.features.{block.feature}")}
+    for name, words in study.words.items():
+        values = {"block": {"corpus": words.corpus, "target": words.target, **words.values}}
+        made[f"words/{name}"] = {**values, "device": study.run.device, **_code("words")}
+    for name, item in study.all_experiments.items():
+        made[f"train/{name}"] = _train(study, name, item)
+    return made | {"evaluate": _evaluate(study), "report": _report(study)}
+
+
+def write(files: dict[str, dict[str, Any]], folder: str | Path) -> None:
+    """Writes settings files below `folder`."""
+    for name, value in files.items():
+        write_json(Path(folder) / f"{name}.json", value)
+
+
+def _code(stage: str, *modules: str) -> dict[str, Any]:
+    """What a stage's results depend on besides its settings and inputs: the digest of its code, and the libraries."""
+    script = STAGES / f"{stage}.py"
+    return {"code": caching.code(script, *modules), "versions": caching.versions(script, *modules)}
+
+
+def _synthesizer(study: Study, corpus: str) -> list[str]:
+    """The modules that make a corpus's look-alike, named here because nothing in ser imports them."""
+    return [] if study.corpora[corpus].source == "real" else ["ser_synth.__main__", f"ser_synth.{corpus}"]
+
+
+def _experiment(study: Study, item: Experiment) -> dict[str, Any]:
+    """What training and evaluation both record of an experiment."""
+    return {
+        "model": item.model,
+        "corpus": item.corpus,
+        "folds": f"{item.corpus}-{item.folds}",
+        "seeds": list(item.seeds or study.defaults.seeds),
+        "selection": item.selection or study.defaults.selection,
+        "control": item.control,
+    }
+
+
+def _train(study: Study, name: str, item: Experiment) -> dict[str, Any]:
+    layout, models = Layout(study.study), [f"ser.models.{item.model}"]
+    if item.control == "majority":
+        models.append("ser.models.majority")  # what runs in place of the model
+    config = experiments.config(study, item)
+    pretrained = layout.pretrained(item.pretrained).as_posix() if item.pretrained else None
+    if pretrained and "pretrained" in plugins.keys("models", item.model):
+        config["pretrained"] = pretrained
+    return {
+        "study": study.study,
+        "experiment": name,
+        **_experiment(study, item),
+        "feature": item.feature,
+        "functionals": item.functionals or None,
+        "features": experiments.feature_names(item),
+        "pretrained": pretrained,
+        "words": experiments.word_stores(study, item),
+        "config": config,
+        "training": experiments.training(study, item),
+        "device": study.run.device,
+        "precision": study.run.precision,
+        "threads": study.run.threads,
+        **_code("train", *models),
+    }
+
+
+def _evaluate(study: Study) -> dict[str, Any]:
+    made = {}
+    for name, item in study.all_experiments.items():
+        protocol = study.folds[f"{item.corpus}-{item.folds}"].protocol
+        size = item.size or study.defaults.size
+        made[name] = {**_experiment(study, item), "size": size, "protocol": protocol, "paper": item.paper}
+    statistics = dataclasses.asdict(study.statistics)
+    return {"study": study.study, "experiments": made, **statistics, **_code("evaluate")}
+
+
+def _report(study: Study) -> dict[str, Any]:
+    """`shareable`: whether the audio of a corpus may be part of the report."""
+    corpora = {}
+    for name in study.corpora:
+        card = plugins.load("corpora", name).CARD
+        shareable = card.shareable and study.report.audio
+        corpora[name] = {"title": card.title, "licence": card.licence, "shareable": shareable}
+    return {
+        "study": study.study,
+        "experiments": list(study.all_experiments),
+        "folds": {name: f"{e.corpus}-{e.folds}" for name, e in study.all_experiments.items()},
+        "corpora": corpora,
+        **_code("report"),
+    }

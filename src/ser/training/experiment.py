@@ -1,0 +1,150 @@
+"""Runs an experiment: all folds with all seeds of one model, in parallel, each trained once.
+
+Every fold with a seed is a job of its own, seeded by its name, so one worker or many give the same bytes. A finished
+job is the file checkpoints/<study>/<experiment>/<fingerprint>/<fold>-seed<s>.npz. The fingerprint covers everything
+that the result depends on, so a stopped stage continues with the folds that are missing, and a change never picks up
+an old result.
+"""
+
+from __future__ import annotations
+
+import shutil
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from ser import caching, compute
+from ser.corpora import manifest
+from ser.errors import SerError
+from ser.files import write_json
+from ser.protocols import audit
+from ser.protocols import folds as fold_files
+from ser.store import Store
+from ser.training import controls, costs, fold, outputs
+from ser.training.fold import Data, Job
+from ser.training.result import Result
+
+# Settings that are in no number: names, seeds (each has results of its own), paths whose contents count instead, and
+# digests of more code than a fold's. Everything else that the settings hold counts.
+_NO_NUMBERS = ("study", "experiment", "seeds", "pretrained", "words", "code", "versions", "paper")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where an experiment reads and writes."""
+
+    manifest: Path  # folder with utterances.csv, card.json, and labels.csv for continuous corpora
+    folds: Path  # folds CSV; the JSON beside it says what the protocol claims
+    features: Mapping[str, Path]  # feature name -> store folder
+    predictions: Path
+    curves: Path
+    card: Path  # dev.csv and windows.csv go to the same folder
+    cost: Path  # seconds and memory: the one output that differs from run to run
+    checkpoints: Path = caching.CHECKPOINTS
+
+
+def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Trains and predicts every fold with every seed of one experiment, writes predictions, curves and card, and
+    returns the predictions.
+
+    Raises `SerError` for a leak, an unknown label, a missing feature. `execution`: the block `run` of params.yaml, of
+    which jobs and backend are used here; they change no number.
+    """
+    table = manifest.read(files.manifest / "utterances.csv")
+    folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
+    audit.audit(folds, table, **claims["claims"], where=str(files.folds))
+    data = Data.read(table, files.manifest, files.features)
+    module = controls.module_of(settings)
+    check(settings, module)
+    device = "cpu" if fold.is_classical(module) else compute.device(settings["device"])
+    folder = files.checkpoints / settings["study"] / settings["experiment"] / fingerprint(settings, files, device)
+    write_json(folder / "settings.json", settings)
+    pairs = [(seed, i) for seed in settings["seeds"] for i in range(len(folds))]
+    jobs = [
+        Job(settings, data, folds[i], seed, folder, device, (i, len(folds)), first=n == 0)
+        for n, (seed, i) in enumerate(pairs)
+    ]
+    _train([job for job in jobs if not job.result.exists()], len(jobs), dict(execution or {}))
+    found = {job.name: Result.read(job.result) for job in jobs}
+    rows = outputs.write_predictions(jobs, found, files.predictions)
+    outputs.write_curves(list(found.values()), files.curves)
+    outputs.write_card(jobs, found, claims, files.checkpoints, files.card)
+    outputs.write_windows(jobs, found, files.card.with_name("windows.csv"))
+    outputs.write_dev(jobs, found, files.card.with_name("dev.csv"))
+    write_json(files.cost, costs.total([costs.path(job.result) for job in jobs]))
+    return rows
+
+
+def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
+    """The name of the folder of an experiment's finished folds: code, settings, inputs, versions and device."""
+    inputs: dict[str, str | bytes | Path] = {f"feature {name}": Store(f).content for name, f in files.features.items()}
+    inputs["folds"] = files.folds
+    for name in ("utterances.csv", "card.json", "labels.csv"):
+        if (files.manifest / name).exists():
+            inputs[name] = files.manifest / name
+    if settings.get("pretrained"):
+        inputs["pretrained"] = Path(settings["pretrained"])
+    numbers = {k: v for k, v in settings.items() if k not in _NO_NUMBERS} | {"first seed": settings["seeds"][0]}
+    modules = "ser.training.fold", controls.module_of(settings).__name__
+    return caching.fingerprint(*modules, settings=numbers, inputs=inputs, device=compute.device_name(device))
+
+
+def check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
+    """Stops an experiment whose values cannot work before any of its folds is trained."""
+    name, where = f"models.{settings['model']}", f"experiments.{settings['experiment']}"
+    if settings["control"] in controls.STAND_INS:
+        return
+    controls.config_of(settings, module)
+    training = fold.training_of(settings)
+    if settings["control"] == "leaky_windows":
+        if fold.is_classical(module) or training.window != "crops":
+            hint = "Set training.window: crops"
+            raise SerError("control leaky_windows is about windows, and there are none", f"{where}.control", hint)
+        if settings["selection"] != "last":
+            raise SerError("control leaky_windows has no dev part", f"{where}.selection", "Set selection: last")
+    if fold.is_classical(module):
+        if settings["training"]:
+            raise SerError(f"{settings['model']} is not trained by the loop", f"{name}.training", "Remove it")
+        if settings["selection"] != "last":
+            what = f"{settings['model']} chooses its hyper-parameters itself"
+            raise SerError(what, f"{where}.selection", "Remove it")
+    elif getattr(module, "FIXED_LENGTH", False) and training.frames is None:
+        hint = "Set the frames of an utterance; papers.md 4.1: 768"
+        raise SerError(f"{settings['model']} needs inputs of one length", f"{name}.training.frames", hint)
+
+
+def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any]) -> None:
+    """Trains jobs in worker processes."""
+    if not jobs:
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    label, done = str(jobs[0].settings["experiment"]), total - len(jobs)
+    if done:
+        print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
+    workers = min(compute.workers(execution, jobs[0].device), len(jobs))
+    with tqdm(total=total, initial=done, desc=label, unit="fold", disable=None) as bar:
+        if workers == 1:
+            for job in jobs:
+                train(job)
+                bar.update()
+            return
+        backend = execution.get("backend", "loky")
+        options = {"inner_max_num_threads": int(jobs[0].settings["threads"])} if backend == "loky" else {}
+        with parallel_config(backend=backend, n_jobs=workers, **options):
+            for _ in Parallel(return_as="generator_unordered")(delayed(train)(job) for job in jobs):
+                bar.update()
+
+
+def train(job: Job) -> None:
+    """Trains one job and writes its result."""
+    watch = costs.Watch(job.device, int(job.settings["threads"]), resumed=job.running.exists())
+    result = fold.train(job)
+    watch.write(costs.path(job.result))  # before the result: a finished fold has its cost
+    result.write(job.result)
+    shutil.rmtree(job.running, ignore_errors=True)

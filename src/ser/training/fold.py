@@ -1,0 +1,230 @@
+"""Trains one fold of an experiment with one seed: its examples, the model, the training, the scores of the test part.
+
+This module and its imports are the code that a fold's result depends on. What writes predictions, curves and cards is
+in `ser.training.experiment`, which is not imported from here.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ser import compute, plugins
+from ser.corpora.manifest import LABEL_RATE
+from ser.errors import SerError
+from ser.evaluation import metrics
+from ser.files import read_json
+from ser.protocols.folds import Fold
+from ser.recipe import Training
+from ser.seeds import seed_everything, seed_of
+from ser.store import Store
+from ser.tasks import Examples, Inputs, Task, class_indices
+from ser.training import controls, windows
+from ser.training.result import Result
+
+
+@dataclass(frozen=True)
+class Data:
+    """What all folds of an experiment read. Stores are opened by the workers."""
+
+    table: pd.DataFrame  # the manifest
+    labels: Mapping[str, np.ndarray]  # continuous corpora: utterance -> (rows, D)
+    task: Task
+    features: Mapping[str, Path]  # name of the input -> store folder
+
+    @classmethod
+    def read(cls, table: pd.DataFrame, manifest: Path, features: Mapping[str, Path]) -> Data:
+        """From the table of a manifest, the folder it is from, and the stores of its features."""
+        card = read_json(manifest / "card.json")
+        stores = {name: Store(path) for name, path in features.items()}
+        columns = {name: int(store.card["dim"]) for name, store in stores.items()}
+        levels = {name: str(store.card["level"]) for name, store in stores.items()}
+        task = Task(card["task"], tuple(card["outputs"]), columns, levels)
+        labels = {} if task.kind == "classification" else continuous_labels(manifest, table, task.outputs)
+        return cls(table, labels, task, features)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One fold with one seed, and all that a worker needs to train it."""
+
+    settings: Mapping[str, Any]
+    data: Data
+    fold: Fold
+    seed: int
+    folder: Path  # of the results of the experiment
+    device: str
+    place: tuple[int, int] = (0, 1)  # the number of the fold, and how many there are
+    first: bool = False  # whether the model's artefacts are kept
+
+    @property
+    def name(self) -> str:
+        return f"{self.fold.name}-seed{self.seed}"
+
+    @property
+    def result(self) -> Path:
+        """The file of the finished result."""
+        return self.folder / f"{self.name}.npz"
+
+    @property
+    def running(self) -> Path:
+        """The folder of its checkpoint while it is trained."""
+        return self.folder / self.name
+
+
+def train(job: Job) -> Result:
+    """Trains the model of a job and predicts its test part."""
+    module = controls.module_of(job.settings)
+    with compute.threads(int(job.settings["threads"])):
+        return _classical(job, module) if is_classical(module) else _network(job, module)
+
+
+def is_classical(module: types.ModuleType) -> bool:
+    """Whether a model is trained in the style of scikit-learn, and not by the loop."""
+    return hasattr(module.Model, "fit")
+
+
+def training_of(settings: Mapping[str, Any]) -> Training:
+    return plugins.build(Training, settings["training"], f"models.{settings['model']}.training")
+
+
+def _classical(job: Job, module: types.ModuleType) -> Result:
+    """``Model(config, task, seed).fit(train, dev) -> history`` and ``.scores(inputs) -> (n, K)``."""
+    train_part, dev, test = split(job)
+    model = module.Model(controls.config_of(job.settings, module), job.data.task, seed_of(job.seed, job.fold.name))
+    history = model.fit(train_part, dev)
+    return Result(model.scores(test), history, dict(getattr(model, "notes", {})))
+
+
+def _network(job: Job, module: types.ModuleType) -> Result:
+    from ser.training.trainer import Trainer
+
+    compute.deterministic()
+    settings, oracle = job.settings, job.settings["selection"] == "test_oracle"
+    train_part, dev, test = split(job)
+    seed = seed_of(job.seed, job.fold.name)
+    seed_everything(seed_of(seed, "initial"))
+    model = module.Model(controls.config_of(settings, module), job.data.task)
+    if settings.get("pretrained"):
+        model.load_pretrained(Path(settings["pretrained"]))
+    trainer = Trainer(
+        model,
+        training_of(settings),
+        selection=settings["selection"],
+        seed=seed,
+        device=job.device,
+        bfloat16=compute.bfloat16(settings["precision"], job.device),
+        folder=job.running,
+        label=f"{settings['experiment']} {job.name}",
+    )
+    history = trainer.fit(train_part, dev, test if oracle else None)
+    notes = {"parameters": sum(p.numel() for p in model.parameters()), "best_step": trainer.loop.progress.best_step}
+    notes |= getattr(model, "notes", {})
+    if oracle:
+        truth = np.asarray(examples(job, job.fold.test, "test").labels)
+        return Result(_best_on_test(trainer.snapshots, truth), history, notes)
+    scores = trainer.predict(test)
+    result = Result(scores.values, history, notes, artefacts=trainer.artefacts(test) if job.first else {})
+    if scores.votes is not None:
+        result = replace(result, votes=scores.votes)
+    if dev is not None and dev.rows:
+        result = replace(result, dev=trainer.predict(dev.unlabelled()).values)
+    return replace(result, utterances=test.utterances) if test.windows is not None else result
+
+
+def _best_on_test(snapshots: list[np.ndarray], truth: np.ndarray) -> np.ndarray:
+    """Scores of the evaluation that is best on TEST: what selecting on test would have reported, labelled as biased."""
+    return max(snapshots, key=lambda scores: metrics.macro_recall(truth, scores.argmax(1), scores.shape[1]))
+
+
+def split(job: Job) -> tuple[Examples, Examples | None, Inputs]:
+    """Training and dev examples, and test inputs without labels."""
+    if job.settings["control"] == "leaky_windows":
+        train_part, test = leaky(job)
+        return train_part, None, test
+    train_part = examples(job, job.fold.train, "train")
+    if job.settings["control"] == "shuffled_labels":
+        shuffled = np.random.default_rng(seed_of(job.seed, job.fold.name, "shuffled")).permutation(len(train_part))
+        labels = train_part.labels
+        labels = labels[shuffled] if isinstance(labels, np.ndarray) else _shuffle_rows(labels, shuffled)
+        train_part = replace(train_part, labels=labels)
+    dev = examples(job, job.fold.dev, "dev") if job.fold.dev else None
+    return train_part, dev, examples(job, job.fold.test, "test").unlabelled()
+
+
+def examples(job: Job, ids: tuple[str, ...], part: str) -> Examples:
+    """Utterances with labels. Raises `SerError` for a recording without labels outside the test part."""
+    data = job.data
+    rows = data.table.set_index("utterance").loc[list(ids)]
+    stores = {name: Store(path) for name, path in data.features.items()}
+    speakers, durations = tuple(rows["speaker"]), tuple(rows["duration"])
+    if data.task.kind == "classification":
+        classes = class_indices(list(rows["emotion"]), data.task.outputs, f"{job.name}, {part}")
+        return Examples(ids, speakers, stores, (), classes, durations=durations)
+    labels = [data.labels[u] for u in ids]
+    unlabelled = [u for u, label in zip(ids, labels, strict=True) if np.isnan(label).any()]
+    if unlabelled and part != "test":
+        raise SerError(f"recording {unlabelled[0]} has no labels but is in the {part} part", job.name)
+    return Examples(ids, speakers, stores, tuple(map(len, labels)), labels, durations=durations)
+
+
+def leaky(job: Job) -> tuple[Examples, Inputs]:
+    """The deliberate mistake (papers.md 8): utterances are cut into windows first, and the windows are then assigned to
+    the folds at random, so that every test window has neighbours from its own utterance in training.
+    """
+    everything = _sorted(examples(job, (*job.fold.train, *job.fold.dev, *job.fold.test), "leaky"))
+    made = windows.fixed(everything, training_of(job.settings))
+    own, count = job.place
+    folds = np.random.default_rng(seed_of(job.seed, "leaky")).permutation(len(made)) % count
+    train_part = replace(everything, windows=tuple(w for w, f in zip(made, folds, strict=True) if f != own))
+    test = [w for w, f in zip(made, folds, strict=True) if f == own]
+    kept = sorted({w.utterance for w in test})
+    position = {u: i for i, u in enumerate(kept)}
+    inputs = Inputs(
+        tuple(everything.utterances[u] for u in kept),
+        tuple(everything.speakers[u] for u in kept),
+        everything.stores,
+        (),
+        windows=tuple(w._replace(utterance=position[w.utterance]) for w in test),
+    )
+    return train_part, inputs
+
+
+def _sorted(everything: Examples) -> Examples:
+    """By id, so that every fold assigns the same windows."""
+    order = sorted(range(len(everything)), key=everything.utterances.__getitem__)
+
+    def pick(values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(values[i] for i in order)
+
+    return replace(
+        everything,
+        utterances=pick(everything.utterances),
+        speakers=pick(everything.speakers),
+        durations=pick(everything.durations),
+        labels=np.asarray(everything.labels)[order],
+    )
+
+
+def _shuffle_rows(labels: Sequence[np.ndarray], shuffled: np.ndarray) -> list[np.ndarray]:
+    """Each recording gets the labels of another one, repeated or cut to its own number of rows."""
+    return [np.resize(labels[j], labels[i].shape) for i, j in enumerate(shuffled)]
+
+
+def continuous_labels(manifest: Path, table: pd.DataFrame, dimensions: Sequence[str]) -> dict[str, np.ndarray]:
+    """utterance -> (rows, D) from labels.csv in the manifest's folder, NaN where the corpus gives no labels (those of
+    the test part that the organisers keep).
+    """
+    found = pd.read_csv(manifest / "labels.csv", dtype={"utterance": str})
+    labels = {
+        str(u): rows[list(dimensions)].to_numpy(dtype=np.float32) for u, rows in found.groupby("utterance", sort=False)
+    }
+    for row in table[~table["utterance"].isin(list(labels))].itertuples():
+        labels[row.utterance] = np.full((round(row.duration * LABEL_RATE), len(dimensions)), np.nan, dtype=np.float32)
+    return labels
