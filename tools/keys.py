@@ -26,7 +26,7 @@ SOURCES = {  # file or pattern below src/ser -> heading; {} is the name of the f
     "protocols/*.py": "`folds.<corpus>-<name>` with `protocol: {}`",
     "corpora/*.py": "`corpora.{}.reader`",
     "pretraining/settings.py": "`pretraining.<name>`",
-    "words/settings.py": "`words.<name>`",
+    "words/config.py": "`words.<name>`",
 }
 
 
