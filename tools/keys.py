@@ -26,7 +26,7 @@ SOURCES = {  # files below src/ser -> heading, with the name of the file
     "protocols/*.py": "`folds.<corpus>-<name>` with `protocol: {}`",
     "corpora/*.py": "`corpora.{}.reader`",
     "pretraining/settings.py": "`pretraining.<name>`",
-    "words/settings.py": "`words.<name>`",
+    "words/config.py": "`words.<name>`",
 }
 
 
