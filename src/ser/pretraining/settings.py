@@ -1,4 +1,4 @@
-"""Settings of a pretraining. Light to import, no torch."""
+"""Settings of a pretraining."""
 
 from __future__ import annotations
 
