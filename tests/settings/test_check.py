@@ -167,9 +167,9 @@ WORDS = [
     ("target: sewa\n", "target: sewa\n    streams: false\n", rf"'sewa' make no streams .*{WITH_WORDS}.words"),
     ("target: sewa\n", "target: ravdess\n", rf"words 'sewa' are of 'ravdess', not of 'sewa' .*{WITH_WORDS}.words"),
     ("corpus: librispeech\n    target", "corpus: table\n    target", r"unknown corpus of this study 'table'"),
-    ("corpus: librispeech\n    target", "corpus: sewa\n    target", r"partitions: \[train\] .*key words.sewa\)"),
-    ("    word2vec:\n      dim: 50", "    word2vec:\n      dimm: 50", r"unknown key 'dimm' .*words.sewa.word2vec.dimm"),
-    ("    word2vec:\n      dim: 50", "    word2vec:\n      dim: 40", r"40 .* 50"),
+    ("corpus: librispeech\n    target", "corpus: sewa\n    target", r"partitions: .train.*key words.sewa"),
+    ("    word2vec:\n      vector_size: 50", "    word2vec:\n      vectorsize: 50", r"unknown key .vectorsize.*words.sewa.word2vec.vectorsize"),
+    ("    word2vec:\n      vector_size: 50", "    word2vec:\n      vector_size: 40", r"not 40 and 50"),
     (
         "corpus: sewa\n    protocol: partitions",
         "corpus: sewa\n    protocol: kfold",
