@@ -168,7 +168,11 @@ WORDS = [
     ("target: sewa\n", "target: ravdess\n", rf"words 'sewa' are of 'ravdess', not of 'sewa' .*{WITH_WORDS}.words"),
     ("corpus: librispeech\n    target", "corpus: table\n    target", r"unknown corpus of this study 'table'"),
     ("corpus: librispeech\n    target", "corpus: sewa\n    target", r"partitions: .train.*key words.sewa"),
-    ("    word2vec:\n      vector_size: 50", "    word2vec:\n      vectorsize: 50", r"unknown key .vectorsize.*words.sewa.word2vec.vectorsize"),
+    (
+        "    word2vec:\n      vector_size: 50",
+        "    word2vec:\n      vectorsize: 50",
+        r"unknown key .*sewa.word2vec.vectorsize",
+    ),
     ("    word2vec:\n      vector_size: 50", "    word2vec:\n      vector_size: 40", r"not 40 and 50"),
     (
         "corpus: sewa\n    protocol: partitions",
