@@ -143,7 +143,7 @@ def test_long_tables_are_cut(place, first):
 
 
 def test_the_table_of_dvc_is_added_behind_a_fold(place, first):
-    """The two say the same of a number that changed."""
+    """The comment and `dvc metrics diff` agree on a number that changed."""
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=place, check=True)
     (place / "dvc.yaml").write_text("metrics:\n- metrics/demo/scores\n")
     path = place / "metrics/demo/scores/better.json"

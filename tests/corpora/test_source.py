@@ -207,7 +207,7 @@ def test_link_deletes_the_receipts_of_what_lay_there(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    receipts = [trees.write(tmp_path / f"data/{s}/corpora/{c}.json", "{}") for s in "ab" for c in ("emodb", "sewa")]
+    receipts = [trees.write(tmp_path / f"data/{s}/receipts/{c}.json", "{}") for s in "ab" for c in ("emodb", "sewa")]
     with pytest.raises(SerError):
         _overview.link("emodb", tmp_path / "none")
     assert all(r.exists() for r in receipts)

@@ -20,7 +20,7 @@ def of(table) -> Predictions:
 
 @pytest.fixture
 def pair(make_emotions):
-    """Two systems on the same utterances; the second is worse, by another amount for each speaker."""
+    """Two systems on the same utterances; the second is worse, by a different amount for each speaker."""
 
     def pair(speakers=8, drop=0.5, **more):
         table = make_emotions(speakers=speakers, accuracy=0.8, **more)

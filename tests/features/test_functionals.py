@@ -42,6 +42,15 @@ def test_rows_and_names_are_process_signals(signal, name, dim, feature_set):
     assert feature.columns() == list(theirs.columns)
 
 
+def test_several_sets_follow_each_other(signal):
+    both = Feature(sets=("is10", "is09"))
+    assert both.dim == 1582 + 384
+    expected = np.concatenate([Feature(set=name).extract(signal, RATE) for name in ("is10", "is09")])
+    np.testing.assert_array_equal(both.extract(signal, RATE), expected)
+    assert len(both.columns()) == both.dim
+    assert both.columns()[1582:] == Feature(set="is09").columns()
+
+
 def test_is10_has_the_descriptors_of_the_challenge(signal):
     """papers.md 5.1: 1428 + 152 + 2; the last two are the number of pitch onsets and the duration, here 1.2 s."""
     names, rows = Feature().columns(), Feature().extract(signal, RATE)

@@ -12,7 +12,7 @@ import soundfile
 
 from ser import plugins
 from ser.errors import SerError
-from ser.features import _spectrum
+from ser.features import spectrum
 from ser.features.logmel import Feature
 
 RATE = 16000
@@ -103,11 +103,11 @@ def test_blocks_join_without_a_seam(samples):
 
 def test_the_shorter_transform_loses_nothing(signal):
     """papers.md 4.1 asks for n_fft 2048; 800 bins and a linear map must give the same energies."""
-    size, filters = _spectrum.short_filters(RATE, 2048, 400, 160, 0.0, 8000.0, False)
-    weights = _spectrum.window("hamming", 400)
+    size, filters = spectrum.short_filters(RATE, 2048, 400, 160, 0.0, 8000.0, False)
+    weights = spectrum.window("hamming", 400)
     assert size == 800
-    frames = _spectrum.frames(signal, 2048, 400, 160) * weights
-    direct = np.abs(np.fft.rfft(frames, 2048)) ** 2 @ _spectrum.mel_filters(RATE, 2048, 160, 0.0, 8000.0, False)
+    frames = spectrum.frames(signal, 2048, 400, 160) * weights
+    direct = np.abs(np.fft.rfft(frames, 2048)) ** 2 @ spectrum.mel_filters(RATE, 2048, 160, 0.0, 8000.0, False)
     short = np.abs(np.fft.rfft(frames, size)) ** 2 @ filters
     np.testing.assert_allclose(short, direct, rtol=1e-9, atol=1e-9)
 

@@ -120,7 +120,7 @@ def test_a_share_smaller_than_the_classes_says_so():
         ("speaker_dependent_holdout", {"repetitions": 0}, "repetitions must be at least 1"),
         ("group_kfold", {"n_folds": 2, "dev": "next"}, "n_folds must be at least 3"),
         ("leave_one_speaker_out", {"dev_share": -0.1}, "dev_share must be a share"),
-        ("partitions", {"dev_share": 0.1}, "dev_share is for 'test: dev' only"),
+        ("partitions", {"dev_share": 0.1}, "dev_share needs 'test: dev'"),
     ],
 )
 def test_bad_parameters_are_one_line(protocol, block, message):

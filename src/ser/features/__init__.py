@@ -1,9 +1,10 @@
-"""Features: one module a feature, each with a frozen dataclass `Feature` of its parameters and
+"""Features: one module per feature, each with a frozen dataclass `Feature`, whose fields are its parameters. It also
+has
 
-``level``   ``"frame"`` (an array (T, dim) an utterance) or ``"utterance"`` (an array (dim,));
-``rate``    the sampling rate in Hz it needs its input in;
+``level``   ``"frame"`` (an array (T, dim) per utterance) or ``"utterance"`` (an array (dim,));
+``rate``    the sampling rate in Hz that it needs;
 ``dim``     number of columns;
-``frame_rate``  rows a second for frame features, None for utterance features;
+``frame_rate``  rows per second for frame features, None for utterance features;
 ``extract(signal, rate) -> float32 array`` of shape (T, dim) or (dim,), from mono float32 in [-1, 1].
 
 Dimension letters: N samples, T frames, F columns.

@@ -1,5 +1,5 @@
-"""Log-magnitude spectrogram in [0, 1], the input of the emotion-embedding autoencoder (papers.md 5.1,
-after Tacotron)."""
+"""Log-magnitude spectrogram in [0, 1], the input of the emotion-embedding autoencoder (papers.md 5.1, after
+Tacotron)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ser.features import _spectrum
+from ser.features import spectrum
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Feature:
     amplitude_floor: float = 1e-5  # before the log
     ref_db: float = 20.0
     range_db: float = 100.0
-    floor: float = 1e-8  # least value; what the crops of a short utterance are padded with
+    floor: float = 1e-8  # least value; crops of short utterances are padded with it
 
     def __post_init__(self) -> None:
         if not 0 < self.win <= self.n_fft or self.hop < 1:
@@ -44,15 +44,15 @@ class Feature:
         return self.rate / self.hop
 
     def extract(self, signal: np.ndarray, rate: int) -> np.ndarray:
-        """(N,) -> (1 + N' // hop, dim) float32, N' samples being left by the trimming.
+        """(N,) -> (1 + N' // hop, dim) float32, where N' samples remain after trimming.
 
         Raises `SerError` for an empty signal or another rate.
         """
-        signal = self._trimmed(_spectrum.checked(signal, rate, self.rate)).astype(np.float64)
+        signal = self._trimmed(spectrum.checked(signal, rate, self.rate)).astype(np.float64)
         signal[1:] -= self.preemphasis * signal[:-1]  # the right side is computed before it is written
-        weights = _spectrum.window(self.window, self.win)
+        weights = spectrum.window(self.window, self.win)
         out = np.empty((1 + len(signal) // self.hop, self.dim), dtype=np.float32)
-        for block, power in _spectrum.power(signal, weights, self.n_fft, self.hop, self.n_fft):
+        for block, power in spectrum.power(signal, weights, self.n_fft, self.hop, self.n_fft):
             db = 10 * np.log10(np.maximum(self.amplitude_floor**2, power))
             out[block] = np.clip((db - self.ref_db + self.range_db) / self.range_db, self.floor, 1)
         return out

@@ -1,6 +1,6 @@
 """Log-mel spectrogram, the input of Fusion-ConvBERT and the CNNs (papers.md 4.1).
 
-The public Mockingjay checkpoints take another one: ``bands: 80, deltas: 1, window: hann, win: 800, hop: 200``.
+The public Mockingjay checkpoints need another one: ``bands: 80, deltas: 1, window: hann, win: 800, hop: 200``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ser.features import _spectrum
+from ser.features import spectrum
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Feature:
     n_fft: int = 2048  # ours: the smallest power of two that feeds each of 160 bands by at least two bins
     area: bool = False  # divide filters by their area; without effect after cmvn but for log_floor
     log_floor: float = 1e-6  # added before the log (Mockingjay)
-    deltas: Literal[0, 1] = 0  # 1: first-order deltas as further columns, normalised with them
+    deltas: Literal[0, 1] = 0  # 1: first-order deltas as further columns, normalised as well
     delta_width: int = 9  # frames of the delta's regression (Mockingjay: librosa's default)
     cmvn: bool = True
     cmvn_floor: float = 1e-5  # added to the standard deviation (papers.md 4.1)
@@ -43,7 +43,7 @@ class Feature:
             )
         if self.bands < 1 or self.log_floor <= 0 or self.delta_width < 3 or self.delta_width % 2 == 0:
             raise ValueError("bands must be at least 1, log_floor above 0, delta_width odd and at least 3")
-        _spectrum.mel_filters(*self._filters())
+        spectrum.mel_filters(*self._filters())
 
     @property
     def dim(self) -> int:
@@ -67,12 +67,12 @@ class Feature:
 
     def energies(self, signal: np.ndarray, rate: int) -> np.ndarray:
         """Mel energies before the log: (N,) -> (T, bands) float32."""
-        signal = _spectrum.checked(signal, rate, self.rate)
+        signal = spectrum.checked(signal, rate, self.rate)
         rate, n_fft, *rest = self._filters()
-        size, filters = _spectrum.short_filters(rate, n_fft, self.win, *rest)
-        weights = _spectrum.window(self.window, self.win)
+        size, filters = spectrum.short_filters(rate, n_fft, self.win, *rest)
+        weights = spectrum.window(self.window, self.win)
         out = np.empty((1 + len(signal) // self.hop, self.bands), dtype=np.float32)
-        for block, power in _spectrum.power(signal, weights, self.n_fft, self.hop, size):
+        for block, power in spectrum.power(signal, weights, self.n_fft, self.hop, size):
             out[block] = power @ filters
         return np.maximum(out, 0, out=out)  # the shorter transform may round an empty band to -1e-20
 
@@ -82,6 +82,6 @@ class Feature:
     def _delta(self, x: np.ndarray) -> np.ndarray:
         from scipy.signal import savgol_filter
 
-        # as librosa, the ends follow the first and last full window; an utterance shorter than one repeats its edge
+        # as in librosa, the ends follow the first and last full window; utterances shorter than one repeat their edge
         mode = "interp" if len(x) >= self.delta_width else "nearest"
         return savgol_filter(x, self.delta_width, polyorder=1, deriv=1, axis=0, mode=mode)

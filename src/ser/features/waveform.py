@@ -1,6 +1,6 @@
-"""The waveform itself in consecutive segments, one a row.
+"""The waveform itself in consecutive segments, one per row.
 
-Defaults are those of CLSTM (papers.md 6.1). The semantic system (papers.md 7.1) takes frames of 0.1 s at 22 050 Hz:
+The defaults are those of CLSTM (papers.md 6.1). The semantic system (papers.md 7.1) reads frames of 0.1 s at 22 050 Hz:
 ``rate: 22050, segment: 2205, normalise: none``.
 """
 
@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from ser.features import _spectrum
+from ser.features import spectrum
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,9 @@ class Feature:
     level: ClassVar[str] = "frame"
 
     rate: int = 16000  # Hz
-    segment: int = 8000  # samples a row, 0.5 s
-    segments: int | None = (
-        None  # rows an utterance, padded or cut to (8 for RAVDESS, 16 for IEMOCAP); None: as many as it fills
-    )
+    segment: int = 8000  # samples per row, 0.5 s
+    # rows that an utterance is padded or cut to (8 for RAVDESS, 16 for IEMOCAP); None: as many as it fills
+    segments: int | None = None
     normalise: Literal["rms", "none"] = "rms"  # rms: the utterance divided by its root mean square
     rms_floor: float = 1e-8  # least root mean square divided by
 
@@ -45,7 +44,7 @@ class Feature:
 
         Raises `SerError` for an empty signal or another rate.
         """
-        signal = _spectrum.checked(signal, rate, self.rate)
+        signal = spectrum.checked(signal, rate, self.rate)
         if self.normalise == "rms":
             root = np.sqrt(np.mean(np.square(signal, dtype=np.float64)))
             signal = signal / np.float32(max(root, self.rms_floor))

@@ -1,8 +1,9 @@
-"""The leak audit: folds are checked against the manifest before anything is trained on them, and again before training.
+"""The leak audit: folds are checked against the manifest when they are made, and again before each training.
 
-A leak stops the pipeline: an utterance or equal audio in two parts of a fold, a speaker in two parts of a protocol that
-claims speaker independence, a test item never or twice tested, an empty part, a class tested but never trained. What a
-corpus makes unavoidable is reported: shared texts, dialogues, sessions, files, absent classes (papers.md 8).
+The pipeline stops when an utterance or equal audio is in two parts of a fold, when a speaker is in two parts although
+the protocol claims speaker independence, when an utterance is tested never or twice in a cross-validation, when a part
+is empty, and when a class is tested but not trained. What a corpus makes unavoidable is reported: shared texts,
+dialogues, sessions and files, and absent classes (papers.md 8).
 
 Letters: F folds, U utterances of the manifest, V values of a column (speakers, texts), R = 3 roles, E entries of folds.
 """
@@ -18,17 +19,18 @@ import pandas as pd
 
 from ser.corpora.manifest import is_synthetic
 from ser.errors import SerError
+from ser.protocols.audit_summary import lines
 from ser.protocols.folds import ROLES, Fold
 
 TRAIN, DEV, TEST = range(len(ROLES))
 PAIRS = ((TEST, TRAIN), (TEST, DEV), (DEV, TRAIN))
 SHARED = ("speaker", "session", "dialogue", "text", "file")
-REMAKE = "Make the folds anew: dvc repro"
+REMAKE = "Make the folds again: dvc repro"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the audit saw in folds that passed; made by `audit`."""
+    """What the audit found in folds without leaks."""
 
     data: dict[str, Any]
 
@@ -41,9 +43,7 @@ class Report:
         return self.data
 
     def summary(self) -> list[str]:
-        """Short lines for a person."""
-        from ser.protocols.audit_text import lines
-
+        """Short lines for the terminal."""
         return lines(self.data)
 
 
@@ -64,7 +64,7 @@ class _Table:
         return codes, np.asarray(distinct, dtype=object)
 
     def presence(self, codes: np.ndarray) -> np.ndarray:
-        """(F, V, R) bool: does a value occur in a part? Empty values never do."""
+        """(F, V, R) bool: whether a value occurs in a part. Empty values never do."""
         seen = np.zeros((len(self.names), codes.max(initial=-1) + 1, len(ROLES)), dtype=bool)
         code = codes[self.row]
         known = code >= 0
@@ -88,7 +88,7 @@ def audit(
     where: str,
     carved_dev: bool = False,
 ) -> Report:
-    """Checks folds against their manifest; raises `SerError` at the first leak, else reports what is shared.
+    """Checks folds against their manifest; raises `SerError` at the first leak, otherwise reports what is shared.
 
     `speaker_independent`, `tests_each_once` and `carved_dev` are what the protocol claims (`ser.protocols.claims`);
     with `carved_dev` train and dev may share speakers, test may not. `where` names the protocol or fold file in errors.
@@ -215,7 +215,7 @@ def _check_classes(table: _Table) -> None:
 
 
 def _text(manifest: pd.DataFrame) -> pd.Series:
-    """What was said: the prompt's id, else the words without case and spacing."""
+    """The text of each utterance: the id of the prompt, or else the words without case and spacing."""
     words = manifest["text"].str.casefold().str.split().str.join(" ")
     return manifest["text_id"].where(manifest["text_id"] != "", words)
 
@@ -241,7 +241,7 @@ def _report(table: _Table, claimed: dict[str, bool]) -> Report:
 
 
 def _numbers(table: _Table) -> dict[str, dict[str, dict[str, Any]]]:
-    """Per fold and part: utterances, those without any label, seconds, speakers, classes without an item."""
+    """Per fold and part: utterances, utterances without a label, seconds, speakers, and classes that do not occur."""
     F, R, m = len(table.names), len(ROLES), table.manifest
     part = table.fold * R + table.role
 

@@ -1,7 +1,6 @@
-"""Folds are data, made once and in git: CSV ``fold,utterance,role`` (train, dev or test), one line an utterance of a
-fold.
+"""Folds are data: a CSV ``fold,utterance,role`` (train, dev or test) with one line per utterance and fold.
 
-A JSON of the same name beside it says which protocol made the folds, what it claims, and what the audit found.
+A JSON file of the same name says which protocol made the folds, what it claims, and what the audit found.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ class Fold:
 
 
 def write(folds: Sequence[Fold], path: str | Path, about: Mapping[str, Any] | None = None) -> None:
-    """Writes folds in order, each as train, dev, test in order; the file is whole or not there.
+    """Writes folds in order, each as train, dev and test; the file appears whole or not at all.
 
-    `about`, if given, becomes the JSON beside it: ``protocol`` (a name), ``claims`` (`ser.protocols.claims`), and more.
+    `about` becomes the JSON file: ``protocol`` (a name), ``claims`` (`ser.protocols.claims`), and more.
     """
     rows = [(f.name, utterance, role) for f in folds for role in ROLES for utterance in getattr(f, role)]
     with replacing(path) as temporary:
@@ -46,11 +45,11 @@ def write(folds: Sequence[Fold], path: str | Path, about: Mapping[str, Any] | No
 def read(path: str | Path) -> list[Fold]:
     """The folds of a file, in the file's order.
 
-    Raises `SerError` that names the file, and the line of a missing value or an unknown role. What the folds promise is
+    Raises `SerError` that names the file and the line of a missing value or an unknown role. The folds themselves are
     checked by `ser.protocols.audit.audit`.
     """
     path = Path(path)
-    hint = "Restore it with git checkout, or make it anew: dvc repro"
+    hint = "Make it again: dvc repro"
     if not path.exists():
         raise SerError("no fold file", path, "Run the folds stage: dvc repro")
     try:
@@ -74,10 +73,11 @@ def read(path: str | Path) -> list[Fold]:
 
 
 def read_claims(path: str | Path) -> dict[str, Any]:
-    """What the JSON beside a fold file says; raises `SerError` when it is missing or names no protocol or claims."""
+    """What the JSON file of a fold file says; raises `SerError` when it is missing or lacks the protocol or its
+    claims."""
     beside = Path(path).with_suffix(".json")
     about = read_json(beside)
     for key in ("protocol", "claims"):
         if not isinstance(about, dict) or key not in about:
-            raise SerError(f"no {key!r} of the folds", beside, "Make it anew: dvc repro")
+            raise SerError(f"no {key!r} of the folds", beside, "Make it again: dvc repro")
     return about

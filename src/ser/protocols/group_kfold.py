@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ser.protocols._split import check_count, fold, generator, nobody, values
 from ser.protocols.folds import Fold
+from ser.protocols.splitting import check_count, fold, generator, nobody, values
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = True
@@ -17,9 +17,9 @@ TESTS_EACH_ONCE = True
 
 @dataclass(frozen=True)
 class Config:
-    """`n_folds`: groups of speakers (papers.md 6.7); `order`: speakers are dealt to the groups ``seeded`` (shuffled) or
-    ``sorted``; `dev`: ``none``, or ``next`` = the group of the next fold, cyclically (both ours: the paper's folds are
-    not by speaker)."""
+    """`n_folds` is the number of groups of speakers (papers.md 6.7). `order`: speakers are assigned to groups after
+    shuffling (``seeded``) or in alphabetical order (``sorted``). `dev`: ``none``, or ``next`` for the group of the next
+    fold, cyclically. The last two are ours, because the paper's folds are not by speaker."""
 
     n_folds: int = 6
     order: Literal["seeded", "sorted"] = "seeded"
@@ -39,7 +39,7 @@ def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
     if config.order == "seeded":
         names = [str(n) for n in generator("group_kfold", seed).permutation(names)]
     sex = dict(zip(manifest["speaker"], manifest["sex"], strict=True))
-    names.sort(key=lambda name: sex[name])  # stable: dealing one sex after the other keeps each spread evenly
+    names.sort(key=lambda name: sex[name])  # stable; assigning one sex after the other spreads each evenly
     group_of = {name: i % config.n_folds for i, name in enumerate(names)}
     group = manifest["speaker"].map(group_of).to_numpy(dtype=np.int64)
     made = []

@@ -1,7 +1,7 @@
 """Random k-fold over utterances, stratified, shuffled: SPEAKER-DEPENDENT (papers.md 5.7: P2, 5 and 10; 6.7: P3, 5).
 
-Equal audio stays in one part. Without a dev part selection is the last epoch; `dev_share` carves one out of training
-(papers.md 3).
+Equal audio stays in one part. Without a dev part the last epoch is selected; `dev_share` takes a dev part from the
+training utterances (papers.md 3).
 """
 
 from __future__ import annotations
@@ -10,8 +10,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ser.protocols._split import check_count, check_share, fold, place, random_state, stratified_parts, stratified_share
 from ser.protocols.folds import Fold
+from ser.protocols.splitting import (
+    check_count,
+    check_share,
+    fold,
+    place,
+    random_state,
+    stratified_parts,
+    stratified_share,
+)
 
 SPEAKER_INDEPENDENT = False
 TESTS_EACH_ONCE = True
@@ -19,7 +27,7 @@ TESTS_EACH_ONCE = True
 
 @dataclass(frozen=True)
 class Config:
-    """`n_folds`: 5 (papers.md 6.7) or 10 (5.7); `dev_share`: share of the training part carved as dev, 0 = none."""
+    """`n_folds`: 5 (papers.md 6.7) or 10 (5.7). `dev_share`: share of the training utterances used as dev; 0: none."""
 
     n_folds: int = 5
     dev_share: float = 0.0
@@ -32,7 +40,7 @@ class Config:
 def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
     """`n_folds` folds named ``fold0``, ``fold1``, ...
 
-    Raises `SerError` when a class has fewer utterances of different audio than folds, or is too small for the carve.
+    Raises `SerError` when a class has fewer utterances of different audio than folds, or is too small for `dev_share`.
     """
     where = place("kfold", manifest)
     part = stratified_parts(manifest, config.n_folds, random_state("kfold", seed), where)

@@ -1,6 +1,6 @@
 """Leave one session out: both speakers of a session are tested; IEMOCAP's usual five folds (not in papers.md).
 
-A dialogue never spans two parts, unlike in the folds by speaker.
+Here a dialogue is never in two parts, as it may be in folds by speaker.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Literal
 
 import pandas as pd
 
-from ser.protocols._split import fold, nobody, values
 from ser.protocols.folds import Fold
+from ser.protocols.splitting import fold, nobody, values
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = True
@@ -19,14 +19,13 @@ TESTS_EACH_ONCE = True
 
 @dataclass(frozen=True)
 class Config:
-    """`dev`: ``none``, or ``next`` = the next session of the sorted list, cyclically (ours: the same rule as
-    `speaker_independent` one level up)."""
+    """`dev`: ``none``, or ``next`` for the next session in alphabetical order, cyclically (ours)."""
 
     dev: Literal["none", "next"] = "none"
 
 
 def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
-    """One fold a session, named ``session-<id>``; nothing is random, `seed` is not used.
+    """One fold per session, named ``session-<id>``; nothing is random and `seed` is not used.
 
     Raises `SerError` when an utterance has no session or there are fewer than 2 sessions (3 with dev).
     """

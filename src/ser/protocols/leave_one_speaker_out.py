@@ -1,6 +1,6 @@
-"""Leave one speaker out, everything else trains: 9/0/1 on ten speakers (papers.md 5.7, P2's literal reading).
+"""Leave one speaker out and train on all others: 9/0/1 of ten speakers (papers.md 5.7, P2 read literally).
 
-Without a dev part selection is the last epoch; `dev_share` carves one out of the training utterances (papers.md 3).
+Without a dev part the last epoch is selected; `dev_share` takes a dev part from the training utterances (papers.md 3).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ser.protocols._split import check_share, fold, place, random_state, stratified_share, values
 from ser.protocols.folds import Fold
+from ser.protocols.splitting import check_share, fold, place, random_state, stratified_share, values
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = True
@@ -18,8 +18,8 @@ TESTS_EACH_ONCE = True
 
 @dataclass(frozen=True)
 class Config:
-    """`dev_share`: share of the training utterances carved as dev, stratified by class; dev then has training speakers,
-    the test speaker stays unseen. 0 = none (papers.md 5.7); .1 is the carve of papers.md 3."""
+    """`dev_share`: share of the training utterances used as dev, stratified by class. Dev then has training speakers,
+    while the test speaker remains unseen. 0: none (papers.md 5.7); 0.1: papers.md 3."""
 
     dev_share: float = 0.0
 
@@ -28,9 +28,10 @@ class Config:
 
 
 def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
-    """One fold a speaker, named ``speaker-<id>``; `seed` draws the carve only.
+    """One fold per speaker, named ``speaker-<id>``; `seed` only draws dev.
 
-    Raises `SerError` when there are fewer than 2 speakers, an utterance has none, or a class is too small to carve.
+    Raises `SerError` when there are fewer than 2 speakers, an utterance has none, or a class is too small for
+    `dev_share`.
     """
     protocol = "leave_one_speaker_out"
     hint = "Use a corpus with more speakers, or a speaker-dependent protocol"

@@ -1,7 +1,7 @@
 """The corpus's own partitions: SEWA in AVEC 2017 packaging, 34 train / 14 dev / 16 test recordings (papers.md 1.5, P4).
 
-Test labels may not be part of what a user receives (papers.md 1.5): recordings without labels are still tested, that is
-predicted; ``test: dev`` evaluates on devel instead, and the fold's name says so.
+A user may not receive the test labels (papers.md 1.5). Recordings without labels are still predicted; ``test: dev``
+evaluates on the development partition instead, and the name of the fold says so.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Literal
 import pandas as pd
 
 from ser.errors import SerError
-from ser.protocols._split import check_share, fold, nobody, place, random_state, stratified_share, values
 from ser.protocols.folds import ROLES, Fold
+from ser.protocols.splitting import check_share, fold, nobody, place, random_state, stratified_share, values
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = False
@@ -21,9 +21,9 @@ TESTS_EACH_ONCE = False
 
 @dataclass(frozen=True)
 class Config:
-    """`test`: the partition that is tested. ``dev`` leaves the test partition out and dev is then empty, because
-    selecting on the part one reports is biased (papers.md 7.6, no 9); `dev_share` carves a dev part out of train in its
-    place, 0 = none (ours, as papers.md 3). `speaker_independent`: false for partitions that share speakers."""
+    """`test`: the partition that is tested. With ``dev`` the test partition is not used and dev is empty, because
+    selecting on the part that is reported is biased (papers.md 7.6, no 9); `dev_share` then takes a dev part from train
+    (ours, as papers.md 3; 0: none). `speaker_independent`: false for partitions that share speakers."""
 
     test: Literal["dev", "test"] = "test"
     dev_share: float = 0.0
@@ -32,13 +32,13 @@ class Config:
     def __post_init__(self) -> None:
         check_share("dev_share", self.dev_share)
         if self.dev_share and self.test == "test":
-            raise ValueError("dev_share is for 'test: dev' only: otherwise the corpus's own dev partition is dev")
+            raise ValueError("dev_share needs 'test: dev'; otherwise dev is the corpus's own dev partition")
 
 
 def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
-    """One fold named ``partition-test`` or ``partition-dev``; `seed` draws the carve only.
+    """One fold named ``partition-test`` or ``partition-dev``; `seed` only draws dev.
 
-    Raises `SerError` when an utterance has no or an unknown partition, or train or the tested one is empty.
+    Raises `SerError` when an utterance has no partition or an unknown one, or when train or the tested one is empty.
     """
     where = place("partitions", manifest)
     found = values(manifest, "partition", 1, "partitions", "Use a protocol that makes its own parts")

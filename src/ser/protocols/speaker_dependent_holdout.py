@@ -1,7 +1,7 @@
 """Random 80:20 split over utterances, repeated over seeds: SPEAKER-DEPENDENT (papers.md 3 and 4.7, P1's second one).
 
-Test speakers are in training; every number made with it carries that name (papers.md 8). Stratified by class; equal
-audio stays in one part.
+Test speakers are in training, so every number made with it says so (papers.md 8). The split is stratified by class, and
+equal audio stays in one part.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ser.protocols._split import check_count, check_share, fold, place, random_state, stratified_share
 from ser.protocols.folds import Fold
+from ser.protocols.splitting import check_count, check_share, fold, place, random_state, stratified_share
 
 SPEAKER_INDEPENDENT = False
 TESTS_EACH_ONCE = False
@@ -19,8 +19,9 @@ TESTS_EACH_ONCE = False
 
 @dataclass(frozen=True)
 class Config:
-    """`test_share`: of all utterances (papers.md 4.7); `repetitions`: seeds (papers.md 3, ours: the paper has one run);
-    `dev_share`: of the training part (papers.md 4.8, no 15, ours: the paper has no dev part), 0 = none."""
+    """`test_share`: share of all utterances (papers.md 4.7). `repetitions`: number of seeds (papers.md 3; ours: the
+    paper has one run). `dev_share`: share of the training utterances (papers.md 4.8, no 15; ours: the paper has no dev
+    part); 0: none."""
 
     test_share: float = 0.2
     repetitions: int = 5
@@ -33,7 +34,7 @@ class Config:
 
 
 def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
-    """One fold a repetition, named ``seed0``, ``seed1``, ...; each drawn apart, so test parts overlap.
+    """One fold per repetition, named ``seed0``, ``seed1``, ...; draws are independent, so test parts overlap.
 
     Raises `SerError` when a class is too small to be divided.
     """

@@ -1,8 +1,8 @@
 """Leave one speaker out and another for development: train/dev/test = 8/1/1 of ten speakers (papers.md 3, P1).
 
-One fold a speaker, who is tested. IEMOCAP: dev is the other speaker of the test speaker's session, so training sees
-the four other sessions only (4 290 - 4 508 utterances). EMO-DB has no sessions: dev is the next speaker of the sorted
-list, cyclically.
+There is one fold per speaker, who is tested. In IEMOCAP dev is the other speaker of the same session, so training sees
+only the four other sessions (4 290 to 4 508 utterances). EMO-DB has no sessions: there dev is the next speaker in
+alphabetical order, cyclically.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Literal
 
 import pandas as pd
 
-from ser.protocols._split import fold, values
 from ser.protocols.folds import Fold
+from ser.protocols.splitting import fold, values
 
 SPEAKER_INDEPENDENT = True
 TESTS_EACH_ONCE = True
@@ -21,14 +21,14 @@ TESTS_EACH_ONCE = True
 
 @dataclass(frozen=True)
 class Config:
-    """`dev`: ``partner`` = the other speaker of the session where every session has its own two speakers, else the next
-    one of the sorted list; ``next`` = always the next one (papers.md 3: the 8/1/1 is the paper's, this choice ours)."""
+    """`dev`: ``partner`` for the other speaker of the session where every session has its own two speakers, otherwise
+    the next speaker; ``next`` for always the next one (papers.md 3: 8/1/1 is the paper's, this choice is ours)."""
 
     dev: Literal["partner", "next"] = "partner"
 
 
 def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
-    """One fold a speaker, named ``speaker-<id>``; nothing is random, `seed` is not used.
+    """One fold per speaker, named ``speaker-<id>``; nothing is random and `seed` is not used.
 
     Raises `SerError` when there are fewer than 3 speakers or an utterance has none.
     """
@@ -46,7 +46,7 @@ def folds(manifest: pd.DataFrame, config: Config, seed: int) -> list[Fold]:
 
 
 def _partners(manifest: pd.DataFrame) -> dict[str, str]:
-    """Speaker to session partner, empty unless every session has exactly two speakers whom no other session has."""
+    """Speaker -> the other one of the session; empty unless every session has two speakers who are in no other."""
     if (manifest["session"] == "").any():
         return {}
     pairs = [sorted(set(s)) for _, s in manifest.groupby("session")["speaker"]]

@@ -1,19 +1,17 @@
-"""Words for people: counts with their noun, and the audit's report."""
+"""The audit's report as short lines for the terminal."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ser.protocols import plural
 from ser.protocols.folds import ROLES
 
-_SENTENCES = {  # what is shared, between which parts: how a person says it
+_SENTENCES = {  # what is shared between which parts -> the end of the sentence
     ("speaker", "test_in_train"): "of test utterances have a speaker of train (speaker-dependent)",
     ("speaker", "dev_in_train"): "of dev utterances have a speaker of train",
     ("session", "test_in_train"): "of test utterances are of a session of train",
-    (
-        "session",
-        "test_in_dev",
-    ): "of test utterances are of a session of dev",
+    ("session", "test_in_dev"): "of test utterances are of a session of dev",
     ("dialogue", "test_in_train"): "of test utterances are of a dialogue of train",
     ("dialogue", "test_in_dev"): "of test utterances are of a dialogue of dev",
     ("text", "test_in_train"): "of test utterances have a text of train",
@@ -21,12 +19,8 @@ _SENTENCES = {  # what is shared, between which parts: how a person says it
 }
 
 
-def plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def lines(data: dict[str, Any]) -> list[str]:
-    """Short lines: what was checked, the sizes, then only what a reader of the results must know."""
+    """What was checked, the sizes, and then only what a reader of the results must know."""
     kind = "speaker-independent" if data["speaker_independent"] else "speaker-dependent"
     once = ", each utterance tested once" if data["tests_each_once"] else ""
     mark = " SYNTHETIC" if data["synthetic"] else ""
@@ -47,7 +41,7 @@ def lines(data: dict[str, Any]) -> list[str]:
 
 
 def _equal_audio(groups: list[dict[str, Any]]) -> list[str]:
-    """One line on duplicates, one on those whose labels differ, each with an example."""
+    """One line about duplicates and one about duplicates whose labels differ, each with an example."""
     odd = [g for g in groups if len(g["classes"]) > 1]
     found = []
     if groups:
@@ -85,7 +79,7 @@ def _share(data: dict[str, Any], what: str, pair: str, words: str) -> str:
 
 
 def _absent(data: dict[str, Any]) -> dict[str, str]:
-    """Classes without an item, by part; ``disgust (speaker-08)``."""
+    """Part -> its absent classes with the folds, such as ``disgust (speaker-08)``."""
     found: dict[str, str] = {}
     for role in ROLES:
         classes: dict[str, list[str]] = {}

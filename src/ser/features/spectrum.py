@@ -1,9 +1,10 @@
-"""Short-time spectra, shared by the features: frames, windows, power, mel filters.
+"""Short-time spectra for the features: frames, windows, power spectra, mel filters.
 
-Letters: N samples, T frames, W samples of the window, K bins. Conventions of librosa and torchaudio: periodic windows,
-frames centred, the signal reflected at its ends, T = 1 + N // hop.
-Written here because both libraries take a second to import and neither bounds the memory of a long recording;
-the tests hold every function to both.
+Letters: N samples, T frames, W samples of the window, K bins. The conventions are those of librosa and torchaudio:
+periodic windows, frames centred, the signal reflected at its ends, T = 1 + N // hop.
+This is not left to a library because it is 2.8 times as fast as the plain numpy form, 3.9 times as fast as librosa and
+1.9 times as fast as torchaudio in float32 (benchmarks/features_logmel.py, one thread, P1's log-mel). It also needs
+little memory for long recordings. The tests compare every function with both libraries.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import numpy as np
 
 from ser.errors import SerError
 
-# Frames transformed and handed on at a time (ours: they stay in the processor's caches; no number changes).
+# Frames that are transformed and returned at a time (ours: they fit the processor's caches; no number changes).
 _TILE, _BLOCK = 64, 512
 
 
 def checked(signal: np.ndarray, rate: int, expected: int) -> np.ndarray:
-    """The signal itself when it is mono, not empty and has the rate a feature needs; raises `SerError` otherwise."""
+    """Returns the signal when it is mono, not empty and has the rate that a feature needs; else raises `SerError`."""
     if signal.ndim != 1 or len(signal) == 0:
         raise SerError(f"a feature takes a signal of shape (N,) with N > 0, got {signal.shape}")
     if rate != expected:
@@ -38,7 +39,9 @@ def window(name: str, length: int) -> np.ndarray:
 
 
 def frames(signal: np.ndarray, n_fft: int, win: int, hop: int) -> np.ndarray:
-    """View (T, W) of a copy of the signal: frame t is the part under the window of `n_fft` samples around t * hop."""
+    """Frames (T, W), a view of a padded copy of the signal: frame t is centred at sample t * hop.
+
+    A window of W samples is in the middle of the `n_fft` samples around that place."""
     left = n_fft // 2 - (n_fft - win) // 2
     padded = np.pad(signal, (left, win - left), mode="reflect")
     return np.lib.stride_tricks.sliding_window_view(padded, win)[::hop][: 1 + len(signal) // hop]
@@ -47,8 +50,8 @@ def frames(signal: np.ndarray, n_fft: int, win: int, hop: int) -> np.ndarray:
 def power(
     signal: np.ndarray, weights: np.ndarray, n_fft: int, hop: int, size: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Power spectra, a block of frames at a time: yields the frames' slice and |X|^2, (frames, size // 2 + 1) float64,
-    valid until the next block.
+    """Power spectra by blocks of frames: yields the slice of the frames and |X|^2, (frames, size // 2 + 1) float64,
+    which is valid until the next block.
 
     `weights` is the window; `n_fft` places the frames, `size` is the length of the transform. Float64, because float32
     leaves an error of 1e-4 in the log of a weak band beside a strong one.
@@ -73,7 +76,7 @@ def mel_filters(rate: int, n_fft: int, bands: int, low: float, high: float, area
     """Triangular filters (K, bands) on the HTK scale 2595 log10(1 + f / 700), corners even from `low` to `high` Hz.
 
     With `area` each is divided by half its width in Hz (librosa's ``norm="slaney"``), else its peak is 1. Raises
-    ValueError when a filter lies between two bins and is empty (papers.md 4.1: its log would be a constant).
+    ValueError when a filter is between two bins and therefore empty (papers.md 4.1: its log would be constant).
     """
     first, last = 2595 * np.log10(1 + np.array([low, high]) / 700)
     corners = 700 * (10 ** (np.linspace(first, last, bands + 2) / 2595) - 1)
@@ -91,7 +94,7 @@ def mel_filters(rate: int, n_fft: int, bands: int, low: float, high: float, area
 def short_filters(
     rate: int, n_fft: int, win: int, bands: int, low: float, high: float, area: bool
 ) -> tuple[int, np.ndarray]:
-    """The same mel energies from a shorter transform: its length S and the matrix (S // 2 + 1, bands).
+    """The same mel energies from a shorter transform: returns its length S and a matrix (S // 2 + 1, bands).
 
     The power spectrum of W samples is the transform of their 2 W - 1 autocorrelations, so a transform of any length
     S >= 2 W - 1 holds all of it, and the bins of a longer one are a fixed linear map of its bins. W 400 and n_fft 2048

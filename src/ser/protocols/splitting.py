@@ -1,6 +1,6 @@
-"""What the protocols share: speakers in order, masks to folds, and random draws that keep equal audio together.
+"""What several protocols need: sorted speakers, folds from masks, and random draws that keep equal audio together.
 
-Rows: every array here has one entry an utterance, in manifest order, unless it says otherwise.
+Every array has one entry per utterance, in the order of the manifest, unless its description says otherwise.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import pandas as pd
 
 from ser.errors import SerError
 from ser.files import digest
-from ser.protocols.audit_text import plural
+from ser.protocols import plural
 from ser.protocols.folds import Fold
 
 
 def random_state(*names: object) -> int:
-    """A 32-bit seed for scikit-learn from names (protocol, seed, fold): equal on every machine, whatever ran before."""
+    """A 32-bit seed for scikit-learn that depends on names (protocol, seed, fold) only."""
     return int(digest(*names, size=8), 16)
 
 
 def generator(*names: object) -> np.random.Generator:
-    """A numpy generator seeded by names; no global state."""
+    """A numpy generator seeded by names."""
     return np.random.default_rng(random_state(*names))
 
 
 def place(protocol: str, manifest: pd.DataFrame) -> str:
-    """Where an error of a protocol happened, in words."""
+    """Where an error of a protocol happened, for its message."""
     corpora = ", ".join(dict.fromkeys(manifest["corpus"]))
     return f"protocol {protocol} on corpus {corpora or 'without utterances'}"
 
@@ -59,9 +59,9 @@ def values(manifest: pd.DataFrame, column: str, fewest: int, protocol: str, hint
 
 
 def units(manifest: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The indivisible items of a random draw: utterances of equal audio are one unit.
+    """The indivisible units of a random draw: utterances with equal audio form one unit.
 
-    Returns ``unit`` (the unit of each row) and ``first`` (the first row of each unit).
+    Returns ``unit``, the unit of each row, and ``first``, the first row of each unit.
     """
     own = "utterance " + manifest["utterance"]  # an utterance without a hash is a unit of its own
     unit, _ = pd.factorize(manifest["pcm"].where(manifest["pcm"] != "", own))
@@ -70,7 +70,7 @@ def units(manifest: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_classes(labels: np.ndarray, fewest: int, what: str, where: str, hint: str) -> None:
-    """Every class needs `fewest` units; continuous corpora count as one class."""
+    """Raises `SerError` unless every class has `fewest` units; a continuous corpus is one class."""
     names, counts = np.unique(labels, return_counts=True)
     for name, count in zip(names.tolist(), counts.tolist(), strict=True):
         if count < fewest:
@@ -79,7 +79,7 @@ def _check_classes(labels: np.ndarray, fewest: int, what: str, where: str, hint:
 
 
 def stratified_parts(manifest: pd.DataFrame, n_folds: int, seed: int, where: str) -> np.ndarray:
-    """Shuffled parts 0 .. n_folds - 1 of equal size and class mix, one a row; equal audio stays in one part.
+    """The part of each row, 0 to n_folds - 1: shuffled, of equal size and class mix; equal audio stays in one part.
 
     Class counts (in units) differ by at most one between parts. Raises `SerError` when a class has fewer units.
     """
@@ -98,8 +98,8 @@ def stratified_parts(manifest: pd.DataFrame, n_folds: int, seed: int, where: str
 def stratified_share(manifest: pd.DataFrame, pool: np.ndarray, share: float, seed: int, where: str) -> np.ndarray:
     """The mask of a random share (0 <= share < 1) of the rows in the mask `pool`, stratified by class.
 
-    Equal audio stays together; each class gives its share to within one unit. A share of 0 gives an empty mask.
-    Raises `SerError` when a class has a single unit, or when the share is smaller than one utterance a class.
+    Equal audio stays together, and each class gives its share to within one unit. A share of 0 gives an empty mask.
+    Raises `SerError` when a class has a single unit, or when the share is smaller than one utterance per class.
     """
     from sklearn.model_selection import StratifiedShuffleSplit
 
