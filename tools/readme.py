@@ -18,7 +18,7 @@ from ser.report import sections, write
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 ROWS = 5  # of the README
-SHOWN = ("experiment", "UA", "WA", "corpus, protocol", "published")  # columns of the README
+SHOWN = ("experiment", "UA", "WA", "corpus, protocol", "published UA / WA / F1")  # columns of the README
 README, PAGE = Path("README.md"), Path("docs/results.md")
 
 
@@ -50,7 +50,9 @@ def table(found: dict[str, dict[str, Result]]) -> str:
     if best.empty:
         return "No results on real data are in git."
     (made,) = sections.scores(best)
-    return made.only(SHOWN).markdown() + "\n\nAll results: [docs/results.md](docs/results.md)."
+    legend = "† statistics of the test speakers' audio were used, without labels. "
+    remark = (legend if best["transductive"].any() else "") + "All results: [docs/results.md](docs/results.md)."
+    return f"{made.only(SHOWN).markdown()}\n\n{remark}"
 
 
 def page(found: dict[str, dict[str, Result]]) -> str:
