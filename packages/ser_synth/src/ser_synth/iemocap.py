@@ -1,4 +1,4 @@
-"""Look-alike of IEMOCAP: dialogues of two actors a session, in the tree of IEMOCAP_full_release (papers.md 1.2).
+"""Look-alike of IEMOCAP: dialogues of two actors per session, in the tree of IEMOCAP_full_release (papers.md 1.2).
 
 300 turns in its default size: 5 sessions x 3 dialogues x 2 leading actors x 10 turns. IS10 functionals with a linear
 SVM, leaving one session out, reach UA 0.61 on four classes (0.65 standardised per speaker) and 0.41 (0.47) on six.

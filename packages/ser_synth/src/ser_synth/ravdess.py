@@ -67,7 +67,7 @@ def jobs(config: Config) -> list[Job]:
 
 
 def _session(actor: int, config: Config) -> list[Job]:
-    """The first `files` of an actor's 60, in rounds of one file a class, each round in random order."""
+    """The first `files` of an actor's 60, in rounds of one file per class, each round in random order."""
     rng = generator(config.seed, "labels", actor)
     rounds: list[list[Job]] = [[] for _ in range(8)]
     for emotion in range(1, len(EMOTIONS) + 1):

@@ -11,24 +11,64 @@ Letters: B utterances, T frames (padded), L valid frames, F columns of a frame, 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ser import plugins
+from ser import plugins, weights
 from ser.errors import SerError
-from ser.files import read_json, replacing, write_json
-from ser.models.parts.attention import attention
-from ser.models.parts.mockingjay_config import Config, Masking
+from ser.files import read_json
+from ser.models.layers.attention import attention
+from ser.models.layers.convolution import ACTIVATIONS
 
-__all__ = ["Config", "Encoder", "Head", "Masking", "Masks", "load_encoder", "mask", "masked", "save_encoder"]
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": functional.gelu, "swish": functional.silu}
+@dataclass(frozen=True)
+class Config:
+    """The encoder. Defaults are the sizes of P1 section 3.3 and of Mockingjay's base model (papers.md 4.3)."""
+
+    input: int = 160  # columns of a frame; pretraining sets it to the feature's own number
+    hidden: int = 768
+    layers: int = 3
+    heads: int = 12
+    ffn: int = 3072
+    dropout: float = 0.1  # of the input block and of both outputs of a layer
+    attention_dropout: float = 0.1  # of the attention weights
+    activation: Literal["gelu", "swish"] = "gelu"  # gelu in its erf form; P1 says Swish for everything, Mockingjay GELU
+    layer_norm_eps: float = 1e-12
+    init_std: float = 0.02  # weights N(0, init_std), biases 0
+
+    def __post_init__(self) -> None:
+        for name in ("input", "hidden", "layers", "heads", "ffn"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.hidden % self.heads or self.hidden % 2:
+            raise ValueError(f"hidden {self.hidden} must be even and a multiple of heads {self.heads}")
+        for name in ("dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} lies from 0 to below 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What is hidden from the encoder in pretraining (papers.md 4.3, dynamic masking)."""
+
+    share: float = 0.15  # of the valid frames L: floor(share * L / segment) segments an utterance
+    segment: int = 7  # frames, C
+    zero: float = 0.8  # probability that the masked frames are set to zero
+    replace: float = 0.1  # that they are replaced by segments of the same utterance; the rest is left unchanged
+    per_segment: bool = False  # draw zero, replace or unchanged for each segment, not once an utterance
+    loss_on: Literal["all", "segment_start"] = "all"  # segment_start: as in Mockingjay's code of 2020
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1 or self.segment < 1:
+            raise ValueError(f"share {self.share} lies between 0 and 1, segment {self.segment} is at least 1 frame")
+        if min(self.zero, self.replace) < 0 or self.zero + self.replace > 1:
+            raise ValueError(f"zero {self.zero} and replace {self.replace} are probabilities, together at most 1")
 
 
 class Encoder(nn.Module):
@@ -63,7 +103,7 @@ class Layer(nn.Module):
         self.attention_norm = nn.LayerNorm(H, eps=config.layer_norm_eps)
         self.ffn_norm = nn.LayerNorm(H, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.dropout)
-        self.activation = _ACTIVATIONS[config.activation]
+        self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """(B, T, H), (B,) -> (B, T, H)."""
@@ -83,7 +123,7 @@ class Head(nn.Module):
         self.dense = nn.Linear(config.hidden, config.hidden)
         self.norm = nn.LayerNorm(config.hidden, eps=config.layer_norm_eps)
         self.output = nn.Linear(config.hidden, config.input)
-        self.activation = _ACTIVATIONS[config.activation]
+        self.activation = ACTIVATIONS[config.activation]
         self.apply(lambda module: _initialise(module, config.init_std))
 
     def forward(self, h: Tensor) -> Tensor:
@@ -147,8 +187,8 @@ def save_encoder(folder: Path, encoder: nn.Module, config: Config, card: Mapping
     """Writes ``encoder.safetensors`` and ``card.json`` (the sizes under `config`, then `card`); equal weights give
     equal bytes.
     """
-    save_weights(Path(folder) / "encoder.safetensors", encoder)
-    write_json(Path(folder) / "card.json", {"kind": "mockingjay", "config": dataclasses.asdict(config), **card})
+    about = {"kind": "mockingjay", "config": dataclasses.asdict(config), **card}
+    weights.save(Path(folder) / "encoder.safetensors", encoder.state_dict(), about)
 
 
 def load_encoder(folder: Path) -> tuple[Config, dict[str, Tensor]]:
@@ -163,37 +203,4 @@ def load_encoder(folder: Path) -> tuple[Config, dict[str, Tensor]]:
     config = plugins.build(Config, card["config"], str(folder / "card.json"))
     with torch.device("meta"):
         expected = Encoder(config).state_dict()
-    return config, load_weights(folder / "encoder.safetensors", expected)
-
-
-def save_weights(path: Path, module: nn.Module) -> None:
-    """A module's weights as safetensors, atomically; no metadata, whose order is not stable."""
-    from safetensors.torch import save_file
-
-    with replacing(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}, temporary)
-
-
-def load_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights from safetensors; raises `SerError` when names or shapes differ from `expected`."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.exists():
-        raise SerError("missing weights", path, "Run the stage that makes them: dvc repro")
-    try:
-        weights = load_file(path)
-    except SafetensorError as error:
-        raise SerError(f"damaged weights: {error}", path, "Remove the folder and make it anew") from error
-    check_shapes(weights, expected, path)
-    return weights
-
-
-def check_shapes(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> None:
-    """Raises `SerError` naming the first weight that is missing, unknown or of another shape than expected."""
-    for name in sorted(weights.keys() ^ expected.keys()):
-        raise SerError(f"weight {name!r} is {'missing' if name in expected else 'unknown'}", where)
-    for name, tensor in weights.items():
-        found, wanted = tuple(tensor.shape), tuple(expected[name].shape)
-        if found != wanted:
-            raise SerError(f"weight {name!r} has shape {found}, the sizes ask for {wanted}", where)
+    return config, weights.load(folder / "encoder.safetensors", expected)

@@ -9,7 +9,7 @@ import torch
 import torchaudio
 
 from ser.errors import SerError
-from ser.words import forced
+from ser.words import forced_alignment
 
 LABELS = ("-", "|", "E", "T", "A", "O")
 HOP = 320  # samples of a frame: 20 ms
@@ -29,7 +29,7 @@ def _spoken(text):
 
 
 def _align(text, words, rate=16000, labels=LABELS):
-    return forced.Aligner(Recogniser(), labels, 16000)(_spoken(text), rate, words)
+    return forced_alignment.Aligner(Recogniser(), labels, 16000)(_spoken(text), rate, words)
 
 
 def test_times_of_the_words():
@@ -38,10 +38,10 @@ def test_times_of_the_words():
 
 
 def test_letters_the_recogniser_does_not_know():
-    aligner = forced.Aligner(None, LABELS, 16000)
+    aligner = forced_alignment.Aligner(None, LABELS, 16000)
     assert aligner.spell("Täto!") == [3, 4, 3, 5]
     assert aligner.spell("xyz") == []
-    assert forced.Aligner(None, ("-", "a", "ä", "*"), 16000).spell("AÄ*") == [1, 2]
+    assert forced_alignment.Aligner(None, ("-", "a", "ä", "*"), 16000).spell("AÄ*") == [1, 2]
     assert _align("-TE-", ["te", "xyz"])[1] is None
     assert _align("-TE-", ["xyz"]) == [None]
 
@@ -60,7 +60,7 @@ def test_a_bundle_is_loaded(monkeypatch):
 
     bundle = SimpleNamespace(get_model=get_model, get_labels=lambda: LABELS, sample_rate=16000)
     monkeypatch.setattr(torchaudio.pipelines, "TINY", bundle, raising=False)
-    aligner = forced.load("TINY", folder="weights")
+    aligner = forced_alignment.load("TINY", folder="weights")
     assert asked == [{"model_dir": "weights"}]
     np.testing.assert_allclose(aligner(_spoken("-T-"), 16000, ["t"]), [(0.02, 0.04)], atol=1e-9)
 
@@ -68,15 +68,15 @@ def test_a_bundle_is_loaded(monkeypatch):
         raise URLError("no network")
 
     bundle.get_model = offline
-    with pytest.raises(SerError, match="the weights of TINY cannot be had"):
-        forced.load("TINY")
+    with pytest.raises(SerError, match="the weights of TINY cannot be downloaded"):
+        forced_alignment.load("TINY")
 
 
 def test_public_bundles_are_known():
     with pytest.raises(SerError, match=r"unknown bundle 'MMSFA' .* Did you mean 'MMS_FA'"):
-        forced.load("MMSFA")
+        forced_alignment.load("MMSFA")
     for name in ("MMS_FA", "VOXPOPULI_ASR_BASE_10K_DE", "WAV2VEC2_ASR_BASE_960H"):
         labels = tuple(getattr(torchaudio.pipelines, name).get_labels())
-        spelt = forced.Aligner(None, labels, 16000).spell("Hund")
+        spelt = forced_alignment.Aligner(None, labels, 16000).spell("Hund")
         assert [labels[i].lower() for i in spelt] == list("hund")
         assert labels[0] == "-"

@@ -6,8 +6,8 @@ import pytest
 
 from ser.corpora import manifest
 from ser.errors import SerError
-from ser.words import words
-from ser.words.settings import Words
+from ser.words import occurrences
+from ser.words.config import Occurrences
 
 RATE = 16000
 
@@ -18,7 +18,7 @@ def _folder(path, texts, aligned=None):
     table[["duration", "rate", "channels"]] = [1.0, RATE, 1]
     manifest.write(table, path / "utterances.csv")
     if aligned is not None:
-        pd.DataFrame(aligned, columns=list(words.COLUMNS)).to_csv(path / "words.csv", index=False)
+        pd.DataFrame(aligned, columns=list(occurrences.COLUMNS)).to_csv(path / "words.csv", index=False)
     return path
 
 
@@ -32,55 +32,57 @@ def _speech(*parts):
 def test_words_on_the_grid():
     """round(10 s) to round(10 e), both included, later words overwrite (papers.md 7.3)."""
     spans = [(0.0, 0.24), (0.26, 0.6), (0.58, 0.72), (1.1, 9.0), (20.0, 21.0)]
-    grid = words.on_grid(spans, 14)
+    grid = occurrences.on_grid(spans, 14)
     assert grid.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, -1, -1, -1, 3, 3, 3]
     vectors = np.arange(10, dtype=float).reshape(5, 2) + 1
-    stream = words.stream(spans, vectors, 14)
+    stream = occurrences.stream(spans, vectors, 14)
     assert stream.dtype == np.float32
     np.testing.assert_array_equal(stream[6], vectors[2])
     np.testing.assert_array_equal(stream[8:11], 0)
-    assert words.stream([], np.zeros((0, 2)), 3).tolist() == [[0, 0]] * 3
+    assert occurrences.stream([], np.zeros((0, 2)), 3).tolist() == [[0, 0]] * 3
 
 
 def test_speech_and_silence():
     signal = _speech(-0.5, 0.6, -0.1, 0.4, -0.5, 0.5, -0.3)
-    found = words.voiced(signal, RATE, Words())
+    found = occurrences.voiced(signal, RATE, Occurrences())
     np.testing.assert_allclose(found, [(0.5, 1.6), (2.1, 2.6)], atol=0.03)  # the short gap is bridged
-    apart = words.voiced(signal, RATE, Words(bridge=0.0))
+    apart = occurrences.voiced(signal, RATE, Occurrences(bridge=0.0))
     np.testing.assert_allclose(apart, [(0.5, 1.1), (1.2, 1.6), (2.1, 2.6)], atol=0.03)
-    assert words.voiced(np.zeros(RATE, np.float32), RATE, Words()) == []
+    assert occurrences.voiced(np.zeros(RATE, np.float32), RATE, Occurrences()) == []
 
 
 def test_words_are_spread_by_their_letters():
-    spans = words.spread(["ab", "abcd", "ab"], [(1.0, 1.4), (2.0, 2.4)])
+    spans = occurrences.spread(["ab", "abcd", "ab"], [(1.0, 1.4), (2.0, 2.4)])
     np.testing.assert_allclose(spans, [(1.0, 1.2), (1.2, 1.4), (2.2, 2.4)])  # the middle one is in both: its first part
-    np.testing.assert_allclose(words.spread(["abc", "a"], [(0.0, 1.0)]), [(0, 0.75), (0.75, 1)])
-    assert words.spread(["a", "b"], []) == [None, None]
+    np.testing.assert_allclose(occurrences.spread(["abc", "a"], [(0.0, 1.0)]), [(0, 0.75), (0.75, 1)])
+    assert occurrences.spread(["a", "b"], []) == [None, None]
 
 
-def test_chunks_lie_in_speech_and_turns():
+def test_chunks_are_within_speech_and_turns():
     regions = [(0.0, 1.3), (2.0, 2.2), (5.0, 6.0)]
     np.testing.assert_allclose(
-        words.chunks(regions, None, Words()), [(0, 0.5), (0.5, 1), (1, 1.3), (2, 2.2), (5, 5.5), (5.5, 6)]
+        occurrences.chunks(regions, None, Occurrences()), [(0, 0.5), (0.5, 1), (1, 1.3), (2, 2.2), (5, 5.5), (5.5, 6)]
     )
-    np.testing.assert_allclose(words.chunks(regions, [(0.2, 0.9), (5.5, 7)], Words()), [(0.2, 0.9), (5.5, 6)])
-    assert words.chunks(regions, [], Words()) == []  # the subject never speaks
+    np.testing.assert_allclose(
+        occurrences.chunks(regions, [(0.2, 0.9), (5.5, 7)], Occurrences()), [(0.2, 0.9), (5.5, 6)]
+    )
+    assert occurrences.chunks(regions, [], Occurrences()) == []  # the subject never speaks
 
 
 def test_methods(tmp_path):
     signal = _speech(-0.2, 1.0, -0.2)
     aligned = [("b", 0.5, 0.6, "Two,"), ("b", 0.1, 0.2, "ONE"), ("a", 0.0, 0.1, "--")]
     folder = _folder(tmp_path, {"a": "", "b": "One, two!"}, aligned)
-    found = words.segments(folder, lambda u: (signal, RATE), Words())
+    found = occurrences.find(folder, lambda u: (signal, RATE), Occurrences())
     assert found.method == "corpus"
     assert found.table["word"].tolist() == ["one", "two"]
-    assert words.segments(folder, lambda u: (signal, RATE), Words(), only={"a"}).table.empty
-    spread = words.segments(folder, lambda u: (signal, RATE), Words(method="uniform"))
+    assert occurrences.find(folder, lambda u: (signal, RATE), Occurrences(), only={"a"}).table.empty
+    spread = occurrences.find(folder, lambda u: (signal, RATE), Occurrences(method="uniform"))
     assert spread.method == "uniform"
     assert spread.table["word"].tolist() == ["one", "two"]
     np.testing.assert_allclose(spread.table[["start", "end"]], [(0.2, 0.7), (0.7, 1.2)], atol=0.03)
-    timed = words.segments(
-        folder, lambda u: (signal, RATE), Words(method="ctc"), aligner=lambda s, r, w: [(0.3, 0.4), None]
+    timed = occurrences.find(
+        folder, lambda u: (signal, RATE), Occurrences(method="ctc"), aligner=lambda s, r, w: [(0.3, 0.4), None]
     )
     assert (timed.method, timed.table["word"].tolist()) == ("ctc MMS_FA", ["one"])
 
@@ -88,9 +90,9 @@ def test_methods(tmp_path):
 def test_without_words(tmp_path):
     folder = _folder(tmp_path, {"a": ""})
     with pytest.raises(SerError, match="neither aligned words nor text"):
-        words.segments(folder, lambda u: None, Words())
+        occurrences.find(folder, lambda u: None, Occurrences())
     with pytest.raises(SerError, match="no aligned words"):
-        words.segments(folder, lambda u: None, Words(method="corpus"))
+        occurrences.find(folder, lambda u: None, Occurrences(method="corpus"))
     (folder / "words.csv").write_text("a,b\n")
-    with pytest.raises(SerError, match="not a table of words: columns a, b"):
-        words.read(folder)
+    with pytest.raises(SerError, match=r"columns a, b \(.*Expected: utterance, start, end, word"):
+        occurrences.read(folder)
