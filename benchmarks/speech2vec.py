@@ -24,9 +24,9 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from pretraining import mm_rate  # the folder of a script is on its path
 from ser.training import memory
 from ser.words import speech2vec
-from ser.words._speech2vec import Model, by_length
+from ser.words.config import Speech2Vec
 from ser.words.mfcc import Tokens
-from ser.words.settings import Speech2Vec
+from ser.words.speech2vec import Model, by_length
 
 
 def drawn(count: int, settings: Speech2Vec) -> Tokens:

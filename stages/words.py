@@ -1,4 +1,4 @@
-"""words: word vectors from text and from speech, their alignment, and the word streams of a corpus. STUDY NAME"""
+"""words: word vectors from text and speech, their alignment, and the word streams of a corpus. Arguments: STUDY NAME"""
 
 import sys
 
@@ -7,19 +7,19 @@ from ser.corpora.location import found
 from ser.errors import run_command
 from ser.files import read_json
 from ser.layout import Layout
+from ser.words.config import Config
 from ser.words.make import Source, make, summary
-from ser.words.settings import Block
 
 
 def main() -> None:
     study, name = sys.argv[1:]
     layout = Layout(study)
     settings = layout.settings(f"words/{name}")
-    block = plugins.build(Block, settings["block"], f"words.{name}")
+    config = plugins.build(Config, settings["block"], f"words.{name}")
     corpus, target = (
-        Source(layout.manifest(c), found(read_json(layout.receipt(c))).root) for c in (block.corpus, block.target)
+        Source(layout.manifest(c), found(read_json(layout.receipt(c))).root) for c in (config.corpus, config.target)
     )
-    card = make(block, corpus, target, layout.words(name), layout.about_words(name), settings["device"])
+    card = make(config, corpus, target, layout.words(name), layout.about_words(name), settings["device"])
     print(f"{name}: {summary(card)}")
 
 

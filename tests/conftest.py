@@ -1,4 +1,4 @@
-"""Shared fixtures: the real corpora where they lie beside the repository, else the tests that need them are skipped."""
+"""Shared fixtures: the real corpora, if they are beside the repository; otherwise tests that need them are skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hand-made manifests with known counts, no audio behind them."""
+"""Hand-made manifests with known counts and without audio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from ser.corpora.manifest import COLUMNS
 
-EMODB = {  # papers.md 1.1: utterances a speaker and class
+EMODB = {  # papers.md 1.1: utterances per speaker and class
     "03 m": (14, 5, 1, 4, 7, 7, 11),
     "08 f": (12, 10, 0, 6, 11, 9, 10),
     "09 f": (13, 4, 8, 1, 4, 4, 9),
@@ -72,7 +72,7 @@ def emodb() -> pd.DataFrame:
 
 
 def iemocap() -> pd.DataFrame:
-    """5 531 utterances of 10 speakers in 5 sessions; a dialogue has both speakers, two a session here."""
+    """5 531 utterances of 10 speakers in 5 sessions; a dialogue has both speakers; there are two per session here."""
     rows = []
     for session, pair in IEMOCAP.items():
         for letter, counts in zip("FM", pair, strict=True):

@@ -155,7 +155,7 @@ def test_further_tables_of_a_paper_stay_its_own_and_long_ones_are_cut(place, fir
 
 
 def test_the_table_of_dvc_is_added_behind_a_fold(place, first):
-    """The two say the same of a number that changed."""
+    """The comment and `dvc metrics diff` agree on a number that changed."""
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=place, check=True)
     (place / "dvc.yaml").write_text("metrics:\n- metrics/demo/better.json\n")
     base = commit(place)

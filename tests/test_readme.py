@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 
 def test_the_results_tables_are_not_stale(tmp_path):
-    """Of what is committed: a run on another machine may change last digits in the working tree."""
+    """From the committed files: a run on another machine may change last digits in the working tree."""
     archive = subprocess.run(
         ["git", "archive", "HEAD", "README.md", "metrics"], cwd=ROOT, capture_output=True, check=False
     )

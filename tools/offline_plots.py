@@ -1,6 +1,6 @@
-"""Gives this clone a template for `dvc plots` with Vega inside, so that the page also draws without a network.
+"""Gives this clone a template for `dvc plots` that contains Vega, so that the page works without a network.
 
-The page DVC writes by default loads three scripts from a CDN and stays blank offline. The template is set for this
+The page that DVC writes by default loads three scripts from a CDN and stays blank offline. The template is set for this
 clone only (`dvc config --local`): in the committed configuration a missing template would break every `dvc plots`
 command."""
 

@@ -38,7 +38,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Utterances without labels: all a prediction may see. Speakers serve transductive scaling only."""
+    """Utterances without labels: all that a prediction may use. Speakers serve transductive scaling only."""
 
     utterances: tuple[str, ...]
     speakers: tuple[str, ...]
@@ -57,7 +57,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Examples(Inputs):
-    """Utterances with labels: class indices (len,), or for continuous tasks one array (rows, D) an utterance."""
+    """Utterances with labels: class indices (len,), or for continuous tasks one array (rows, D) per utterance."""
 
     labels: np.ndarray | Sequence[np.ndarray]
 
@@ -83,7 +83,7 @@ class Batch:
     @property
     def targets(self) -> torch.Tensor:
         """The labels of a training batch."""
-        assert self.labels is not None, "a loss was asked of a batch without labels"
+        assert self.labels is not None, "a loss was computed of a batch without labels"
         return self.labels
 
     def mask(self, feature: str) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Every feature keeps the contract of `ser.features`; a new one is held to it by its file alone."""
+"""Every feature keeps the contract of `ser.features`; a new file is tested without further changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = plugins.names("features")
 
 @pytest.fixture(scope="module")
 def signal() -> np.ndarray:
-    """1.3 s of a decaying tone in noise, at any rate."""
+    """1.3 s of a decaying tone in noise, at a given rate."""
     random = np.random.default_rng(7)
     time = np.arange(20_800) / 16000
     return (0.3 * np.sin(2 * np.pi * 220 * time) * np.exp(-time) + 0.02 * random.normal(size=time.size)).astype(
@@ -50,7 +50,7 @@ def test_declared_shape_is_the_extracted_one(feature, signal):
         assert rows.shape == (feature.dim,)
     else:
         assert rows.shape[1:] == (feature.dim,)
-        # one frame more or less than the duration says: centred frames, padded segments
+        # one frame more or less than the duration gives: centred frames, padded segments
         assert abs(len(rows) - len(signal) / feature.rate * feature.frame_rate) <= 1
     assert np.isfinite(rows).all()
     assert np.ptp(rows) > 0

@@ -1,4 +1,4 @@
-"""What every protocol promises, run over every module of ser.protocols."""
+"""The contract of the protocols, tested on every module of ser.protocols."""
 
 from __future__ import annotations
 

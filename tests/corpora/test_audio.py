@@ -114,7 +114,7 @@ def test_resample_keeps_a_tone_and_removes_what_does_not_fit() -> None:
     assert len(made) == RATE
     expected = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
     np.testing.assert_allclose(made[1000:-1000], expected[1000:-1000], atol=1e-3)
-    reference = resample_poly(low, 1, 3)  # another library, another filter
+    reference = resample_poly(low, 1, 3)  # a different library has a different filter
     np.testing.assert_allclose(audio.resample(low, 48000, RATE)[1000:-1000], reference[1000:-1000], atol=3e-3)
     assert audio.resample(low, RATE, RATE) is low
 

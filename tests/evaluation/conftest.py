@@ -10,7 +10,7 @@ EMOTIONS = ("anger", "boredom", "neutral", "sadness")
 
 
 def classification_table(speakers=6, per_speaker=20, seeds=(1, 2), classes=EMOTIONS, accuracy=0.6) -> pd.DataFrame:
-    """Leave-one-speaker-out predictions: fold = speaker, every utterance once a seed."""
+    """Leave-one-speaker-out predictions: fold = speaker, every utterance once per seed."""
     rng = np.random.default_rng(7)
     parts = []
     for seed in seeds:

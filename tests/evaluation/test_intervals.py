@@ -52,7 +52,7 @@ def test_speaker_intervals_cover_and_utterance_intervals_do_not(speakers, capsys
 
 
 def test_without_the_correction_ten_speakers_cover_too_little():
-    """On the same data as above; an expanded interval contains the plain one, so the shares can be set side by side."""
+    """On the same data as above; an expanded interval contains the plain one, so the shares can be compared."""
     plain, corrected = (coverage(10, runs=400, expanded=e)["speaker"] for e in (False, True))
     for metric in CLASSIFICATION:
         assert plain[metric] < corrected[metric] - 0.02

@@ -43,7 +43,7 @@ def columns(p):
 
 
 def early(seconds):
-    """Predictions that know the gold so much before the raters do."""
+    """Predictions that follow the gold standard earlier than the annotators do, by so many rows."""
     return lambda gold: np.append(gold[round(10 * seconds) :], np.full(round(10 * seconds), gold[-1]))
 
 
@@ -54,7 +54,7 @@ def test_a_planted_delay_is_found_and_undone_up_to_the_edge():
     for _, own in found.table.groupby("utterance"):
         truth, predicted = own["truth_valence"].to_numpy(), own["prediction_valence"].to_numpy()
         np.testing.assert_array_equal(predicted[20:], truth[20:])
-        assert set(predicted[:20]) == {truth[20]}  # the first value there was
+        assert set(predicted[:20]) == {truth[20]}  # the first value of the recording
 
 
 def test_delays_of_dimensions_folds_and_seeds_are_their_own():
@@ -228,7 +228,7 @@ def test_the_dev_part_has_its_own_numbers(evaluated):
 
 
 def test_the_interval_is_that_of_the_headline(evaluated):
-    """Where dev changes nothing, the numbers are the headline's, interval and all: the same resamples."""
+    """If dev changes nothing, the numbers are those of the headline, intervals included: the resamples are the same."""
     test, dev = traces("Test", walk, lambda gold: gold + 1), traces("Devel", walk, np.copy)
     found = evaluated(test, dev)
     for option in ("delay", "median"):

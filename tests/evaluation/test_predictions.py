@@ -79,7 +79,7 @@ def test_a_failed_write_leaves_the_old_file(emotions, tmp_path):
         ({"truth": "joy"}, "truth 'joy' is none of the classes"),
         ({"prediction": "joy"}, "prediction 'joy' is none of the classes"),
         ({"prediction": "sadness", "score_sadness": -1.0}, "not the class of the highest score"),
-        ({"utterance": "u00-00"}, "stands twice"),
+        ({"utterance": "u00-00"}, "occurs twice"),
         ({"loudness": 1.0}, "column 'loudness'"),
     ],
 )
@@ -103,7 +103,7 @@ GOOD = ["u1,c,f,1,s,a,a,0.7,0.3", "u2,c,f,1,s,b,b,0.2,0.8", "u3,c,f,1,s,a,a,0.5,
         ("u3,c,f,1,s,a,a,0.7,0.3,9", "(?i)4, saw 10"),
         ("u3,c,f,1.5,s,a,a,0.7,0.3", "seed is '1.5', not a number .*line 4"),
         ("u3,c,f,1,s,d,a,0.7,0.3", "truth 'd' is none of the classes a, b .*line 4"),
-        ("u1,c,f,1,s,a,a,0.7,0.3", "seed, fold, utterance stands twice .*line 4"),
+        ("u1,c,f,1,s,a,a,0.7,0.3", "seed, fold, utterance occurs twice .*line 4"),
         (",c,f,1,s,a,a,0.7,0.3", "without a name .*line 4"),
     ],
 )

@@ -12,7 +12,7 @@ from ser.errors import SerError
 from ser.evaluation import predictions
 from ser.files import read_json
 from ser.models.fusion_convbert import Config
-from ser.models.parts import mockingjay
+from ser.models.layers import mockingjay
 from ser.recipe import Training
 from ser.store import Store
 from ser.training.experiment import run

@@ -16,7 +16,8 @@ from ser.settings import check
 from ser.settings import files as settings_files
 from ser.tasks import Batch, Task
 from ser.training.controls import module_of
-from ser.words.settings import MODES, STREAMS, Block
+from ser.words import config as words
+from ser.words.config import MODES, STREAMS
 from tests.conftest import ROOT
 
 STUDIES = [ROOT / "params.yaml", ROOT / "studies" / "semantic" / "params.yaml"]
@@ -33,7 +34,7 @@ def rows(path: Path) -> list:
 ROWS = [(row[1]["study"], *row) for path in STUDIES for row in rows(path)]
 
 
-def given(files: dict, settings: dict) -> tuple[Task, Block | None]:
+def given(files: dict, settings: dict) -> tuple[Task, words.Config | None]:
     """The task that the runner makes of the stores, and the block of words they come from."""
     inputs = {}
     for name in settings["features"]:
@@ -47,8 +48,8 @@ def given(files: dict, settings: dict) -> tuple[Task, Block | None]:
         _, _, kind, which, folder, stream = Path(store).parts[-6:]
         assert (kind, folder) == ("words", "streams")
         assert stream in STORES
-        block = plugins.build(Block, files[f"words/{which}"]["block"], which)
-        inputs[name] = 1 if name == "turns" else block.word2vec.dim
+        block = plugins.build(words.Config, files[f"words/{which}"]["block"], which)
+        inputs[name] = 1 if name == "turns" else block.word2vec.vector_size
     return Task("continuous", DIMENSIONS, inputs, dict.fromkeys(inputs, "frame")), block
 
 

@@ -1,4 +1,4 @@
-"""Planted leaks are each caught by a line that names them; what cannot be avoided is reported with its share."""
+"""Each planted leak is reported on one line that names it; unavoidable overlaps are reported with their share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(folds, manifest, **other):
 
 
 def move(folds, index, utterance, source, target):
-    """Plants an utterance of a part (None: of nowhere) in another one (None: takes it out)."""
+    """Moves an utterance of one part (None: a new one) to another part (None: removes it)."""
     changes = {}
     if source:
         changes[source] = tuple(u for u in getattr(folds[index], source) if u != utterance)

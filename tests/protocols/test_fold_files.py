@@ -1,4 +1,4 @@
-"""Fold files: what is written is read back, and damage is named by line."""
+"""Fold files: reading gives what was written, and an error names the damaged line."""
 
 from __future__ import annotations
 

@@ -2,73 +2,67 @@
 
 from __future__ import annotations
 
-import base64
-import re
 import subprocess
 import sys
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ser.evaluation import evaluate, notes, predictions
+from ser.evaluation import evaluate, notes, predictions, results
 from ser.files import write_json
-from ser.report.html import affect, semantics
-from ser.words.settings import MODES, STREAMS
-
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-
-
-def words(html):
-    return " ".join(re.sub("<[^>]*>", " ", html).split())
+from ser.layout import Layout
+from ser.report import experiment as section
+from ser.report import words as semantics
+from ser.report.study import Experiment
+from ser.words.config import MODES, STREAMS
 
 
-def rows(html):
-    """Cells of all rows of all tables."""
-    found = re.findall("<tr>(.*?)</tr>", html)
-    return [[words(cell) for cell in re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in found]
+def rows(table):
+    """The texts of all cells of a table."""
+    return [[cell.text for cell in row] for row in table.rows]
 
 
 @pytest.fixture
-def experiment(affect, tmp_path):
+def experiment(affect, tmp_path, monkeypatch):
     """An experiment whose dev part is predicted two seconds early, and half as large."""
+    monkeypatch.chdir(tmp_path)
     dev = affect.assign(fold="partition-test")
     test = dev.assign(utterance=dev["utterance"].str.replace("Devel", "Test"))
     for table in (dev, test):
         for d in ("arousal", "valence"):
             early = table.groupby("utterance")[f"truth_{d}"].shift(-20)
             table[f"prediction_{d}"] = 0.5 * early.fillna(0.0)
-    predictions.write(test, tmp_path / "x.csv")
-    predictions.write(dev, tmp_path / "dev.csv")
-    paths = tmp_path / "x.csv", tmp_path / "x.json", tmp_path / "p.csv"
-    found = evaluate.run(paths[0], {"protocol": "partitions"}, 50, *paths[1:], dev_path=tmp_path / "dev.csv")
-    return SimpleNamespace(name="<x>", metrics=found, about=found["about"][0])
+    layout = Layout("s")
+    predictions.write(test, layout.predictions("x"))
+    predictions.write(dev, layout.card("x").with_name("dev.csv"))
+    write_json(layout.card("x"), {})
+    found = evaluate.run(layout, "x", {"protocol": "partitions"}, 50)
+    return Experiment("x", found, predictions.read(layout.predictions("x")), None, {}, {}, pd.DataFrame())
 
 
 def test_the_table_has_every_option_beside_the_headline(experiment):
-    html = affect.postprocessing(experiment)
-    header, *body = rows(html)
-    assert header == ["option", "CCC", "CCC arousal", "CCC valence", "chosen on dev"]
+    part = section.postprocessing(experiment)
+    (table,) = part.tables
+    assert table.columns == ["option", "CCC", "CCC arousal", "CCC valence", "chosen on dev"]
+    body = rows(table)
     assert [row[0] for row in body] == ["none (headline)", "delay", "median", "rescale", "all"]
-    found = experiment.about["postprocessing"]["delay"]
-    assert body[0][1].startswith(f"{experiment.metrics['ccc']:.2f} [")
-    assert body[1][2] == f"{found['ccc_arousal']:.2f} [{found['ccc_arousal_low']:.2f}, {found['ccc_arousal_high']:.2f}]"
+    delay = experiment.result.postprocessing["delay"].scores
+    assert body[0][1] == results.text(experiment.result.headline)
+    assert body[1][2] == results.text(delay["ccc_arousal"])
     assert body[1][4] == "arousal later by 2 s; valence later by 2 s"
-    assert html.count("<caption>") == html.count("<table") == 1
-    assert "&lt;x&gt;" in html
-    assert 'scope="row"' in html
+    assert "never on test" in part.remark
 
 
 def test_what_was_chosen_in_words():
     chosen = {"delay_s": {"a": [1.0, 2.0, 2.5], "v": [0.0, 0.0, 0.0]}, "factor": {"a": [1.5] * 3, "v": [2.0] * 3}}
-    assert affect.choice(chosen) == "a later by 2 (1 to 2.5) s, times 1.5; v later by 0 s, times 2"
+    assert section.choice(chosen) == "a later by 2 (1 to 2.5) s, times 1.5; v later by 0 s, times 2"
 
 
 def test_without_post_processing_there_is_no_table(experiment):
-    experiment.about = {}
-    assert affect.postprocessing(experiment) is None
+    plain = replace(experiment, result=replace(experiment.result, postprocessing={}))
+    assert section.postprocessing(plain) is None
 
 
 def test_stream_mode_and_fusion_are_said_in_words():
@@ -95,11 +89,12 @@ def test_every_stream_and_mode_has_its_words():
     assert set(notes.STREAMS) == {*STREAMS, "paralinguistic"}
 
 
-def test_a_card_stands_in_the_notes_of_the_metrics(affect, tmp_path):
-    predictions.write(affect, tmp_path / "x.csv")
+def test_the_notes_of_a_card_are_among_those_of_the_result(affect, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    predictions.write(affect, Layout("s").predictions("x"))
     card = {"f": {"stream": "aligned", "mode": "token_unsupervised", "fusion": "disentangled"}}
-    found = evaluate.run(tmp_path / "x.csv", {"notes": card}, 0, tmp_path / "x.json", tmp_path / "p.csv")
-    assert set(notes.of_card(card)) <= set(found["about"][0]["notes"])
+    write_json(Layout("s").card("x"), {"notes": card})
+    assert set(notes.of_card(card)) <= set(evaluate.run(Layout("s"), "x", {}, 0).notes)
 
 
 def diagnostics(own=0.03, told=0.03, n=100, synthetic=False):
@@ -137,54 +132,41 @@ def folder(tmp_path):
         path = tmp_path / name
         write_json(path / "diagnostics.json", card)
         write_json(path / "streams.json", STREAM)
-        (path / "spaces.png").write_bytes(PIXEL)
         return path
 
     return folder
 
 
 def test_the_section_has_the_numbers_of_the_files(folder):
-    html = semantics.section([folder(diagnostics())])
-    text, cells = words(html), rows(html)
-    assert "11,027 spoken words (1.00 h, 12 speakers) of libri, partitions train alone" in text
-    assert "words spread evenly over the speech, which is rough, inside timed sentences" in text
-    assert ["chance", "0.1%", "0.5%", "1.0%", "0.1%", "0.5%", "1.0%", "-"] in cells
-    (aligned,) = [row for row in cells if row[0].startswith("aligned")]
+    found = semantics.section(folder(diagnostics()))
+    maps, spaces, coverage = found.part.tables
+    assert "11,027 spoken words (1.00 h, 12 speakers) of libri, partitions train alone" in found.source
+    assert "words spread evenly over the speech, which is rough, inside timed sentences" in found.source
+    assert rows(maps)[0] == ["chance", "0.1%", "0.5%", "1.0%", "0.1%", "0.5%", "1.0%", "-"]
+    (aligned,) = [row for row in rows(maps) if row[0].startswith("aligned")]
     assert aligned[1:] == ["0.0%", "1.0%", "3.0%", "0.0%", "1.0%", "3.0%", "1.25"]
-    assert ["speech (Speech2Vec)", "50.0%", "25.0%", "0.12"] in cells
-    assert ["words with a vector of text", "75.0%"] in cells
-    assert ["label rows inside a word", "25.0%"] in cells
-    assert "words in 19 of 20 recordings of sewa" in text
-    assert "Chen 2022" in text
-    assert "SYNTHETIC" not in text
-    assert html.count("<caption>") == html.count("<table") == 3
-    (image,) = re.findall("<img[^>]*>", html)
-    assert re.search('alt="[^"]+"', image)
+    assert ["speech (Speech2Vec)", "50.0%", "25.0%", "0.12"] in rows(spaces)
+    assert ["words with a vector of text", "75.0%"] in rows(coverage)
+    assert ["label rows inside a word", "25.0%"] in rows(coverage)
+    assert "words in 19 of 20 recordings of sewa" in coverage.caption
+    assert "Chen 2022" in semantics.CAUTION
+    assert not found.synthetic
 
 
-def test_word_similarity_stands_where_a_list_was_given(folder):
+def test_word_similarity_is_shown_where_a_list_was_given(folder):
     card = diagnostics(synthetic=True)
     given = {**card["text"], "similarity": {"pairs": 7, "of": 30, "spearman": 0.5}}
-    html = semantics.section([folder({**card, "text": given, "speech": given, "random": given})])
-    assert ["text (Word2Vec)", "50.0%", "25.0%", "0.12", "0.50 (7 pairs)"] in rows(html)
-    assert "SYNTHETIC data" in html
+    found = semantics.section(folder({**card, "text": given, "speech": given, "random": given}))
+    assert ["text (Word2Vec)", "50.0%", "25.0%", "0.12", "0.50 (7 pairs)"] in rows(found.part.tables[1])
+    assert found.synthetic
 
 
-def test_no_folder_no_section_and_missing_files_are_left_out(folder):
-    assert semantics.section([]) is None
-    path = folder(diagnostics())
+def test_streams_may_be_missing_and_ids_are_safe(folder):
+    path = folder(diagnostics(), "b<i>")
     (path / "streams.json").unlink()
-    (path / "spaces.png").unlink()
-    html = semantics.section([path])
-    assert "coverage" not in html
-    assert "<img" not in html
-
-
-def test_ids_and_names_are_safe(folder):
-    html = semantics.section([folder(diagnostics(), name) for name in ("a", "b<i>")])
-    ids = re.findall('id="([^"]*)"', html)
-    assert ids == ["semantics", "semantics-a", "semantics-b-i-"]
-    assert "<i>" not in html
+    found = semantics.section(path)
+    assert len(found.part.tables) == 2
+    assert found.id == "words-b-i-"
 
 
 def test_what_is_above_chance():
@@ -204,24 +186,24 @@ def test_a_borderline_count_of_one_of_two_maps_is_not_above_chance():
 
 
 @pytest.mark.parametrize(
-    ("own", "told", "said"),
+    ("own", "told", "text"),
     [
-        (0.2, 0.0, "told no word finds held-out words again"),
+        (0.2, 0.0, "fitted without word pairs finds held-out words"),
         (0.0, 0.2, "have something in common"),
-        (0.03, 0.03, "not even a map that was told the other words"),
+        (0.03, 0.03, "not even a map that was fitted on the other words"),
     ],
 )
-def test_what_can_be_concluded_follows_from_the_numbers(own, told, said):
-    text = semantics.verdict(diagnostics(own, told))
-    assert said in text
-    assert f"aligned {round(100 * own)}, supervised {round(100 * told)}, random_vectors" in text
-    assert "; 1.0 by chance;" in text
+def test_what_can_be_concluded_follows_from_the_numbers(own, told, text):
+    sentence = semantics.verdict(diagnostics(own, told))
+    assert text in sentence
+    assert f"aligned {round(100 * own)}, supervised {round(100 * told)}, random_vectors" in sentence
+    assert "; 1.0 by chance;" in sentence
     assert "nothing; no word was held out" in semantics.verdict(diagnostics(n=0))
 
 
 def test_the_report_of_words_needs_no_torch():
     code = (
-        "import sys, ser.report.html.semantics, ser.report.html.affect, ser.evaluation.postprocessing\n"
+        "import sys, ser.report.words, ser.report.experiment, ser.evaluation.postprocessing\n"
         "heavy = {'torch', 'librosa', 'matplotlib', 'scipy', 'gensim'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

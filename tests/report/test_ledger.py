@@ -1,45 +1,41 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from ser.errors import SerError
 from ser.evaluation import predictions
-from ser.evaluation.evaluate import evaluate
+from ser.evaluation.evaluate import describe, score
 from ser.evaluation.published import published
-from ser.report import ledger
+from ser.evaluation.results import Description, Result, Score
+from ser.report import ledger, sections
+from ser.report.write import render
 
 CELL = "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"
-ABOUT = {
-    "paper": CELL,
-    "corpus": "emodb",
-    "protocol": "speaker_independent",
-    "data": "real",
-    "size": "paper",
-    "selection": "dev",
-    "folds": 10,
-    "transductive": False,
-    "control": "none",
-}
+ABOUT = Description(
+    "x", paper=CELL, corpus="emodb", protocol="speaker_independent", data="real", size="paper", selection="dev",
+    folds=10, transductive=False, control="none",
+)  # fmt: skip
 
 
-def metrics(wa=(0.79, 0.75, 0.83), **about):
-    """A metrics file with a WA and its interval; P1's Table 4 prints 0.7942 for it."""
-    return {**dict(zip(("wa", "wa_low", "wa_high"), wa, strict=True)), "about": [{**ABOUT, **about}]}
+def result(wa=(0.79, 0.75, 0.83), recall=None, weighted_f1=None, **about):
+    """A result with a WA and its interval; P1's Table 4 prints 0.7942 for it."""
+    return Result(replace(ABOUT, **about), {"wa": Score(*wa)}, recall=recall or {}, weighted_f1=weighted_f1)
 
 
 def wa_of(experiments):
-    (row,) = [r for r in ledger.rows(experiments) if r.metric == "wa" and r.ran]
+    (row,) = [r for r in ledger.rows(experiments) if r.metric == "WA" and r.ran]
     return row
 
 
 def test_reproduced_is_said_by_the_rule_alone():
-    row = wa_of({"x": metrics()})
-    assert (row.published, row.ours, row.verdict) == (0.7942, 0.79, "reproduced")
+    row = wa_of({"x": result()})
+    assert (row.published, row.ours.value, row.verdict) == (0.7942, 0.79, "reproduced")
     assert row.difference == pytest.approx(-0.0042)
-    assert wa_of({"x": metrics(wa=(0.79, 0.78, 0.794))}).verdict == "differs: published is above our interval"
-    assert wa_of({"x": metrics(wa=(0.85, 0.80, 0.90))}).verdict == "differs: published is below our interval"
+    assert wa_of({"x": result(wa=(0.79, 0.78, 0.794))}).verdict == "differs: published is above our interval"
+    assert wa_of({"x": result(wa=(0.85, 0.80, 0.90))}).verdict == "differs: published is below our interval"
 
 
 @pytest.mark.parametrize(
@@ -56,20 +52,20 @@ def test_reproduced_is_said_by_the_rule_alone():
     ],
 )
 def test_each_way_of_being_another_thing_forbids_the_word(about, reason):
-    assert wa_of({"x": metrics(**about)}).verdict == f"not comparable: {reason}"
+    assert wa_of({"x": result(**about)}).verdict == f"not comparable: {reason}"
 
 
 def test_folds_must_be_as_many_as_the_paper_has():
     key = "autoencoder_emotion_embedding.headline.ae_ee_in.emodb/cv5"
-    found = metrics(wa=(0.92, 0.9, 0.94), paper=key, protocol="kfold", folds=5)
+    found = result(wa=(0.92, 0.9, 0.94), paper=key, protocol="kfold", folds=5)
     assert wa_of({"x": found}).verdict == "reproduced"
-    found["about"][0]["folds"] = 10
+    found = result(wa=(0.92, 0.9, 0.94), paper=key, protocol="kfold", folds=10)
     assert wa_of({"x": found}).verdict == "not comparable: another protocol"
 
 
 def test_numbers_without_interval_or_labels_are_not_judged():
-    assert wa_of({"x": metrics(wa=(0.79, None, None))}).verdict == "not comparable: no interval"
-    assert wa_of({"x": metrics(wa=(None, None, None))}).verdict == "not comparable: no labels to score"
+    assert wa_of({"x": result(wa=(0.79, None, None))}).verdict == "not comparable: no interval"
+    assert wa_of({"x": result(wa=(None, None, None))}).verdict == "not comparable: no labels to score"
 
 
 def test_every_number_of_the_papers_has_a_row():
@@ -100,10 +96,10 @@ def test_numbers_cited_from_others_are_context_and_never_reproduced():
     assert all(r.verdict == f"cited in {r.table}, not the paper's own: context only" for r in cited)
     assert not any(r.system == "proposed" for r in cited)
     key = "fusion_convbert.tables.table_8.rows.guo_2019.emodb/speaker_independent"
-    row = wa_of({"x": metrics(wa=(0.87, 0.85, 0.9), paper=key)})
+    row = wa_of({"x": result(wa=(0.87, 0.85, 0.9), paper=key)})
     assert (row.kind, row.verdict) == ("cited", "not comparable: cited, not the paper's own")
     dang = "semantic_ser.tables.table_4.rows.dang_2017.sewa/devel"
-    assert published(dang)["kind"] == "cited"
+    assert published(dang).kind == "cited"
 
 
 BY_CLASS = {
@@ -115,18 +111,18 @@ BY_CLASS = {
 
 def test_numbers_by_class_are_set_beside_our_recall_without_an_interval():
     """P2, Table 8: anger 93.96 / 96.40 / 95.13 (precision, recall, F1), fear recall 98.33."""
-    rows = ledger.of(ledger.rows({"x": metrics(**BY_CLASS)}), "class")
+    rows = ledger.of(ledger.rows({"x": result(**BY_CLASS)}), "class")
     eighth = {r.metric: r for r in rows if r.table == "table 8"}
     assert len(eighth) == 7 * 3
     anger = eighth["recall of anger"]
-    assert (anger.published, anger.ours, anger.low, anger.experiment) == (0.964, 0.9, None, "x")
+    assert (anger.published, anger.ours.value, anger.ours.low, anger.experiment) == (0.964, 0.9, None, "x")
     assert anger.difference == pytest.approx(-0.064)
     assert anger.verdict == "not comparable: no interval"
     assert eighth["recall of fear"].published == 0.9833
     assert eighth["precision of anger"].published == 0.9396
     none = {eighth[m].verdict for m in ("precision of anger", "F1 of fear", "recall of happiness")}  # ours is joy
     assert none == {"not comparable: we keep no such number"}
-    made = ledger.rows({"x": metrics(**BY_CLASS, data="synthetic")})
+    made = ledger.rows({"x": result(**BY_CLASS, data="synthetic")})
     assert {r.verdict for r in made if r.metric == "recall of anger" and r.ran} == {
         "not comparable: SYNTHETIC data, no interval"
     }
@@ -135,13 +131,13 @@ def test_numbers_by_class_are_set_beside_our_recall_without_an_interval():
 def test_means_of_a_table_by_class_are_our_headline_numbers():
     """P3, Table 6 (RAVDESS): accuracy 0.82, unweighted recall 0.81; Table 3 is IEMOCAP and contradicts itself."""
     key = "clstm.tables.table_1.rows.convlstm_skip_bigru_center.ravdess/cv5"
-    found = metrics(wa=(0.8, 0.78, 0.83), paper=key, corpus="ravdess", protocol="kfold", folds=5, weighted_f1=0.79)
+    found = result(wa=(0.8, 0.78, 0.83), paper=key, corpus="ravdess", protocol="kfold", folds=5, weighted_f1=0.79)
     rows = {r.metric: r for r in ledger.of(ledger.rows({"x": found}), "class") if r.ran}
     assert {r.table for r in rows.values()} == {"table 6"}
     assert (rows["overall accuracy"].published, rows["overall accuracy"].verdict) == (0.82, "reproduced")
-    assert rows["weighted recall"].ours == 0.8  # the recalls weighted by their counts are the accuracy
-    assert (rows["weighted F1"].ours, rows["weighted F1"].verdict) == (0.79, "not comparable: no interval")
-    assert rows["unweighted precision"].ours is None
+    assert rows["weighted recall"].ours.value == 0.8  # the recalls weighted by their counts are the accuracy
+    assert (rows["weighted F1"].ours.value, rows["weighted F1"].verdict) == (0.79, "not comparable: no interval")
+    assert rows["unweighted precision"].ours.value is None
     flagged = [r for r in ledger.of(ledger.rows({}), "class") if r.paper == "clstm" and r.flagged]
     assert {r.table for r in flagged} == {"table 3"}
 
@@ -165,17 +161,17 @@ def test_rows_not_run_say_why():
     nothing = why({})
     assert nothing["fusion_convbert", "bert", "iemocap"] == "not run: licence: IEMOCAP is given on a signed request"
     assert nothing["fusion_convbert", "bert", "emodb"].startswith("not run: emodb is not in this study")
-    here = why({"x": metrics(paper="")})
+    here = why({"x": result(paper="")})
     assert here["fusion_convbert", "bert", "emodb"].startswith("not run: GPU")
     assert here["fusion_convbert", "cnns", "emodb"] == "not run: not in this study"
-    assert why({"x": metrics(paper="", data="synthetic")}) == nothing
+    assert why({"x": result(paper="", data="synthetic")}) == nothing
 
 
 def test_two_experiments_may_answer_to_one_cell_and_a_wrong_key_is_named():
-    rows = [r for r in ledger.rows({"x": metrics(), "y": metrics(size="demo")}) if r.ran and r.metric == "wa"]
+    rows = [r for r in ledger.rows({"x": result(), "y": result(size="demo")}) if r.ran and r.metric == "WA"]
     assert [r.experiment for r in rows] == ["x", "y"]
     with pytest.raises(SerError, match="Did you mean 'table_4'"):
-        ledger.rows({"x": metrics(paper=CELL.replace("table_4", "table4"))})
+        ledger.rows({"x": result(paper=CELL.replace("table_4", "table4"))})
 
 
 def test_the_test_partition_is_set_beside_the_published_test_row(make_affect, tmp_path):
@@ -186,9 +182,10 @@ def test_the_test_partition_is_set_beside_the_published_test_row(make_affect, tm
     test["prediction_valence"] = test["truth_valence"]
     predictions.write(pd.concat([make_affect(), test]), tmp_path / "p.csv")
     key = "semantic_ser.tables.table_4.rows.disentangled_attention.sewa/test"
-    found = evaluate(tmp_path / "p.csv", {"protocol": "partitions", "corpus": "sewa", "paper": key}, 20)
+    about = describe({"experiment": "x", "protocol": "partitions", "corpus": "sewa", "paper": key})
+    found = score(predictions.read(tmp_path / "p.csv"), about, 20)
     rows = {r.metric: r for r in ledger.rows({"x": found}) if r.ran}
-    assert (rows["ccc_valence"].ours, rows["ccc_valence"].low) == (1.0, None)
+    assert (rows["CCC valence"].ours.value, rows["CCC valence"].ours.low) == (1.0, None)
 
 
 @pytest.mark.parametrize("part", ["test", "devel"])
@@ -199,26 +196,26 @@ def test_one_partition_alone_answers_to_its_own_column_only(make_affect, tmp_pat
         predictions.write(make_affect().assign(fold=fold[other]), tmp_path / "p.csv")
         details = {"protocol": "partitions", "corpus": "sewa", "synthetic": False, "size": "paper", "selection": "dev"}
         details["paper"] = f"semantic_ser.tables.table_4.rows.disentangled_attention.sewa/{part}"
-        found = evaluate(tmp_path / "p.csv", details, 20)
+        found = score(predictions.read(tmp_path / "p.csv"), describe({"experiment": "x", **details}), 20)
         rows = {r.metric: r for r in ledger.rows({"x": found}) if r.ran}
-        assert rows["ccc_valence"].ours == found["ccc_valence"]
-        assert rows["ccc_valence"].low == found["ccc_valence_low"]
-        said = rows["ccc_valence"].verdict
-        assert (said == "not comparable: another partition") == (other != part), said
+        expected = found.scores["ccc_valence"]
+        assert (rows["CCC valence"].ours.value, rows["CCC valence"].ours.low) == (expected.value, expected.low)
+        verdict = rows["CCC valence"].verdict
+        assert (verdict == "not comparable: another partition") == (other != part), verdict
 
 
-def test_markdown_has_a_table_a_paper_and_kind_and_all_rows():
-    rows = ledger.rows({"x": metrics()})
-    text = ledger.markdown(rows, "s")
+def test_the_markdown_file_has_all_rows():
+    found = {"x": result()}
+    rows = ledger.rows(found)
+    text = render("ledger.md", {"study": "s", "published": sections.published_results(found)})
     assert text.startswith("# Published and ours: study s\n")
-    lines = [line for line in text.splitlines() if line.startswith(("| table ", "| figure ", "| headline ", "| text "))]
-    kinds = {(r.paper, r.kind) for r in rows}
-    assert len(kinds) == 4 * 3 - 1  # P4 prints nothing by class
-    assert len(lines) == len(rows) + len(kinds)  # each table has its header
-    assert text.count("### By class") == 3
-    assert text.count("### Cited from others: context only") == 4
-    assert "| table | row | corpus | protocol | metric | published | verdict |" in text  # no empty columns
+    lines = [
+        line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| table, row"))
+    ]
+    assert len(lines) == len(rows)
+    assert text.count(" by class\n") == 3  # P4 prints nothing by class
+    assert text.count(" cited from others\n") == 4
     assert (
-        "| table 4 | cnns | x | emodb | speaker independent | WA | 0.794 | 0.790 [0.750, 0.830] | -0.004 | dev | paper "
-        "| real | reproduced |" in text
+        "| table 4, cnns | x | emodb, speaker independent | WA | 0.794 | 0.790 [0.750, 0.830] | -0.004 "
+        "| real data, paper size, selection: dev | reproduced |" in text
     )

@@ -1,18 +1,16 @@
+"""The Markdown report of a study: what its tables and sentences say."""
+
 from __future__ import annotations
 
-import pandas as pd
+from dataclasses import replace
+
 import pytest
-from ruamel.yaml import YAML
 
-from ser.errors import SerError
-from ser.evaluation import predictions
-from ser.evaluation.evaluate import evaluate
-from ser.evaluation.published import RESULTS, published
-from ser.protocols.audit import audit
-from ser.protocols.folds import Fold
-from ser.report.summary import report
+from ser.evaluation import predictions, results
+from ser.evaluation.evaluate import describe, score
+from ser.report.write import render, summary
 
-CELL = "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"
+CELL = "fusion_convbert.table_4.cnns.emodb/speaker_independent"
 DETAILS = {
     "model": "cnns",
     "size": "demo",
@@ -26,11 +24,22 @@ DETAILS = {
 
 
 @pytest.fixture
-def metrics(emotions, affect, tmp_path):
-    """Makes a metrics file: metrics(kind, **details)."""
+def result(emotions, affect, tmp_path):
+    """Makes a result: result(kind, **details)."""
     predictions.write(emotions, tmp_path / "emotions.csv")
     predictions.write(affect, tmp_path / "affect.csv")
-    return lambda kind="emotions", **details: evaluate(tmp_path / f"{kind}.csv", {**DETAILS, **details}, 50)
+
+    def made(kind="emotions", **details):
+        about = describe({"experiment": "x", **DETAILS, **details})
+        return score(predictions.read(tmp_path / f"{kind}.csv"), about, 50)
+
+    return made
+
+
+def report(study, found, audits=()):
+    found = {n: replace(r, description=replace(r.description, experiment=n)) for n, r in found.items()}
+    values = summary(study, found, results.table(found.values()), {"x": {}})
+    return render("report.md", values | {"audits": audits})
 
 
 def rows(text: str, header: str = "experiment") -> list[dict[str, str]]:
@@ -48,138 +57,78 @@ def rows(text: str, header: str = "experiment") -> list[dict[str, str]]:
     return found
 
 
-def test_published_numbers_have_our_names_and_units():
-    found = published(CELL)
-    assert (found["wa"], found["ua"], found["f1"]) == (0.7942, 0.7812, 0.77)  # P1, Table 4
-    assert (found["kind"], found["flags"]) == ("own", [])
-    assert "leave-one-speaker-out" in found["protocol"]
-    sewa = published("semantic_ser.tables.table_4.rows.disentangled_attention.sewa/test")
-    assert (sewa["ccc_arousal"], sewa["ccc_valence"], sewa["ccc_liking"]) == (0.429, 0.503, 0.312)  # P4, Table 4
-    assert published("semantic_ser.tables.table_3.rows.concatenation.sewa/devel")["ccc"] == 0.387
-    assert published("autoencoder_emotion_embedding.headline.ae_ee_in.emodb/cv5")["wa"] == 0.922
-    missing = published("autoencoder_emotion_embedding.tables.table_4.rows.is10_svm.iemocap/cv10")
-    assert missing["ua"] is None
-    assert (
-        "bert_wa_exceeds_bolded_fusion_wa"
-        in published(CELL.replace("4", "7").replace("emodb", "iemocap").replace("_independent", "_dependent"))["flags"]
-    )
-    assert published("") is published(None) is None
-
-
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        (CELL.replace("table_4", "table4"), "Did you mean 'table_4'"),
-        ("fusion_convbert.tables.table_4", "not a cell"),
-        (CELL + ".wa.x", "below a number"),
-    ],
-)
-def test_a_wrong_key_names_the_nearest(key, message):
-    with pytest.raises(SerError, match=message):
-        published(key)
-
-
-def test_every_published_row_can_be_read():
-    """Rows by class are no cells of their own; all others are, and their shares lie in [-1, 1]."""
-    papers = YAML(typ="safe").load(RESULTS.read_text(encoding="utf-8"))["papers"]
-    cells = 0
-    for paper, content in papers.items():
-        for table, block in content["tables"].items():
-            for row, protocols in block["rows"].items():
-                for protocol, values in protocols.items():
-                    if any(isinstance(v, dict) for v in values.values()):
-                        continue
-                    found = published(f"{paper}.tables.{table}.rows.{row}.{protocol}")
-                    assert found["kind"] == ("cited" if row in block.get("cited_rows", ()) else block["kind"])
-                    assert all(
-                        abs(v) <= 1
-                        for k, v in found.items()
-                        if k.startswith(("wa", "ua", "f1", "ccc")) and v is not None
-                    )
-                    cells += 1
-    assert cells > 80
-
-
-def test_rows_hold_what_the_metrics_files_hold(metrics):
-    found = metrics(paper=CELL)
-    (row,) = rows(report("s", {"cnns-loso": found}, {}))
-    assert row["experiment"] == "cnns-loso"
-    assert row["WA"] == f"{found['wa']:.2f} [{found['wa_low']:.2f}, {found['wa_high']:.2f}]"
-    assert row["protocol"] == "leave_one_speaker_out (speaker-independent)"
+def test_rows_hold_what_the_metrics_files_hold(result):
+    found = result(paper=CELL)
+    (row,) = rows(report("s", {"cnns-loso": found}))
+    assert row["experiment"] == "cnns-loso (cnns, demo size)"
+    wa = found.scores["wa"]
+    assert row["WA"] == f"{wa.value:.2f} [{wa.low:.2f}, {wa.high:.2f}]"
+    assert list(row)[:2] == ["experiment", "UA"]
+    assert row["chance"] == "0.25"
+    assert row["corpus, protocol"] == "emodb (leave one speaker out, speaker-independent)"
     assert row["n"] == "120"
-    assert row["published"] == "0.794 / 0.781 / 0.770 (fusion convbert, table 4, cnns, emodb/speaker independent)"
+    assert row["published"] == "0.781 / 0.794 / 0.770 (fusion convbert, table 4, cnns)"
+    assert "training" not in row  # times differ from run to run, and this file is in git
 
 
-def test_real_data_have_no_banner_and_synthetic_data_always_have(metrics):
-    real = report("s", {"a": metrics()}, {})
+def test_real_data_have_no_banner_and_synthetic_data_always_have(result):
+    real = report("s", {"a": result()})
     assert "SYNTHETIC" not in real
-    mixed = report("s", {"a": metrics(), "b": metrics(synthetic=True)}, {})
+    mixed = report("s", {"a": result(), "b": result(synthetic=True)})
     assert mixed.startswith("# Study s (SYNTHETIC data)\n\n> **SYNTHETIC data.**")
-    assert [r["data"] for r in rows(mixed)] == ["real", "SYNTHETIC"]
+    assert [r["experiment"] for r in rows(mixed)] == ["a (cnns, demo size)", "b (cnns, demo size, SYNTHETIC data)"]
 
 
-def test_marks_of_biased_and_transductive_results(metrics):
+def test_marks_of_biased_and_transductive_results(result):
     text = report(
         "s",
         {
-            "a": metrics(transductive=True),
-            "b": metrics(selection="test_oracle", speaker_independent=False),
-            "c": metrics(control="shuffled_labels"),
+            "a": result(transductive=True),
+            "b": result(selection="test_oracle", speaker_independent=False),
+            "c": result(control="shuffled_labels"),
         },
         {},
     )
-    a, b, c = rows(text)
-    assert a["experiment"] == "a†"
-    assert (b["selection"], b["protocol"]) == (
-        "**test_oracle** (biased)",
-        "leave_one_speaker_out (**speaker-dependent**)",
+    a, c, b = rows(text)  # speaker-dependent ones last
+    assert a["experiment"].startswith("a† ")
+    assert (b["selection"], b["corpus, protocol"]) == (
+        "test (BIASED)",
+        "emodb (leave one speaker out, SPEAKER-DEPENDENT)",
     )
-    assert c["experiment"] == "c‡"
+    assert c["experiment"].startswith("c‡ ")
     assert "\n† transductive" in text
     assert "- transductive: statistics of the test speakers' audio were used, without labels (a)" in text
     assert "- only 6 speakers: the interval is too narrow (all experiments)" in text
-    assert "†" not in report("s", {"c": metrics(control="shuffled_labels")}, {})
+    assert "†" not in report("s", {"c": result(control="shuffled_labels")})
 
 
-def test_continuous_experiments_have_a_table_of_their_own(metrics):
-    text = report("s", {"a": metrics(), "b": metrics("affect", protocol="partitions")}, {})
+def test_continuous_experiments_have_a_table_of_their_own(result):
+    text = report("s", {"a": result(), "b": result("affect", protocol="partitions")})
+    assert "## Categorical emotion" in text
+    assert "## Continuous affect" in text
     a, b = rows(text)
-    assert "CCC" not in a
+    assert not any("CCC" in column for column in a)
     assert [k for k in b if "CCC" in k] == ["CCC", "CCC arousal", "CCC valence"]
 
 
-def test_results_without_labels_or_intervals_are_named_so(metrics, affect, tmp_path):
+def test_systems_are_ranked_within_a_corpus(result, emotions, tmp_path):
+    worse = emotions.assign(**{c: emotions[c].to_numpy()[::-1] for c in emotions if c.startswith("score_")})
+    predictions.write(worse, tmp_path / "worse.csv")
+    found = {"first": result("worse"), "other": result(corpus="ravdess"), "second": result()}
+    assert [r["experiment"].split()[0] for r in rows(report("s", found))] == ["second", "first", "other"]
+
+
+def test_results_without_labels_or_intervals_are_named_so(result, affect, tmp_path):
     predictions.write(affect.assign(truth_arousal=None, truth_valence=None), tmp_path / "test.csv")
-    (row,) = rows(report("s", {"a": metrics("test")}, {}))
+    (row,) = rows(report("s", {"a": result("test")}))
     assert row["CCC"] == "not available"
-    (row,) = rows(report("s", {"a": {**metrics(), "wa_low": None, "wa_high": None, "wa": 0.5}}, {}))
+    plain = replace(result(), scores={"wa": results.Score(0.5), "ua": results.Score(0.5), "f1": results.Score(0.5)})
+    (row,) = rows(report("s", {"a": plain}))
     assert row["WA"] == "0.50"
 
 
-def test_leak_audit_and_plots_are_shown(metrics, tmp_path):
-    blank = dict.fromkeys(("session", "dialogue", "text", "text_id", "labels"), "")
-    manifest = pd.DataFrame(
-        {
-            "utterance": u,
-            "speaker": s,
-            "emotion": "joy",
-            "corpus": "emodb",
-            "synthetic": 0,
-            "file": u,
-            "pcm": u,
-            "duration": 1.0,
-            **blank,
-        }
-        for u, s in (("u1", "a"), ("u2", "b"))
-    )
-    folds = [Fold("1", ("u1",), (), ("u2",)), Fold("2", ("u2",), (), ("u1",))]
-    data = audit(folds, manifest, True, True, "loso").to_json()
-    for name in ("ua", "confusion-a", "confusion-b", "foreign"):
-        (tmp_path / f"{name}.png").touch()
-    text = report("s", {"a": metrics(), "b": metrics(synthetic=True)}, {"loso": data}, tmp_path)
-    assert "\n## Leak audit\n\n- loso: no leak" in text
-    assert [line for line in text.splitlines() if line.startswith("!")] == [
-        "![ua (SYNTHETIC data)](ua.png)",
-        "![confusion-a](confusion-a.png)",
-        "![confusion-b (SYNTHETIC data)](confusion-b.png)",
-    ]
+def test_the_leak_audit_is_shown_and_no_picture_that_git_does_not_have(result):
+    text = report("s", {"a": result()}, [("loso: no leak", ["1 speaker"])])
+    assert "\n## Leak audit\n\n- loso: no leak\n  - 1 speaker\n" in text
+    assert "![" not in text
+    assert "[ledger.md](ledger.md)" in text

@@ -11,29 +11,31 @@ import soundfile
 from ser.corpora import manifest, packing, sewa
 from ser.corpora.location import Location
 from ser.evaluation import evaluate
+from ser.evaluation.predictions import read
+from ser.evaluation.results import Result
 from ser.features import extraction, waveform
 from ser.files import read_json
 from ser.protocols import claims, partitions
 from ser.protocols import folds as fold_files
 from ser.store import Store
 from ser.training.experiment import Files, run
+from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source, make
-from ser.words.settings import Alignment, Block, Speech2Vec, Word2Vec
 from tests import toy
 
 RATE = 8000
 SECONDS = 4.0
 NAMES = ("Train_01", "Train_02", "Devel_01", "Test_01")
 WORDS = ("nord", "süd", "ost", "west", "auf", "ab", "links", "rechts")
-BLOCK = Block(
-    word2vec=Word2Vec(dim=8, min_count=1, negative=3, epochs=1, sentence=2),
+CONFIG = Config(
+    word2vec=Word2Vec(vector_size=8, min_count=1, negative=3, epochs=1, min_words=2),
     speech2vec=Speech2Vec(dim=8, epochs=1, batch=64, min_count=1),
-    alignment=Alignment(hidden=8, samples=64, epochs=1, refinements=1),
+    alignment=Alignment(dis_hid_dim=8, epoch_size=64, n_epochs=1, n_refinement=1),
     corpus="sewa",
     target="sewa",
     partitions=("train",),
 )
-CONFIG = {"channels": [2, 2], "kernels": [4, 3], "pools": [20, 20], "attention": 4, "dense": 4, "hidden": 4}
+MODEL = {"channels": [2, 2], "kernels": [4, 3], "pools": [20, 20], "attention": 4, "dense": 4, "hidden": 4}
 TRAINING = {"epochs": 2, "batch": 4, "window": "blocks", "frames": 25}
 
 
@@ -67,8 +69,8 @@ def tree(root: Path, header: bool = False, segmentation: bool = True, **form: st
     return root
 
 
-def stages(root: Path, folder: Path, block: Block = BLOCK, **config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """manifest, audio, features, folds, semantics, train, evaluate: the metrics, and what the word streams cover."""
+def stages(root: Path, folder: Path, config: Config = CONFIG, **values: Any) -> tuple[Result, dict[str, Any]]:
+    """manifest, audio, features, folds, words, train, evaluate: the metrics, and what the word streams cover."""
     packing.pack("sewa", Location(root, True), sewa.Config(), folder / "manifest", RATE)
     table = manifest.read(folder / "manifest" / "utterances.csv")
     audio = Store(folder / "manifest" / "audio")
@@ -77,8 +79,8 @@ def stages(root: Path, folder: Path, block: Block = BLOCK, **config: Any) -> tup
     about = {"protocol": "partitions", "claims": claims(partitions, partitions.Config())}
     fold_files.write(partitions.folds(table, partitions.Config(), 1), folder / "folds.csv", about)
     source = Source(folder / "manifest", root)
-    make(block, source, source, folder / "words", folder / "report", "cpu", folder / "checkpoints")
-    store = f"{config.get('stream', 'aligned')}-{config.get('mode', 'token_aligned')}"
+    make(config, source, source, folder / "words", folder / "report", "cpu", folder / "checkpoints")
+    store = f"{values.get('stream', 'aligned')}-{values.get('mode', 'token_aligned')}"
     files = Files(
         manifest=folder / "manifest",
         folds=folder / "folds.csv",
@@ -89,8 +91,8 @@ def stages(root: Path, folder: Path, block: Block = BLOCK, **config: Any) -> tup
         cost=folder / "out" / "cost.json",
         checkpoints=folder / "checkpoints",
     )
-    settings = toy.settings("semantic", {**CONFIG, **config}, TRAINING, corpus="sewa", selection="dev")
+    settings = toy.settings("semantic", {**MODEL, **values}, TRAINING, corpus="sewa", selection="dev")
     run(settings, files, {"jobs": 1})
     details = {**settings, "size": "demo", "protocol": "partitions", "paper": "", **read_json(files.card)}
-    found = evaluate.run(files.predictions, details, 20, folder / "out" / "scores.json", folder / "out" / "plot.csv")
-    return found, read_json(folder / "report" / "streams.json")
+    result = evaluate.score(read(files.predictions), evaluate.describe(details), draws=20)
+    return result, read_json(folder / "report" / "streams.json")

@@ -1,4 +1,4 @@
-"""SEWA trees as users have them, through every stage: handled, or refused with one line before hours of learning."""
+"""SEWA folders as users have them, through every stage: used, or refused with one line before hours of training."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from ser.corpora import packing, sewa
 from ser.corpora.location import Location
 from ser.errors import SerError
 from ser.store import Store
-from ser.words import run, speech2vec
+from ser.words import speech2vec, word2vec
 from ser.words.make import Source, make, summary
-from tests.words.sewa_tree import BLOCK, RATE, WORDS, stages, tree, write
+from tests.words.sewa_tree import CONFIG, RATE, WORDS, stages, tree, write
 
 
 def test_a_header_crlf_and_latin_1_change_nothing(tmp_path):
     plain, _ = stages(tree(tmp_path / "a"), tmp_path / "a_out")
-    dressed, cover = stages(
-        tree(tmp_path / "b", header=True, encoding="iso-8859-1", newline="\r\n"), tmp_path / "b_out"
-    )
-    assert plain["n"] == 1
-    assert -1 <= plain["ccc"] <= 1
-    assert dressed == plain
+    other, cover = stages(tree(tmp_path / "b", header=True, encoding="iso-8859-1", newline="\r\n"), tmp_path / "b_out")
+    assert -1 <= plain.headline.value <= 1
+    assert other == plain
     assert cover["recordings_with_words"] == 4
     assert set(pd.read_csv(tmp_path / "b_out" / "words" / "words.csv")["word"]) == set(WORDS)
     for name in ("out/x.csv", "words/text/vectors.safetensors", "words/speech/encoder.safetensors"):
@@ -43,8 +40,8 @@ def test_a_package_without_alignment_with_gaps_everywhere(tmp_path):
     write(root / "labels/Train_01.csv", "".join(short))
     found, cover = stages(root, tmp_path / "out", mode="token_unsupervised")
     assert (cover["words_by"], cover["recordings"], cover["recordings_with_words"]) == ("uniform in sentences", 4, 2)
-    assert (found["ccc"], found["n"]) == (None, 0)
-    assert "no labels for 1 recordings (Test_01): not scored" in found["about"][0]["notes"]
+    assert found.headline.value is None
+    assert any("Test_01" in note for note in found.notes)
     predicted = pd.read_csv(tmp_path / "out" / "out" / "x.csv")
     assert len(predicted) == 40
     assert predicted["prediction_arousal"].notna().all()
@@ -85,7 +82,7 @@ FAULTS = {
     "turn no number": (_replaced("turns/Test_01.csv", "1;2\n3;end\n"), r"'end' is not a number .*Test_01.csv:2"),
     "no words in train": (
         lambda root: [write(root / f"segmentation/Train_0{i}.csv", "\n") for i in (1, 2)],
-        "no word in what is learnt from .*Give a corpus with aligned words or transcripts",
+        "the utterances to learn from contain no word.*Give a corpus with aligned words or transcripts",
     ),
 }
 SENTENCES = {
@@ -102,7 +99,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, *SENTENCES])
-def test_what_cannot_be_used_is_refused_in_one_line_before_anything_is_learnt(tmp_path, monkeypatch, fault):
+def test_what_cannot_be_used_is_refused_in_one_line_before_anything_is_learned(tmp_path, monkeypatch, fault):
     root = tree(tmp_path / "sewa", segmentation=fault in FAULTS)
     damage, message = {**FAULTS, **SENTENCES}[fault]
     damage(root)
@@ -112,19 +109,19 @@ def test_what_cannot_be_used_is_refused_in_one_line_before_anything_is_learnt(tm
     assert "\n" not in str(caught.value)
 
 
-def test_missing_texts_and_similarities_are_named_before_anything_is_learnt(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "learn", None)
+def test_missing_texts_and_similarities_are_named_before_anything_is_learned(tmp_path, monkeypatch):
+    monkeypatch.setattr(word2vec, "train", None)
     root = tree(tmp_path / "sewa")
     with pytest.raises(SerError, match=r"no such text \(\S+nope.txt\)"):
-        stages(root, tmp_path / "a", dataclasses.replace(BLOCK, texts=(str(tmp_path / "nope.txt"),)))
+        stages(root, tmp_path / "a", dataclasses.replace(CONFIG, texts=(str(tmp_path / "nope.txt"),)))
     with pytest.raises(SerError, match="no such list of word similarities"):
-        stages(root, tmp_path / "b", dataclasses.replace(BLOCK, similarities=str(tmp_path / "nope.csv")))
+        stages(root, tmp_path / "b", dataclasses.replace(CONFIG, similarities=str(tmp_path / "nope.csv")))
     write(tmp_path / "list.csv", "word,word,number\nost,west,viel\n")
-    with pytest.raises(SerError, match=r"expected: word, word, number \(\S+list.csv:2"):
-        stages(root, tmp_path / "c", dataclasses.replace(BLOCK, similarities=str(tmp_path / "list.csv")))
+    with pytest.raises(SerError, match=r"expected word, word, number \(\S+list.csv:2"):
+        stages(root, tmp_path / "c", dataclasses.replace(CONFIG, similarities=str(tmp_path / "list.csv")))
 
 
-def test_nothing_of_the_test_part_is_learnt(tmp_path):
+def test_nothing_of_the_test_part_is_learned(tmp_path):
     """Other words and another sound in the dev and test recordings: the same vectors and the same W, other streams."""
     out = []
     for name in ("one", "other"):
@@ -137,10 +134,10 @@ def test_nothing_of_the_test_part_is_learnt(tmp_path):
                 write(root / f"{folder}/{part}.csv", "".join(f"{start}{k};{k + 1};fremd\n" for k in range(3)))
         stages(root, tmp_path / f"{name}_out")
         out.append(tmp_path / f"{name}_out")
-    learnt = [p.relative_to(out[0]) for p in (out[0] / "words").rglob("*") if p.is_file() and "streams" not in p.parts]
-    learnt += [p.relative_to(out[0]) for p in (out[0] / "report").iterdir() if p.name != "streams.json"]
-    assert len(learnt) == 12
-    for file in learnt:
+    learned = [p.relative_to(out[0]) for p in (out[0] / "words").rglob("*") if p.is_file() and "streams" not in p.parts]
+    learned += [p.relative_to(out[0]) for p in (out[0] / "report").iterdir() if p.name != "streams.json"]
+    assert len(learned) == 12
+    for file in learned:
         assert (out[0] / file).read_bytes() == (out[1] / file).read_bytes(), file
     for store in ("speech2vec-token_aligned", "aligned-type_lookup_oracle", "random_vectors-token_unsupervised"):
         one, other = (Store(o / "words" / "streams" / store) for o in out)
@@ -153,7 +150,7 @@ def test_without_streams_there_are_spaces_and_a_summary(tmp_path):
     packing.pack("sewa", Location(root, True), sewa.Config(), tmp_path / "manifest")
     source = Source(tmp_path / "manifest", root)
     for streams in (False, True):
-        block, out = dataclasses.replace(BLOCK, streams=streams), tmp_path / str(streams)
-        card = make(block, source, source, out / "words", out / "report", "cpu", tmp_path / "checkpoints")
+        config, out = dataclasses.replace(CONFIG, streams=streams), tmp_path / str(streams)
+        card = make(config, source, source, out / "words", out / "report", "cpu", tmp_path / "checkpoints")
         assert (out / "report" / "streams.json").exists() == (out / "words" / "streams").exists() == streams
         assert ("no streams" in summary(card)) != streams

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from ser.errors import SerError
-from ser.words import diagnostics, texts, word2vec, words
-from ser.words.settings import Word2Vec
+from ser.words import diagnostics, occurrences, texts, word2vec
+from ser.words.config import Word2Vec
 from tests.closure import ROOT
-from tests.words.test_words import _folder
+from tests.words.test_occurrences import _folder
 
-ALL = Word2Vec(sentence=1, letters=1)
+ALL = Word2Vec(min_words=1, min_letters=1)
 
 
 def test_sentences_of_text(tmp_path):
@@ -28,7 +28,7 @@ def test_sentences_of_text(tmp_path):
         ["ähm", "don't", "x", "go", "on"],
     ]
     assert texts.sentences([path], Word2Vec()) == [found[0]]  # more than 5 words
-    assert texts.sentences([path], Word2Vec(sentence=1))[-1] == ["ähm", "don't", "go", "on"]
+    assert texts.sentences([path], Word2Vec(min_words=1))[-1] == ["ähm", "don't", "go", "on"]
     with pytest.raises(SerError, match="no such text"):
         texts.sentences([tmp_path / "none.txt"], ALL)
 
@@ -48,9 +48,9 @@ def test_sentences_of_a_manifest(tmp_path):
     silent = _folder(tmp_path / "silent", {"a": "", "b": ""}, aligned)
     assert texts.sentences([silent], ALL) == [["aligned", "words"], ["second"]]
     assert texts.sentences([silent], ALL, only={"b"}) == [["second"]]
-    guessed = pd.DataFrame([("b", 0.0, 0.1, "guess"), ("a", 0.0, 0.1, "other")], columns=list(words.COLUMNS))
+    guessed = pd.DataFrame([("b", 0.0, 0.1, "guess"), ("a", 0.0, 0.1, "other")], columns=list(occurrences.COLUMNS))
     assert texts.sentences([silent], ALL, {"b"}, guessed) == [["guess"]]
-    assert texts.sentences([folder], ALL, {"b"}, guessed) == [["three"]]  # it has a transcript
+    assert texts.sentences([folder], ALL, {"b"}, guessed) == [["three"]]  # there is a transcript
 
 
 def test_sentences_of_spoken_wikipedia(tmp_path):
@@ -73,10 +73,10 @@ def test_sentences_of_spoken_wikipedia(tmp_path):
 
 def test_synthetic_text_and_its_topics(tmp_path):
     """What the demo's Word2Vec is judged by: neighbours are of a word's topic."""
-    texts.synthetic(tmp_path / "text.txt", 12_000)
-    sentences = texts.sentences([tmp_path / "text.txt"], Word2Vec(sentence=2))
+    texts.write_synthetic(tmp_path / "text.txt", 12_000)
+    sentences = texts.sentences([tmp_path / "text.txt"], Word2Vec(min_words=2))
     assert 11_000 < sum(map(len, sentences)) < 12_100
-    made = word2vec.train(sentences, Word2Vec(dim=30, min_count=4, negative=5, epochs=15, window=5))
+    made = word2vec.train(sentences, Word2Vec(vector_size=30, min_count=4, negative=5, epochs=15, window=5))
     topics = texts.synthetic_topics()
     found = diagnostics.purity(made, topics)
     assert found["words"] > 200
@@ -88,16 +88,17 @@ def test_synthetic_text_and_its_topics(tmp_path):
 
 CHILD = """
 import sys
+from pathlib import Path
 from ser.words import vectors, word2vec
-from ser.words.settings import Word2Vec
+from ser.words.config import Word2Vec
 sentences = [["one", "two", "three", "four"], ["four", "two", "one"]] * 20
-vectors.save(sys.argv[1], word2vec.train(sentences, Word2Vec(dim=8, min_count=2, epochs=3)), {})
+vectors.save(Path(sys.argv[1]), word2vec.train(sentences, Word2Vec(vector_size=8, min_count=2, epochs=3)), {})
 """
 
 
 def test_equal_bytes_whatever_pythons_hashes_are(tmp_path):
     for seed in "12":
-        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT / "src")}
         subprocess.run([sys.executable, "-c", CHILD, tmp_path / seed], check=True, env=environment, timeout=60)
     for name in ("vectors.safetensors", "card.json"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()

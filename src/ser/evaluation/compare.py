@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,12 +129,12 @@ def adjusted(ps: Sequence[float]) -> list[float]:
     return out.tolist()
 
 
-def pairs(groups: Mapping[str, Sequence[str]], most: int = 6) -> dict[str, list[tuple[str, str]]]:
-    """Pairs to compare in each group of comparable experiments: all of them, or, in a group of more than `most`
-    (ours: 6, 15 pairs: a table one can read), each with the next in the study's order.
-    """
-    every = {g: [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]] for g, names in groups.items()}
-    return {g: every[g] if len(names) <= most else list(pairwise(names)) for g, names in groups.items()}
+def pairs(ranked: Sequence[str], most: int = 6) -> list[tuple[str, str]]:
+    """The pairs to test in a group of comparable experiments, given from the best to the worst: all of them, or, in a
+    group of more than `most` (ours: 6, 15 pairs, a table one can read), the best against each of the others."""
+    if len(ranked) <= most:
+        return list(combinations(ranked, 2))
+    return [(ranked[0], name) for name in ranked[1:]]
 
 
 def _paired(

@@ -1,22 +1,24 @@
 """Bootstrap intervals over speakers, utterances or recordings.
 
-Utterances of one speaker are alike: resampling utterances as if they were independent gives intervals that are far too
-narrow. The interval we report resamples whole *speakers* (recordings for continuous labels) with replacement and
-computes the pooled metric anew. A resample is a vector of counts, one a speaker, so all draws are one matrix product:
-counts (draws, speakers) times the confusion matrices of the speakers (speakers, K * K), or their CCC moments.
+Utterances of one speaker resemble each other. Resampling utterances as if they were independent gives intervals that
+are far too narrow. The reported interval resamples whole *speakers* (recordings for continuous labels) with replacement
+and computes the pooled metric of each resample. A resample is a vector of counts, one per speaker, so all draws are one
+matrix product: counts (draws, speakers) times the confusion matrices (speakers, K * K) or the CCC moments of the
+speakers.
 
 With few speakers the plain percentile interval is too narrow: a resample of U units has (U - 1) / U of the variance it
-should have, and the normal quantile stands where Student's belongs. Both are mended by reading the percentiles further
-out, the *expanded percentile interval* (T. Hesterberg, "What Teachers Should Know About the Bootstrap", American
-Statistician 69(4), 2015, pages 371-386): still bounded by what the metric can be, and at 10 speakers a nominal 95 %
-covers 94 % instead of 89 % (tests/evaluation/test_intervals.py). At 5 units and fewer it falls a few points short.
+should have, and it uses the quantile of the normal distribution where Student's is right. Percentiles further out
+correct both. This is the *expanded percentile interval* (T. Hesterberg, "What Teachers Should Know About the
+Bootstrap", American Statistician 69(4), 2015, pages 371-386). It stays within the range of the metric, and with 10
+speakers a nominal 95 % covers 94 % instead of 89 % (tests/evaluation/test_intervals.py). With 5 units or fewer it falls
+a few points short.
 
-Utterances are not resampled within the drawn speakers: how a speaker's own utterances happened to fall is in the
-differences between speakers already, and would be counted twice (A. Davison and D. Hinkley, "Bootstrap Methods and
-their Application", 1997, section 3.8).
+Utterances are not resampled within the drawn speakers. The chance in a speaker's own utterances is already part of the
+differences between speakers and would be counted twice (A. Davison and D. Hinkley, "Bootstrap Methods and their
+Application", 1997, section 3.8).
 
-Read an interval for what it is. It holds the trained models fixed: it covers the choice of test speakers, not of
-training data, and seeds are averaged, not resampled. With fewer than two speakers there is none (None).
+An interval takes the trained models as fixed: it covers the choice of test speakers, not of training data, and seeds
+are averaged, not resampled. With fewer than two speakers there is no interval (None).
 
 Letters: R seeds, U units (speakers, utterances or recordings), K classes, D dimensions.
 """
@@ -38,7 +40,7 @@ Interval = tuple[float, float]
 
 
 def confusions(predictions: Predictions, unit: str) -> NDArray[np.int64]:
-    """Confusion matrices (R, U, K, K) of the seeds and units; `unit`: a column, speaker or fold, say."""
+    """Confusion matrices (R, U, K, K) of the seeds and units; `unit` is a column, such as speaker or fold."""
     table, K = predictions.table, len(predictions.classes)
     cell, shape = _cells(predictions, unit)
     for column in ("truth", "prediction"):
@@ -77,7 +79,7 @@ def bootstrap(
         expanded: correct for the number of units (see above); False is the plain percentile interval.
 
     Returns:
-        (low, high) a metric, or None when there are fewer than 2 units.
+        (low, high) per metric, or None when there are fewer than 2 units.
     """
     U = units.shape[1]
     if U < 2 or draws < 1:
@@ -92,7 +94,7 @@ def bootstrap(
 def resample(units: NDArray, draws: int, name: str) -> NDArray[np.float64]:
     """Sums of `draws` resamples of the units with replacement, (R, U, ...) -> (draws, R, ...)."""
     R, U = units.shape[:2]
-    # equal units are interchangeable: drawing from the distinct ones by their numbers is the same and shorter
+    # equal units are interchangeable: drawing from the distinct ones, weighted by their number, is the same and faster
     rows, copies = np.unique(np.moveaxis(units, 0, 1).reshape(U, -1), axis=0, return_counts=True)
     rng = np.random.default_rng(int(digest("bootstrap", name), 16))
     counts = rng.multinomial(U, copies / U, size=draws).astype(np.float64)
@@ -120,7 +122,7 @@ def bounds(values: NDArray, percent: float) -> Interval | None:
 
 
 def _cells(predictions: Predictions, unit: str) -> tuple[NDArray[np.int64], tuple[int, int]]:
-    """For each row seed * U + unit, and (R, U). Units of two corpora are two units, whatever they are called."""
+    """seed * U + unit for each row, and (R, U). Units of two corpora differ even if their names are equal."""
     table = predictions.table
     seed = table.groupby("seed", sort=True).ngroup().to_numpy()
     by = ["corpus", unit] if unit in ("speaker", "utterance") else unit

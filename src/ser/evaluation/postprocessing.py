@@ -1,8 +1,8 @@
-"""Post-processing of predicted traces of affect, a result of its own beside the headline (papers.md 7.4).
+"""Post-processing of predicted traces of affect, which is a separate result and never the headline (papers.md 7.4).
 
-Neither P4 nor its code post-processes; the baselines of the AVEC challenges do. Each option is fitted on what the
-chosen weights predict of the dev part of a fold and seed, a dimension at a time, and then applied to each test
-recording by itself. Test labels enter nowhere.
+Neither P4 nor its code post-processes; the baselines of the AVEC challenges do. Each option is fitted per dimension to
+the predictions of the dev part of a fold and seed, made with the chosen weights. It is then applied to each test
+recording separately. Test labels are not used.
 
 Letters: N rows (label frames) of a recording.
 """
@@ -37,17 +37,17 @@ Chosen = dict[str, dict[str, list[float]]]
 
 @dataclass(frozen=True)
 class Grids:
-    """Seconds that are tried; equal CCC on dev goes to the first."""
+    """The delays that are tried, in seconds. Of several with equal CCC on dev the first one is taken."""
 
     delays: tuple[float, ...] = tuple(k / 2 for k in range(9))
-    """0 to 4 s (papers.md 7.4), every 0.5 s (ours: raters differ among themselves by more)"""
+    """0 to 4 s (papers.md 7.4), every 0.5 s (ours: annotators differ from each other by more)"""
     windows: tuple[float, ...] = (0.1, 0.5, 1.1, 2.1, 4.1, 8.1)
     """ours: odd numbers of rows, 0.1 s is no filter; above 8 s little is left of turns of a few seconds"""
 
 
 @dataclass(frozen=True)
 class Delay:
-    """The trace so much later, because raters lag behind what they hear; the first value is repeated."""
+    """The trace shifted to a later time, because annotators react late; the first value is repeated."""
 
     delay_s: float
 
@@ -57,7 +57,7 @@ class Delay:
 
 @dataclass(frozen=True)
 class Median:
-    """The median of the rows around each; beyond its ends the recording goes on as it starts and stops."""
+    """The median of the rows around each row; beyond the ends of the recording its first or last value is repeated."""
 
     window_s: float
 
@@ -80,7 +80,7 @@ Step = Delay | Median | Rescale  # (N,) of one recording -> (N,)
 
 
 def run(test: Predictions, dev: Predictions, grids: Grids = Grids()) -> dict[str, tuple[Predictions, Chosen]]:
-    """Option -> the test predictions it gives, and what was chosen: name -> dimension -> [least, median, most] over
+    """Option -> the test predictions that it gives, and the choices: name -> dimension -> [least, median, most] over
     folds and seeds.
 
     Empty where a fold and seed of `test` has no labelled dev part. Raises `SerError` for other dimensions in dev, and
@@ -112,11 +112,11 @@ def run(test: Predictions, dev: Predictions, grids: Grids = Grids()) -> dict[str
 
 
 def fit(chain: Iterable[str], dev: Sequence[Array], gold: Array, grids: Grids = Grids()) -> list[Step]:
-    """The steps of a chain, each fitted to what the ones before it leave.
+    """The steps of a chain, each fitted to the result of the steps before it.
 
     Args:
-        dev: predictions of one dimension, (N,) a recording.
-        gold: their labels one after the other; NaN where a row has none.
+        dev: predictions of one dimension, (N,) per recording.
+        gold: the labels of all recordings joined; NaN where a row has none.
     """
     steps: list[Step] = []
     for name in chain:
@@ -132,7 +132,7 @@ def fit(chain: Iterable[str], dev: Sequence[Array], gold: Array, grids: Grids = 
 
 
 def apply(steps: Iterable[Step], traces: Sequence[Array]) -> list[Array]:
-    """Each recording by itself."""
+    """The recordings one by one."""
     out = list(traces)
     for step in steps:
         out = [step(trace) for trace in out]
@@ -145,7 +145,7 @@ def _best(candidates: Sequence[Step], dev: Sequence[Array], gold: Array) -> Step
 
 
 def _matched(predicted: Array, gold: Array) -> Rescale:
-    """To the mean and standard deviation of the gold of dev; constant predictions can only be moved."""
+    """Rescales to the mean and standard deviation of the labels of dev; constant predictions can only be shifted."""
     there = ~np.isnan(gold)
     x, y = predicted[there], gold[there]
     factor = float(y.std() / x.std()) if np.ptp(x) > 0 else 1.0
@@ -153,7 +153,7 @@ def _matched(predicted: Array, gold: Array) -> Rescale:
 
 
 def _borders(rows: pd.DataFrame) -> NDArray[np.intp]:
-    """Where, in rows in order, another recording begins."""
+    """The rows at which another recording begins."""
     names = rows["utterance"].to_numpy()
     return np.flatnonzero(names[1:] != names[:-1]) + 1
 

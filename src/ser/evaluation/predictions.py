@@ -1,12 +1,12 @@
 """The predictions file: the primary artefact of an experiment, the source of all metrics, intervals and plots.
 
-CSV, UTF-8, one header line, one row an utterance (classification) or a frame (continuous labels)::
+CSV, UTF-8, one header line, one row per utterance (classification) or per frame (continuous labels)::
 
     utterance,corpus,fold,seed,speaker,truth,prediction,score_<class>...
     utterance,corpus,fold,seed,speaker,time,truth_<dimension>...,prediction_<dimension>...
 
 The order of the score columns is the order of the classes. Rows are sorted by seed, fold, utterance, time; floats are
-rounded and written in their shortest exact form, so equal results are equal bytes. An empty ``truth_`` cell is a frame
+rounded and written in their shortest exact form, so equal results give equal bytes. An empty ``truth_`` cell is a frame
 without a label. Times are in seconds.
 """
 
@@ -43,14 +43,14 @@ def write(table: pd.DataFrame, path: str | Path, decimals: int = 5) -> None:
     """Writes a predictions file: sorted, rounded, atomic.
 
     The prediction of an utterance is the class of its highest *rounded* score (ties: the lowest class index; papers.md
-    2, edge case 6), so that the file agrees with itself. The column ``prediction`` may be left out; a given prediction
-    must have that highest score.
+    2, edge case 6), so that scores and predictions of the file agree. The column ``prediction`` may be left out; if it
+    is given, it must have that highest score.
 
     Args:
-        decimals: digits kept of scores, times and values (ours: 5, finer than any difference that matters).
+        decimals: digits of scores, times and values (ours: 5, finer than any difference that matters).
 
     Raises:
-        SerError: a column is missing or foreign, a label is not a class, a number is not finite, a row stands twice.
+        SerError: a column is missing or unknown, a label is not a class, a number is not finite, a row occurs twice.
     """
     path = Path(path)
     kind, names = _layout([*table.columns, *({"prediction"} - set(table.columns) if _is_scored(table) else ())], path)
@@ -82,7 +82,7 @@ def read(path: str | Path) -> Predictions:
     """Reads and checks a predictions file.
 
     Raises:
-        SerError: naming the file and the line of whatever is wrong with it.
+        SerError: the file is not valid; the error names the file and the line.
     """
     path = Path(path)
     if not path.exists():
@@ -188,7 +188,7 @@ def _check(table: pd.DataFrame, kind: Kind, names: tuple[str, ...], path: Path) 
         bad = np.isinf(values) if column.startswith(TRUTH) else ~np.isfinite(values)
         _refuse(bad, path, f"{column} is not a finite number")
     keys = [*KEYS, "time"] if kind == "continuous" else list(KEYS)
-    _refuse(table.duplicated(keys).to_numpy(), path, f"the same {', '.join(keys)} stands twice")
+    _refuse(table.duplicated(keys).to_numpy(), path, f"the same {', '.join(keys)} occurs twice")
     if kind == "classification":
         for column in ("truth", "prediction"):
             _check_labels(table, column, names, path)

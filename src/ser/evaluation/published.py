@@ -1,163 +1,162 @@
-"""What the papers print, cell by cell: `paper_results.yaml` in our names and units."""
+"""What the papers print: `paper_results.csv`, one row per number, in our names and units.
+
+Columns of the file:
+
+``kind``
+    ``own``: a result of the paper itself. ``class``: the same by class. ``cited``: quoted by the paper from others,
+    which is context only. ``repeated``: printed a second time, such as the paper's own row in a table of others.
+    The rest is kept for reference: ``confusion`` (share of a class predicted as another), ``recomputed`` (what follows
+    from other numbers of the paper), ``bound``, ``fragment`` and ``loss`` (statements of the text), ``count``
+    (utterances of a corpus).
+``paper, table, system, corpus, protocol, metric, label``
+    Where the number is printed and what it is; `label` is a class or a mean over classes.
+``value, unit``
+    As printed. Empty where the table has an empty cell.
+``flag``
+    Why the number contradicts others of the same paper: no target to be held to.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+
+import pandas as pd
 
 from ser.errors import SerError
 from ser.plugins import check_name
 
-RESULTS = Path(__file__).with_name("paper_results.yaml")
-METRICS = ("wa", "ua", "f1", "ccc")  # published names that are ours; CCC has its dimensions beside it
-MEANS = ("weighted", "unweighted", "overall")  # lines of a table by class that are means of its classes
-PROPOSED = "proposed"  # the paper's own line in a table of others' numbers; it stands among the paper's own
+RESULTS = Path(__file__).with_name("paper_results.csv")
+RESULTS_KINDS = ("own", "repeated", "cited")  # what an experiment may reproduce
+MEANS = ("weighted", "unweighted", "overall")  # rows of a table by class that are means of its classes
 
 
-@functools.cache
-def papers() -> dict[str, Any]:
-    """The whole of `paper_results.yaml`: ``protocols`` in words, ``corpora``, and ``papers``."""
-    from ruamel.yaml import YAML
+@dataclass(frozen=True)
+class Paper:
+    title: str
+    authors: str
+    venue: str
+    year: int
 
-    return YAML(typ="safe").load(RESULTS.read_text(encoding="utf-8"))
+
+PAPERS = {
+    "fusion_convbert": Paper(
+        "Fusion-ConvBERT: Parallel Convolution and BERT Fusion for Speech Emotion Recognition",
+        "Sanghyun Lee, David K. Han, Hanseok Ko",
+        "Sensors",
+        2020,
+    ),
+    "autoencoder_emotion_embedding": Paper(
+        "Autoencoder With Emotion Embedding for Speech Emotion Recognition",
+        "Chenghao Zhang, Lei Xue",
+        "IEEE Access",
+        2021,
+    ),
+    "clstm": Paper(
+        "CLSTM: Deep Feature-Based Speech Emotion Recognition Using the Hierarchical ConvLSTM Network",
+        "Mustaqeem, Soonil Kwon",
+        "Mathematics",
+        2020,
+    ),
+    "semantic_ser": Paper(
+        "Speech Emotion Recognition Using Semantic Information",
+        "Panagiotis Tzirakis, Anh Nguyen, Stefanos Zafeiriou, Bjoern W. Schuller",
+        "ICASSP",
+        2021,
+    ),
+}
+PROTOCOLS = {  # of the published columns, in words
+    "speaker_independent": "10-fold leave-one-speaker-out with one dev speaker; on IEMOCAP the other speaker of the "
+    "test speaker's session is dev",
+    "speaker_dependent": "random 80:20 split of the utterances",
+    "loso10": "10-fold leave-one-speaker-out",
+    "cv10": "random 10-fold over utterances (speaker-dependent)",
+    "cv5": "random 5-fold over utterances (speaker-dependent)",
+    "devel": "AVEC 2017 development partition, CCC on the concatenation of all recordings",
+    "test": "AVEC 2017 test partition, CCC on the concatenation of all recordings",
+}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The numbers a paper prints in one place: of one system on one corpus under one protocol, as fractions or CCC.
+    """The numbers that a paper prints in one place: of one system on one corpus under one protocol.
 
-    `kind`: its own; its own by class, as ``recall of anger`` or ``unweighted recall``; or cited from others. `key` is
-    what an experiment's `paper` calls it, empty for numbers by class. `column`: corpus/protocol. `flagged`: the paper
-    contradicts itself there.
+    `numbers`: wa, ua, f1 as fractions, or ccc and ccc_<dimension>; what the paper does not print is missing.
     """
 
-    kind: Literal["own", "class", "cited"]
+    kind: str
     paper: str
     table: str
     system: str
-    column: str
+    corpus: str
+    protocol: str
     numbers: Mapping[str, float]
-    flagged: bool
-    key: str = ""
+    flag: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.paper}.{self.table}.{self.system}.{self.corpus}/{self.protocol}"
+
+    @property
+    def place(self) -> str:
+        """Where the paper prints it, in words: ``fusion convbert, table 4, cnns``."""
+        return f"{self.paper}, {self.table}, {self.system}".replace("_", " ")
 
 
-def cells() -> Iterator[Cell]:
-    """All cells of all papers, in the order of `paper_results.yaml`. What two tables both print by class stands once,
-    as do numbers of a paper's summary."""
-    for paper in papers()["papers"]:
-        made = [*_of_tables(paper), *_of_statements(paper)]
-        known = {(c.system, c.column, *n) for c in made if c.kind == "class" for n in c.numbers.items()}
-        yield from made
-        yield from (c for c in _of_confusions(paper, known) if c.numbers)
+@functools.cache
+def numbers() -> pd.DataFrame:
+    """All rows of `paper_results.csv`, in its order. `value` is a fraction or a CCC (NaN where the paper prints
+    nothing); `name` says what it is (``ua``, ``recall of anger``, ``unweighted F1``); `key` is that of its cell."""
+    table = pd.read_csv(RESULTS, dtype=str, keep_default_na=False)
+    value = pd.to_numeric(table["value"])
+    table["value"] = value.where(table["unit"] != "percent", (value / 100).round(6))
+    table["key"] = table["paper"] + "." + table["table"] + "." + table["system"]
+    table["key"] += "." + table["corpus"] + "/" + table["protocol"]
+    table["name"] = [_name(metric, label) for metric, label in zip(table["metric"], table["label"], strict=True)]
+    return table
 
 
-def cell(key: str) -> Cell:
-    """The cell an experiment answers to: see `published`, whose errors it raises."""
-    found = published(key)
-    assert found is not None
-    names = key.removeprefix("papers.").split(".")
-    return Cell(
-        kind=found["kind"],
-        paper=names[0],
-        table=names[2] if names[1] == "tables" else names[1],
-        system=names[-2],
-        column=names[-1],
-        numbers={n: v for n, v in found.items() if (n in METRICS or n.startswith("ccc_")) and v is not None},
-        flagged=bool(found["flags"]),
-        key=".".join(names),
-    )
-
-
-def published(key: str | None) -> dict[str, Any] | None:
-    """What a paper prints for one cell of `paper_results.yaml`.
+def published(key: str | None) -> Cell | None:
+    """What a paper prints for one system on one corpus under one protocol.
 
     Args:
-        key: dotted name of the cell, ``fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent``.
+        key: PAPER.TABLE.SYSTEM.CORPUS/PROTOCOL, such as ``fusion_convbert.table_4.cnns.emodb/speaker_independent``.
 
     Returns:
-        wa, ua, f1 as fractions, or ccc and ccc_<dimension>, None where the paper prints nothing; beside them
-        ``source``, ``kind`` (own or cited), ``protocol`` in words, and ``flags``. None for an empty key.
+        The cell; None for an empty key.
 
     Raises:
         SerError: there is no such cell; names the nearest.
     """
     if not key:
         return None
-    parts = key.removeprefix("papers.").split(".")
-    node: Any = papers()["papers"]
-    context: dict[str, Any] = {"units": {}, "kind": "own", "flags": [], "cited_rows": ()}
-    for part in parts:
-        if not isinstance(node, Mapping):
-            raise SerError(f"{part!r} is below a number of the published results", f"paper: {key}", "Shorten the key")
-        check_name(part, node, "part of a published result", f"paper: {key}")
-        node = node[part]
-        if isinstance(node, Mapping):
-            context |= {name: node[name] for name in context if name in node}
-    if not isinstance(node, Mapping) or not all(v is None or isinstance(v, int | float) for v in node.values()):
-        raise SerError("not a cell of the published results", f"paper: {key}", "Name paper, table, row and protocol")
-    values = dict(_unified(name, value, context["units"].get(name)) for name, value in node.items())
-    source = ", ".join(p.replace("_", " ") for p in parts if p not in ("tables", "rows"))
-    protocol = papers()["protocols"].get(parts[-1], parts[-1])
-    kind = "cited" if set(parts) & set(context["cited_rows"]) else context["kind"]
-    return {**values, "source": source, "kind": kind, "protocol": protocol, "flags": list(context["flags"])}
+    table = numbers()
+    table = table[table["kind"].isin(RESULTS_KINDS)]
+    names = normalised(key).split(".")
+    if len(names) != 4:
+        what = "not the key of a published result"
+        raise SerError(what, f"paper: {key}", "Write PAPER.TABLE.SYSTEM.CORPUS/PROTOCOL, as in paper_results.csv")
+    column = table["corpus"] + "/" + table["protocol"]
+    for values, name in zip((table["paper"], table["table"], table["system"], column), names, strict=True):
+        values = values.loc[table.index]
+        check_name(name, list(dict.fromkeys(values)), "part of a published result", f"paper: {key}")
+        table = table[values == name]
+    first, there = table.iloc[0], table.dropna(subset="value")
+    return Cell(
+        **{name: first[name] for name in ("kind", "paper", "table", "system", "corpus", "protocol", "flag")},
+        numbers=dict(zip(there["name"], there["value"], strict=True)),
+    )
 
 
-def _unified(name: str, value: float | None, unit: str | None) -> tuple[str, float | None]:
-    """Our name and unit of a published number; shares above 1 without a unit are percent."""
-    if unit == "ccc":
-        return ("ccc" if name == "avg" else f"ccc_{name}"), value
-    if value is not None and (unit == "percent" or (unit is None and value > 1)):
-        value = round(value / 100, 6)
-    return name, value
+def normalised(key: str) -> str:
+    """A key without the words of its longer form, PAPER.tables.TABLE.rows.SYSTEM.CORPUS/PROTOCOL."""
+    return ".".join(part for part in key.split(".") if part not in ("papers", "tables", "rows"))
 
 
-def _of_tables(paper: str) -> Iterator[Cell]:
-    """The cells of all tables; those of the paper's summary that no table of its own has; those by class."""
-    content = papers()["papers"][paper]
-    seen = set()
-    for table, block in content["tables"].items():
-        for row, columns in block["rows"].items():
-            for column, values in columns.items():
-                if any(isinstance(v, Mapping) for v in values.values()):
-                    numbers = dict(_by_class(values, block["units"]))
-                    yield Cell("class", paper, table, row, column, numbers, bool(block.get("flags")))
-                elif row != PROPOSED:
-                    found = cell(f"{paper}.tables.{table}.rows.{row}.{column}")
-                    yield found
-                    seen |= {(row, column)} if found.kind == "own" else set()
-    for row, columns in content.get("headline", {}).items():
-        yield from (cell(f"{paper}.headline.{row}.{column}") for column in columns if (row, column) not in seen)
-
-
-def _by_class(values: Mapping[str, Mapping[str, float]], units: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    for name, measures in values.items():
-        for measure, value in measures.items():
-            _, number = _unified(measure, value, units.get(measure))
-            said = measure.replace("f1", "F1")
-            if number is not None:
-                yield (f"{name} {said}" if name in MEANS else f"{said} of {name}"), number
-
-
-def _of_statements(paper: str) -> Iterator[Cell]:
-    """Recalls of classes that a paper's text prints, in percent; what it only compares is no number."""
-    for column, said in papers()["papers"][paper].get("per_class_statements", {}).items():
-        for system, values in said.items():
-            if isinstance(values, Mapping) and system != "implied":
-                numbers = {f"recall of {c}": v / 100 for c, v in values.items() if isinstance(v, int | float)}
-                if numbers:
-                    yield Cell("class", paper, "text", system, column, numbers, bool(said.get("flags")))
-
-
-def _of_confusions(paper: str, known: set[tuple[str, str, str, float]]) -> Iterator[Cell]:
-    """Recalls, the diagonals of confusion matrices, where they are other than those already `known`."""
-    for table, block in (papers()["papers"][paper].get("confusions") or {}).items():
-        system, column = block["model"], block["corpus_protocol"]
-        shares = {
-            f"recall of {c}": round(row[k] / 100, 6)
-            for k, (c, row) in enumerate(zip(block["labels"], block["matrix"], strict=True))
-        }
-        numbers = {n: v for n, v in shares.items() if (system, column, n, v) not in known}
-        yield Cell("class", paper, table, system, column, numbers, bool(block.get("flags")))
+def _name(metric: str, label: str) -> str:
+    if not label:
+        return metric
+    metric = metric.replace("f1", "F1")
+    return f"{label} {metric}" if label in MEANS else f"{metric} of {label}"

@@ -34,6 +34,9 @@ class Score:
     fold_sd: float | None = None
 
 
+UNDEFINED = Score()
+
+
 @dataclass(frozen=True)
 class Description:
     """What the numbers of an experiment are."""
@@ -173,7 +176,9 @@ def table(results: Iterable[Result]) -> pd.DataFrame:
         for name, score in result.scores.items():
             row |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
         rows.append(row)
-    return pd.DataFrame(rows).set_index("experiment", drop=False)
+    frame = pd.DataFrame(rows, dtype=object)  # so that None stays None
+    numbers = [c for c in frame if c not in Description.__dataclass_fields__]
+    return frame.astype(dict.fromkeys(numbers, float)).set_index("experiment", drop=False)
 
 
 def text(score: Score, digits: int = 2) -> str:

@@ -33,17 +33,10 @@ from torch.nn import functional
 
 from ser.errors import SerError
 from ser.files import read_json
-from ser.models.parts import mockingjay
-from ser.models.parts.attention import attention
-from ser.models.parts.blocks import (
-    ACTIVATIONS,
-    Activation,
-    ConvBranch,
-    Output,
-    check_branch,
-    frame_feature,
-    masked_mean,
-)
+from ser.models.layers import mockingjay
+from ser.models.layers.attention import attention
+from ser.models.layers.classifier import Output, frame_feature, masked_mean
+from ser.models.layers.convolution import ACTIVATIONS, Activation, ConvBranch, check_branch
 from ser.recipe import Training
 from ser.tasks import Batch, Task
 

@@ -1,6 +1,6 @@
-"""Majority: the class seen most often in training, whatever the input; for continuous targets, the training mean.
+"""Majority: always predicts the most frequent class of the training part or, for continuous labels, the training mean.
 
-The floor every other row of a table stands on: UA is 1/K and CCC is 0 by construction.
+It shows what a system reaches that ignores its input: UA is 1/K and CCC is 0 by construction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Model:
         self.notes: dict[str, object] = {"selection": "none"}
 
     def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
-        """Counts classes, or averages labels, of the training part; one row of curve: the entropy, or the variance."""
+        """Counts the classes or averages the labels of the training part; the curve has one row, their entropy or
+        variance."""
         if self.task.kind == "continuous":
             labels = np.concatenate(list(train.labels))
             self.value = labels.mean(0)
@@ -35,7 +36,7 @@ class Model:
         return [{"train_loss": float(-(present * np.log(present)).sum())}]
 
     def scores(self, inputs: Inputs) -> np.ndarray | list[np.ndarray]:
-        """(n, K) training class shares, or one constant array (rows, D) an utterance."""
+        """The class shares of the training part (n, K), or one constant array (rows, D) per utterance."""
         if self.task.kind == "continuous":
             return [np.tile(self.value, (rows, 1)) for rows in inputs.rows]
         return np.tile(self.value, (len(inputs), 1))

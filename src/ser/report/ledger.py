@@ -1,20 +1,22 @@
-"""The ledger of a study: every number the papers print, beside ours, with a verdict by rule.
+"""The ledger of a study: every number that the papers print, beside ours, with a verdict by rule.
 
-*Reproduced* is said only when the published value lies inside our interval, under the same protocol, on real data, at
-the paper's size, with nothing selected on test. Where a number was not run the ledger says why. What a paper cites from
-others is context: nothing is held to it.
+The verdict is *reproduced* only when the published value is inside our interval, under the same protocol, on real data,
+at the size of the paper, with nothing selected on test. Where a number was not run, the ledger says why. What a paper
+cites from others is context: nothing is compared with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import pandas as pd
 
 from ser.evaluation import results
-from ser.evaluation.published import Cell, cell, cells, papers
+from ser.evaluation.published import numbers, published
+from ser.evaluation.results import Description, Result, Score
 
-# which protocol of ours, with how many folds, is the one of a published column (papers.md 4.7, 5.7, 6.7, 7.5)
+# our protocol, and its number of folds, that is the one of a published column (papers.md 4.7, 5.7, 6.7, 7.5)
 PROTOCOLS: Mapping[str, tuple[str, int | None]] = {
     "speaker_independent": ("speaker_independent", None),
     "speaker_dependent": ("speaker_dependent_holdout", None),
@@ -24,28 +26,33 @@ PROTOCOLS: Mapping[str, tuple[str, int | None]] = {
     "devel": ("partitions", None),
     "test": ("partitions", None),
 }
-PARTITIONS = {"devel": "dev", "test": "test"}  # the fold that such a column is of
+PARTITIONS = {"devel": "dev", "test": "test"}  # part of the name of the fold that such a column is about
 LICENCE = {  # corpora given only to those who sign for them (papers.md 1.2, 1.5)
     "iemocap": "licence: IEMOCAP is given on a signed request",
     "sewa": "licence: SEWA is given under an end-user licence",
 }
 GPU = {  # papers.md 8, cost guide: what a CPU cannot train at paper size in reasonable time
-    "fusion_convbert": "GPU: about 4e16 floating-point operations a fold at paper size",
-    "clstm": "GPU: hours an experiment at paper size",
+    "fusion_convbert": "GPU: about 4e16 floating-point operations per fold at paper size",
+    "clstm": "GPU: hours per experiment at paper size",
 }
 NO_GPU_NEEDED = {"fusion_convbert": ("cnns",)}  # rows of such a paper that are small enough
 MEANS = {"overall accuracy": "wa", "weighted recall": "wa", "unweighted recall": "ua", "unweighted F1": "f1"}
-KINDS = {  # of published numbers, and what is said of them
+KINDS = {  # of published numbers, and the heading of their table
     "own": "",
     "class": "By class",
     "cited": "Cited from others: context only",
 }
-COLUMNS = ("corpus", "protocol", "metric", "published", "ours", "difference", "selection", "size", "data", "verdict")
+LEGEND = """\
+Each number that a paper prints, and ours where an experiment of this study reproduces it, as fractions.
+reproduced: the published value is inside our interval, under the same protocol, on real data, at the paper's size.
+differs: the same, but it is outside. not comparable, not run: the verdict says why. (flagged): the paper
+contradicts itself there. By class we keep the recall alone, without an interval. cited: numbers of others that a paper
+quotes, context only."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One published number, with ours where an experiment answers to it. Shares are fractions."""
+    """One published number, with ours where an experiment reproduces it. Shares are fractions."""
 
     paper: str
     table: str
@@ -58,9 +65,7 @@ class Row:
     verdict: str
     kind: str = "own"  # a key of KINDS
     experiment: str = ""
-    ours: float | None = None
-    low: float | None = None
-    high: float | None = None
+    ours: Score = results.UNDEFINED
     selection: str = ""
     size: str = ""
     data: str = ""
@@ -71,62 +76,32 @@ class Row:
 
     @property
     def difference(self) -> float | None:
-        return None if self.ours is None else self.ours - self.published
+        return None if self.ours.value is None else self.ours.value - self.published
 
 
-def rows(experiments: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+def rows(experiments: Mapping[str, Result]) -> list[Row]:
     """The ledger of a study, in the order of the published results.
 
     Args:
-        experiments: experiment name -> its metrics file; its `paper` says which published cell it answers to.
+        experiments: name -> result; the `paper` of its description names the published cell that it reproduces.
 
     Raises:
         SerError: an experiment names a published cell that does not exist.
     """
     answers: dict[str, list[str]] = {}
-    systems: dict[tuple[str, str, str], list[str]] = {}  # paper, system, column: whom numbers by class are set beside
-    for name, metrics in experiments.items():
-        if key := metrics["about"][0].get("paper"):
-            answered = cell(key)  # a wrong one is named, not dropped
-            answers.setdefault(answered.key, []).append(name)
-            systems.setdefault((answered.paper, answered.system, answered.column), []).append(name)
-    real = {m["about"][0]["corpus"] for m in experiments.values() if m["about"][0]["data"] == "real"}
-    everything = list(cells())
-    known = {c.key for c in everything}
+    systems: dict[tuple[str, str, str, str], list[str]] = {}  # for numbers by class, which have no key of their own
+    for name, result in experiments.items():
+        if cell := published(result.description.paper):
+            answers.setdefault(cell.key, []).append(name)
+            systems.setdefault((cell.paper, cell.system, cell.corpus, cell.protocol), []).append(name)
+    real = {r.description.corpus for r in experiments.values() if r.description.data == "real"}
     found = []
-    for c in (*everything, *(cell(key) for key in answers if key not in known)):
-        names = systems.get((c.paper, c.system, c.column), ()) if c.kind == "class" else answers.get(c.key, ())
-        for metric in c.numbers:
-            ours = [_answer(c, metric, name, experiments[name]) for name in names]
-            found += ours or [_row(c, metric, verdict=_unanswered(c, real))]
+    for _, number in _compared(answers).iterrows():
+        where = (number["paper"], number["system"], number["corpus"], number["protocol"])
+        names = systems.get(where, ()) if number["kind"] == "class" else answers.get(number["key"], ())
+        ours = [_answer(number, name, experiments[name]) for name in names]
+        found += ours or [_row(number, verdict=_unanswered(number, real))]
     return found
-
-
-def markdown(found: Iterable[Row], study: str = "") -> str:
-    """The ledger as Markdown, a table a paper and kind; with the name of a study it is a whole page. Columns without
-    any content are left out."""
-    parts = [f"# Published and ours: study {study}", LEGEND] if study else []
-    for paper, own in by_paper(found).items():
-        about = papers()["papers"][paper]
-        parts.append(f"## {about['title']} ({about['venue']} {about['year']})")
-        for kind, title in KINDS.items():
-            lines = [
-                {"table": r.table, "row": r.system, "experiment": r.experiment, **values(r)} for r in of(own, kind)
-            ]
-            header = [c for c in ("table", "row", "experiment", *COLUMNS) if any(line[c] for line in lines)]
-            cells_ = [header, ["---"] * len(header), *([line[c] for c in header] for line in lines)]
-            if lines:
-                parts += [f"### {title}"] if title else []
-                parts.append("\n".join("| " + " | ".join(line) + " |" for line in cells_))
-    return "\n\n".join(parts) + "\n"
-
-
-LEGEND = """\
-Each number a paper prints, and ours where an experiment of this study answers to it, as fractions.
-`reproduced`: the published value lies inside our interval, under the same protocol, on real data, at the paper's size.
-`differs`: the same, but it lies outside. `not comparable` and `not run` say why. `(flagged)`: the paper contradicts
-itself there. By class we keep the recall alone, without an interval. `cited`: numbers of others that a
-paper quotes, context only."""
 
 
 def by_paper(found: Iterable[Row]) -> dict[str, list[Row]]:
@@ -140,119 +115,99 @@ def of(found: Iterable[Row], kind: str) -> list[Row]:
     return [row for row in found if row.kind == kind]
 
 
-def values(row: Row) -> dict[str, str]:
-    """The cells of a row as text, by `COLUMNS`."""
-    ours = "" if row.ours is None else f"{row.ours:.3f}"
-    if row.low is not None and row.high is not None:
-        ours += f" [{row.low:.3f}, {row.high:.3f}]"
-    cells = (
-        row.corpus,
-        row.protocol.replace("_", " "),
-        row.metric if row.kind == "class" else results.label(row.metric),
-        f"{row.published:.3f}" + (" (flagged)" if row.flagged else ""),
-        ours,
-        "" if row.difference is None else f"{row.difference:+.3f}",
-        row.selection,
-        row.size,
-        "SYNTHETIC" if row.data == "synthetic" else row.data,
-        row.verdict,
-    )
-    return dict(zip(COLUMNS, cells, strict=True))
-
-
-def verdict(value: float, ours: float | None, low: float | None, high: float | None, faults: Sequence[str]) -> str:
+def verdict(value: float, ours: Score, faults: Sequence[str]) -> str:
     """The rule. `faults`: why our number is another thing than the published one, whatever their values."""
-    if ours is None:
+    if ours.value is None:
         return "not comparable: no labels to score"
-    if low is None or high is None:
+    if ours.low is None or ours.high is None:
         return "not comparable: " + ", ".join([*faults, "no interval"])
     if faults:
         return "not comparable: " + ", ".join(faults)
-    if low <= value <= high:
+    if ours.low <= value <= ours.high:
         return "reproduced"
-    return f"differs: published is {'above' if value > high else 'below'} our interval"
+    return f"differs: published is {'above' if value > ours.high else 'below'} our interval"
 
 
-def _answer(c: Cell, metric: str, name: str, metrics: Mapping[str, Any]) -> Row:
-    (about,) = metrics["about"]
-    ours, low, high = _ours(c, metric, metrics)
-    said = verdict(c.numbers[metric], ours, low, high, _faults(c, about))
-    if c.kind == "class" and ours is None:
-        said = "not comparable: we keep no such number"
+def _compared(answers: Mapping[str, list[str]]) -> pd.DataFrame:
+    """The published numbers of the ledger; repeated ones only where an experiment names them."""
+    table = numbers().dropna(subset="value")
+    named = (table["kind"] == "repeated") & table["key"].isin(list(answers))
+    return table[table["kind"].isin(list(KINDS)) | named]
+
+
+def _answer(number: pd.Series, name: str, result: Result) -> Row:
+    ours, about = _ours(number, result), result.description
+    text = verdict(number["value"], ours, _faults(number, about, bool(result.partitions)))
+    if number["kind"] == "class" and ours.value is None:
+        text = "not comparable: we keep no such number"
     return _row(
-        c,
-        metric,
+        number,
+        verdict=text,
         experiment=name,
         ours=ours,
-        low=low,
-        high=high,
-        verdict=said,
-        selection=about.get("selection") or "",
-        size=about.get("size") or "",
-        data=about.get("data") or "",
+        selection=about.selection or "",
+        size=about.size or "",
+        data=about.data,
     )
 
 
-def _ours(c: Cell, metric: str, metrics: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
-    """Our number and its interval, None where there is none."""
-    (about,) = metrics["about"]
-    if c.kind == "class" and metric not in MEANS:
-        beside = {"weighted F1": about.get("weighted_f1")}
-        beside |= {f"recall of {name}": value for name, value in (about.get("recall") or {}).items()}
-        return beside.get(metric), None, None
-    name = MEANS.get(metric, metric)
-    partitions: Mapping[str, Any] = about.get("partitions") or {}
-    if c.column.endswith("/test") and partitions:  # then the headline is the development part's
-        part: Mapping[str, Any] = next((v for f, v in partitions.items() if "test" in f.lower()), {})
-        return part.get(name), None, None
-    return metrics.get(name), metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+def _ours(number: pd.Series, result: Result) -> Score:
+    """Our number and its interval; all None where there is none."""
+    metric = MEANS.get(number["name"], number["name"])
+    if number["kind"] == "class" and number["name"] not in MEANS:
+        beside = {"weighted F1": result.weighted_f1}
+        beside |= {f"recall of {name}": value for name, value in result.recall.items()}
+        return Score(beside.get(metric))
+    if number["protocol"] == "test" and result.partitions:  # then the headline is that of the development part
+        part: Mapping[str, float | None] = next((v for f, v in result.partitions.items() if "test" in f.lower()), {})
+        return Score(part.get(metric))
+    return result.scores.get(metric, Score())
 
 
-def _faults(c: Cell, about: Mapping[str, Any]) -> list[str]:
+def _faults(number: pd.Series, about: Description, partitions: bool) -> list[str]:
     """Why an experiment is not the published one; empty where it is."""
-    corpus, protocol = c.column.split("/")
-    name, folds = PROTOCOLS.get(protocol, ("", None))
+    name, folds = PROTOCOLS.get(number["protocol"], ("", None))
+    partition = PARTITIONS.get(number["protocol"])
     faults = {
-        f"{'SYNTHETIC' if about.get('data') == 'synthetic' else 'unknown'} data": about.get("data") != "real",
-        f"{about.get('size') or 'unknown'} size": about.get("size") != "paper",
-        "another corpus": about.get("corpus") != corpus,
-        "another protocol": about.get("protocol") != name or (folds is not None and about.get("folds") != folds),
-        "another partition": protocol in PARTITIONS
-        and not about.get("partitions")
-        and PARTITIONS[protocol] not in (about.get("fold") or ""),
-        "selected on test": about.get("selection") == "test_oracle",
-        "transductive": bool(about.get("transductive")),
-        "a control": about.get("control") not in (None, "none"),
-        "cited, not the paper's own": c.kind == "cited",
+        f"{'SYNTHETIC' if about.synthetic else 'unknown'} data": about.data != "real",
+        f"{about.size or 'unknown'} size": about.size != "paper",
+        "another corpus": about.corpus != number["corpus"],
+        "another protocol": about.protocol != name or (folds is not None and about.folds != folds),
+        "another partition": partition and not partitions and partition not in (about.fold or ""),
+        "selected on test": about.selection == "test_oracle",
+        "transductive": about.transductive,
+        "a control": about.is_control,
+        "cited, not the paper's own": number["kind"] == "cited",
     }
     return [what for what, holds in faults.items() if holds]
 
 
-def _row(c: Cell, metric: str, **ours: Any) -> Row:
-    corpus, protocol = c.column.split("/")
+def _row(number: pd.Series, verdict: str, ours: Score = results.UNDEFINED, **more: str) -> Row:
     return Row(
-        paper=c.paper,
-        table=c.table.replace("_", " "),
-        system=c.system.replace("_", " "),
-        corpus=corpus,
-        protocol=protocol,
-        metric=metric,
-        published=c.numbers[metric],
-        flagged=c.flagged,
-        kind=c.kind,
-        **ours,
+        paper=number["paper"],
+        table=number["table"].replace("_", " "),
+        system=number["system"].replace("_", " "),
+        corpus=number["corpus"],
+        protocol=number["protocol"],
+        metric=number["name"] if number["kind"] == "class" else results.label(number["name"]),
+        published=number["value"],
+        flagged=bool(number["flag"]),
+        kind="own" if number["kind"] == "repeated" else number["kind"],
+        verdict=verdict,
+        ours=ours,
+        **more,
     )
 
 
-def _unanswered(c: Cell, real: set[str]) -> str:
+def _unanswered(number: pd.Series, real: set[str | None]) -> str:
     """The verdict on a number without an experiment of ours."""
-    if c.kind == "cited":
-        return f"cited in {c.table.replace('_', ' ')}, not the paper's own: context only"
-    corpus = c.column.split("/")[0]
+    corpus, paper = number["corpus"], number["paper"]
+    if number["kind"] == "cited":
+        return f"cited in {number['table'].replace('_', ' ')}, not the paper's own: context only"
     if corpus in LICENCE and corpus not in real:
         return f"not run: {LICENCE[corpus]}"
     if corpus not in real:
         return f"not run: {corpus} is not in this study, or only its synthetic look-alike"
-    if c.paper in GPU and c.system not in NO_GPU_NEEDED.get(c.paper, ()):
-        return f"not run: {GPU[c.paper]}"
+    if paper in GPU and number["system"] not in NO_GPU_NEEDED.get(paper, ()):
+        return f"not run: {GPU[paper]}"
     return "not run: not in this study"

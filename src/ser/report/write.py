@@ -1,24 +1,163 @@
-"""The files of a report: report.html (everything), report.md (tables, notes, audits), ledger.md, and plots as PNG."""
+"""The files of a report: report.html (everything), report.md and ledger.md (text, for git), and figures as PNG."""
 
 from __future__ import annotations
 
+import base64
+import functools
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
+from ser import __version__
+from ser.evaluation.results import Result
 from ser.files import write_text
 from ser.layout import Layout
-from ser.report import ledger, plots
-from ser.report.html import page, study
-from ser.report.summary import report
+from ser.report import charts, experiment, gallery, sections, words
+from ser.report.sound import Players
+from ser.report.study import Study, load
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).with_name("templates")
+LIBRARIES = ("torch", "numpy", "scikit-learn", "librosa", "opensmile", "gensim")
 
 
 def write(layout: Layout) -> Path:
-    """Writes the report of a study that ran into its folder; returns the path of the HTML file.
+    """Writes the report of a study that has run into its folder; returns the path of the HTML file.
 
-    Equal inputs give equal bytes. Raises `SerError` naming what is missing or faulty.
+    Equal inputs give equal bytes, but for the provenance and the costs in report.html. Raises `SerError` naming what is
+    missing or faulty.
     """
-    found = study.load(layout)
-    plots.draw(found.name, found.metrics, {n: e.predictions for n, e in found.experiments.items()}, layout.report)
-    write_text(layout.report / "ledger.md", ledger.markdown(ledger.rows(found.metrics), found.name))
-    write_text(layout.report / "report.md", report(found.name, found.metrics, found.audits, layout.report))
-    write_text(layout.report / "report.html", page.page(found))
+    study = load(layout)
+    drawn = gallery.draw(study)
+    found = contents(study, drawn)
+    write_text(layout.report / "ledger.md", render("ledger.md", found))
+    write_text(layout.report / "report.md", render("report.md", found))
+    write_text(layout.report / "report.html", render("report.html", found | {"provenance": provenance()}))
     return layout.report / "report.html"
+
+
+def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, Any]:
+    """What the templates show of a study."""
+    drawn = drawn or gallery.Gallery()
+    pictures, missing = drawn.experiments, drawn.missing
+    players = Players(study.layout, _refused(study))
+    return {
+        **summary(study.name, study.results, study.scores, study.costs),
+        "corpora": sections.corpora(study),
+        "models": ", ".join(dict.fromkeys(str(e.about.model) for e in study.experiments.values())),
+        "comparisons": sections.comparisons(study),
+        "audits": sections.audits(study),
+        "experiments": [
+            experiment.section(e, players, pictures.get(name, ()), missing.get(name, ""))
+            for name, e in study.experiments.items()
+        ],
+        "caution": words.CAUTION,
+        "pretraining": [_pretraining(folder, drawn) for folder in study.pretraining],
+        "words": [
+            words.section(f, drawn.words.get(f.name, ()), missing.get(f"words/{f.name}", "")) for f in study.words
+        ],
+    }
+
+
+def summary(
+    name: str, found: Mapping[str, Result], scores: pd.DataFrame, costs: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """What the results alone say: the part of `contents` that needs neither predictions nor cards."""
+    abouts = [r.description for r in found.values()]
+    return {
+        "study": name,
+        "synthetic": any(a.synthetic for a in abouts),
+        "count": len(abouts),
+        "scores": sections.scores(scores, costs),
+        "costs": bool(costs),
+        "published": sections.published_results(found),
+        "notes": sections.notes(found),
+        "postprocessing": sections.postprocessing(found),
+        "interval": next((r.interval for r in found.values() if r.interval), None),
+        "transductive": any(a.transductive for a in abouts),
+        "control": any(a.is_control for a in abouts),
+    }
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """A file of ``templates`` with these values."""
+    return _environment().get_template(template).render(values)
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    made.filters["data_uri"] = _data_uri
+    return made
+
+
+def provenance() -> list[str]:
+    """When, from which code, with which libraries and on which machine the report was made."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    changed = " with uncommitted changes" if commit and _git("status", "--porcelain", "--untracked-files=no") else ""
+    versions = []
+    for name in LIBRARIES:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return [
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"ser {__version__}" + (f", commit {commit}{changed}" if commit else ""),
+        f"Python {platform.python_version()}, {', '.join(versions)}",
+        f"{platform.system()} {platform.machine()}",
+    ]
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _refused(study: Study) -> dict[str, str]:
+    """Corpora whose audio may not be part of the report, and why. Synthetic speech is nobody's voice."""
+    synthetic = {e.about.corpus for e in study.experiments.values() if e.about.synthetic}
+    refused = {}
+    for name in {str(e.about.corpus) for e in study.experiments.values()} - synthetic:
+        if not study.corpora.get(name, {}).get("shareable"):
+            refused[name] = "the licence does not allow audio of this corpus to leave the machine"
+        elif not study.audio:
+            refused[name] = "params.yaml has report.audio: false"
+    return refused
+
+
+def _pretraining(folder: Path, drawn: gallery.Gallery) -> experiment.Part:
+    """The learning curve of a pretraining and its sample reconstructions."""
+    name, curve = folder.name, pd.read_csv(folder / "curve.csv")
+    losses = {c: curve[c].to_numpy(float) for c in curve.columns if "l1" in c}
+    drawn_curve = charts.lines(f"{name}: L1 loss of masked frames", losses, "evaluation", "L1 loss") if losses else None
+    return experiment.Part(
+        name,
+        charts=[drawn_curve] if drawn_curve else [],
+        pictures=drawn.pretraining.get(name, []),
+        remark=drawn.missing.get(f"pretraining/{name}", ""),
+    )
+
+
+def _data_uri(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

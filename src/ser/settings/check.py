@@ -208,13 +208,13 @@ class _Checks:
                 self.plugin("features", block.feature, made.features, f"{where}.features")
 
     def words(self) -> None:
-        from ser.words.settings import Block
+        from ser.words.config import Config
 
         for name, block in self.study.words.items():
             for key in ("corpus", "target"):
                 with self.faults:
                     self.known("corpora", getattr(block, key), f"words.{name}.{key}")
-            self.build(Block, {"corpus": block.corpus, "target": block.target, **block.values}, f"words.{name}")
+            self.build(Config, {"corpus": block.corpus, "target": block.target, **block.values}, f"words.{name}")
 
     def models(self) -> None:
         from ser.recipe import Training

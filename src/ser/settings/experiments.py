@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ser import plugins
+from ser.corpora.manifest import LABEL_RATE
 from ser.errors import Faults, SerError
 from ser.evaluation.published import published
 from ser.layout import Layout
 from ser.recipe import Training
 from ser.settings.schema import GROUPS, Experiment, Study
-from ser.words.settings import GRID as LABEL_RATE
 
 CLASSES_ONLY = ("length_only", "speaker_only", "leaky_windows")  # controls that need classes
 
@@ -170,12 +170,12 @@ def _check_pretrained(study: Study, item: Experiment, where: str) -> None:
 
 def _check_words(study: Study, item: Experiment, where: str) -> None:
     """The word streams belong to the experiment's corpus, and were not learnt from what it is tested on."""
-    from ser.words.settings import Block
+    from ser.words.config import Config
 
     name, words = item.words, study.words[item.words]
     if words.target != item.corpus:
         raise SerError(f"words {name!r} are of {words.target!r}, not of {item.corpus!r}", where)
-    block = plugins.build(Block, {"corpus": words.corpus, "target": words.target, **words.values}, f"words.{name}")
+    block = plugins.build(Config, {"corpus": words.corpus, "target": words.target, **words.values}, f"words.{name}")
     if not block.streams:
         raise SerError(f"words {name!r} make no streams", where, f"Remove words.{name}.streams")
     protocol = study.folds[f"{item.corpus}-{item.folds}"].protocol

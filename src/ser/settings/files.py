@@ -14,7 +14,7 @@ from ser import caching, plugins
 from ser.files import write_json
 from ser.layout import Layout
 from ser.settings import experiments
-from ser.settings.schema import Experiment, Study
+from ser.settings.schema import Experiment, Study, Words
 
 STAGES = Path("stages")
 
@@ -40,7 +40,7 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
         made[f"pretrain/{name}"] = {**values, **_code("pretrain", f"ser.features.{block.feature}")}
     for name, words in study.words.items():
         values = {"block": {"corpus": words.corpus, "target": words.target, **words.values}}
-        made[f"words/{name}"] = {**values, "device": study.run.device, **_code("words")}
+        made[f"words/{name}"] = {**values, "device": study.run.device, **_code("words", *_texts(study, words))}
     for name, item in study.all_experiments.items():
         made[f"train/{name}"] = _train(study, name, item)
     return made | {"evaluate": _evaluate(study), "report": _report(study)}
@@ -61,6 +61,12 @@ def _code(stage: str, *modules: str) -> dict[str, Any]:
 def _synthesizer(study: Study, corpus: str) -> list[str]:
     """The modules that make a corpus's look-alike, named here because nothing in ser imports them."""
     return [] if study.corpora[corpus].source == "real" else ["ser_synth.__main__", f"ser_synth.{corpus}"]
+
+
+def _texts(study: Study, words: Words) -> list[str]:
+    """The module with the sentences of the look-alike corpora where word vectors read it; nothing in ser imports it."""
+    read = study.corpora[words.corpus].source != "real" or "synthetic" in words.values.get("texts", ())
+    return ["ser_synth.texts"] if read else []
 
 
 def _experiment(study: Study, item: Experiment) -> dict[str, Any]:

@@ -95,9 +95,9 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Words:
-    corpus: str  # whose words are learnt
+    corpus: str  # its words are learned
     target: str  # whose recordings get streams of word vectors
-    values: dict[str, Any]  # the other fields of ser.words.settings.Block
+    values: dict[str, Any]  # the other fields of ser.words.config.Config
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Training: the one loop all torch models use, and the runner over folds and seeds all models use."""
+"""Training: the one loop of all torch models, and the runner over folds and seeds of all models."""

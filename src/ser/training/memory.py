@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next step instead of going back to the system."""
+"""Freed memory is kept for the next step instead of being returned to the system."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _LIMIT = 2**30  # bytes; ours: above the largest tensor of a step
 
 
 def keep() -> bool:
-    """Tells glibc to keep blocks up to 1 GiB when they are freed; False where the C library is another.
+    """Makes glibc keep freed blocks of up to 1 GiB; returns False if the C library is another one.
 
-    A step on a CPU makes and frees the same tensors of some ten MB each time. By default each goes back to the system,
-    and its pages are mapped and zeroed again: measured at paper size without that, a step of the
+    A step on a CPU allocates and frees the same tensors of some ten MB each time. By default each block is returned to
+    the system, and its pages are mapped and zeroed again. Without that, at paper size, a step of the
     pretraining is 1.15 times as fast (benchmarks/pretraining.py), one of the autoencoder 1.4 times
     (benchmarks/autoencoder.py). No number changes.
     """

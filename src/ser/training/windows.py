@@ -1,7 +1,7 @@
-"""Which piece of an utterance one item of a batch is: windows (utterance, start).
+"""Windows (utterance, start): the pieces of utterances that are the items of a batch.
 
-Splitting precedes windowing: windows are made from the utterances of a part, so they inherit its role. The one
-exception is the deliberate leak of `control: leaky_windows`, which hands the windows in from outside.
+Splitting comes before windowing: windows are made from the utterances of a part, so they inherit its role. The only
+exception is the deliberate leak of `control: leaky_windows`, which passes the windows in from outside.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def fixed(inputs: Inputs, training: Training) -> list[Window]:
 
 
 def drawn(inputs: Inputs, training: Training) -> list[Window]:
-    """The windows of one epoch of training: as many as `fixed` gives, crops with a start still to be drawn."""
+    """The windows of one epoch of training: as many as `fixed` gives; the starts of crops are still to be drawn."""
     windows = fixed(inputs, training)
     if training.window == "crops" and inputs.windows is None:
         return [Window(w.utterance, None) for w in windows]
@@ -38,7 +38,7 @@ def drawn(inputs: Inputs, training: Training) -> list[Window]:
 
 
 def crop_starts(length: int, training: Training) -> list[int]:
-    """Every `crop_hop` frames, and one crop aligned to the end: ceil((T - frames) / hop) + 1 of them, or one."""
+    """Starts of crops every `crop_hop` frames and of one aligned to the end: ceil((T - frames) / hop) + 1, or one."""
     last = length - (training.frames or 0)
     return [*range(0, last, training.crop_hop), last] if last > 0 else [0]
 
@@ -59,12 +59,12 @@ def lengths(inputs: Inputs) -> np.ndarray:
 
 
 def frame_feature(inputs: Inputs) -> str | None:
-    """The first frame-level feature, by which utterances are windowed and bucketed."""
+    """The first frame-level feature: its frames define windows and lengths."""
     return next((f for f, s in inputs.stores.items() if s.card["level"] == "frame"), None)
 
 
 def sizes(inputs: Inputs, windows: Sequence[Window], training: Training) -> np.ndarray:
-    """Frames each window holds, for batches of similar length."""
+    """The number of frames of each window, for batches of similar length."""
     own = lengths(inputs)[[w.utterance for w in windows]]
     if training.frames is None:
         return own

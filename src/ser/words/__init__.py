@@ -1,16 +1,15 @@
-"""Meaning of words for the semantic stream of P4 (papers.md 7.3): text, speech, and a map from one to the other.
+"""Vectors of words from text and from speech, and a map between them: the semantic stream of P4 (papers.md 7.3).
 
-``words``       where the words of an utterance lie, by alignment or without; words on the grid of the labels
-``forced``      CTC forced alignment of a transcript
-``texts``       sentences of corpora and text files
-``word2vec``    T, the text space
-``mfcc``        word segments as sequences of coefficients
-``speech2vec``  S, the speech space: training, type vectors, token encoder
-``csls``        nearest neighbours in blocks
-``alignment``   W: S -> T, adversarial and by Procrustes, with its controls
-``diagnostics`` what the spaces hold
-``figures``     the spaces drawn
-``run``         all of it on one corpus
-``streams``     word vectors of a target corpus on the grid of its labels
-``make``        the stage: both
+``config``            the block `words` of params.yaml
+``occurrences``       where spoken words occur, by alignment or without one, and words on the grid of the labels
+``forced_alignment``  the times of words from a transcript and a speech recogniser (CTC)
+``texts``             sentences of corpora, text files and articles
+``word2vec``          T, the text space
+``mfcc``              spoken words as sequences of coefficients
+``speech2vec``        S, the speech space
+``alignment``         W: S -> T, adversarial and by Procrustes, with its controls
+``vectors``           a vocabulary with its vectors
+``diagnostics``       what the spaces contain
+``streams``           word vectors of a corpus's recordings on the grid of their labels
+``make``              the stage, which does all of this
 """

@@ -1,7 +1,7 @@
-"""Word vectors: a vocabulary, its matrix, and how often each word was seen; most frequent first.
+"""A vocabulary with one vector per word, the most frequent word first.
 
-On disk ``vectors.safetensors`` (matrix, counts) beside ``card.json`` (words, and what the vectors are); equal vectors
-give equal bytes. Letters: V words, d dimensions.
+Stored as ``vectors.safetensors`` (matrix, counts) and ``card.json`` (words and what the vectors are). Equal vectors
+give equal bytes. Letters: V words of the vocabulary, n words, d dimensions.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 from ser.errors import SerError
 from ser.files import read_json, replacing, write_json
 from ser.seeds import seed_of
-from ser.words.settings import Oov
+from ser.words.config import OutOfVocabulary
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """`matrix` (V, d) float32, row i of ``words[i]``; `counts` (V,) int64, not rising."""
+    """`matrix` (V, d) float32 with row i for ``words[i]``; `counts` (V,) int64, in descending order."""
 
     words: tuple[str, ...]
     matrix: np.ndarray
@@ -30,13 +30,14 @@ class Vectors:
 
     @cached_property
     def index(self) -> dict[str, int]:
+        """Word -> its row."""
         return {word: i for i, word in enumerate(self.words)}
 
     def __len__(self) -> int:
         return len(self.words)
 
     def shared(self, other: Vectors) -> np.ndarray:
-        """Rows (n, 2) of the words both have, in this one's order."""
+        """Rows (n, 2) of the words that both vocabularies have, in the order of this one."""
         pairs = [(i, other.index[w]) for i, w in enumerate(self.words) if w in other.index]
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
@@ -44,9 +45,9 @@ class Vectors:
         """The same vocabulary with other vectors."""
         return Vectors(self.words, np.asarray(matrix, dtype=np.float32), self.counts)
 
-    def look_up(self, words: Iterable[str], oov: Oov = "zero", seed: int = 1) -> np.ndarray:
-        """Vectors (n, d) of words; one that is not in the vocabulary is zero or, as in the public code of P4, uniform
-        in [-1, 1) and the same wherever the word stands."""
+    def look_up(self, words: Iterable[str], oov: OutOfVocabulary = "zero", seed: int = 1) -> np.ndarray:
+        """Vectors (n, d) of words. A word that is not in the vocabulary is zero or, with `oov` "random" as in P4's
+        public code, uniform in [-1, 1) and the same wherever the word occurs."""
         words = list(words)
         found = np.zeros((len(words), self.matrix.shape[1]), dtype=np.float32)
         for row, word in zip(found, words, strict=True):
@@ -58,52 +59,64 @@ class Vectors:
 
 
 def ordered(words: Sequence[str], matrix: np.ndarray, counts: np.ndarray) -> Vectors:
-    """Vectors with the most frequent word first, alphabetical among equals."""
+    """Vectors sorted by descending count, words of equal count alphabetically."""
     order = sorted(range(len(words)), key=lambda i: (-int(counts[i]), words[i]))
     kept = np.asarray(counts, dtype=np.int64)[order]
     return Vectors(tuple(words[i] for i in order), np.asarray(matrix, dtype=np.float32)[order], kept)
 
 
 def random(like: Vectors, seed: int) -> Vectors:
-    """The control: a unit vector of random direction per word, the same for a word in any vocabulary."""
+    """The control: a unit vector in a random direction for each word, the same in every vocabulary."""
     return like.replaced(directions(like.words, like.matrix.shape[1], seed))
 
 
 def directions(names: Sequence[str], dim: int, seed: int) -> np.ndarray:
-    """A unit vector of random direction for each name, (n, d) float32; equal names have equal ones."""
+    """A unit vector in a random direction for each name, (n, d) float32; equal names have equal vectors."""
     rows = [np.random.default_rng(seed_of(seed, "random vector", n)).normal(size=dim) for n in names]
     return unit(np.array(rows).reshape(-1, dim)).astype(np.float32)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows (n, d) of length 1; zero rows stay zero."""
+    """Rows (n, d) scaled to length 1; zero rows stay zero."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
 
 
 def save(folder: Path, vectors: Vectors, card: Mapping[str, Any]) -> None:
-    from safetensors.numpy import save_file
-
-    folder = Path(folder)
-    with replacing(folder / "vectors.safetensors") as temporary:
-        save_file({"counts": vectors.counts, "matrix": np.ascontiguousarray(vectors.matrix)}, temporary)
+    """Writes ``vectors.safetensors`` and ``card.json``."""
+    save_arrays(folder / "vectors.safetensors", counts=vectors.counts, matrix=vectors.matrix)
     write_json(folder / "card.json", {**card, "words": list(vectors.words)})
 
 
 def load(folder: Path) -> tuple[Vectors, dict[str, Any]]:
     """The vectors and their card. Raises `SerError` for a folder that is missing or damaged."""
+    card, arrays = read_json(folder / "card.json"), load_arrays(folder / "vectors.safetensors", "counts", "matrix")
+    vectors = Vectors(tuple(card.pop("words", ())), arrays["matrix"], arrays["counts"])
+    if not len(vectors.words) == len(vectors.matrix) == len(vectors.counts):
+        raise SerError("damaged vectors: words and matrix do not fit", folder, _REPEAT)
+    return vectors, card
+
+
+def save_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Writes named arrays as safetensors."""
+    from safetensors.numpy import save_file
+
+    with replacing(path) as temporary:
+        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, temporary)
+
+
+def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """The arrays of `save_arrays`. Raises `SerError` for a file that is missing, damaged or lacks one of `names`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    path = Path(folder) / "vectors.safetensors"
-    card = read_json(Path(folder) / "card.json")
     if not path.exists():
-        raise SerError("missing vectors", path, "Run the stage that makes them: dvc repro")
+        raise SerError("missing file", path, _REPEAT)
     try:
         arrays = load_file(path)
-        vectors = Vectors(tuple(card.pop("words")), arrays["matrix"], arrays["counts"])
+        return {name: arrays[name] for name in names}
     except (SafetensorError, KeyError) as error:
-        raise SerError(f"damaged vectors: {error}", path, "Remove the folder and make it anew") from error
-    if not len(vectors.words) == len(vectors.matrix) == len(vectors.counts):
-        raise SerError("damaged vectors: words and matrix do not fit", path, "Remove the folder and make it anew")
-    return vectors, card
+        raise SerError(f"damaged file: {error}", path, _REPEAT) from error
+
+
+_REPEAT = "Remove the folder and run its stage again: dvc repro"

@@ -1,4 +1,4 @@
-"""Word2Vec by gensim: skip-gram with negative sampling (papers.md 7.3)."""
+"""Word2Vec: the text space T, by gensim's skip-gram with negative sampling (papers.md 7.3)."""
 
 from __future__ import annotations
 
@@ -8,38 +8,35 @@ from collections.abc import Sequence
 import numpy as np
 
 from ser.errors import SerError
-from ser.words.settings import Word2Vec
+from ser.words.config import Word2Vec
 from ser.words.vectors import Vectors, ordered
 
 
-def train(sentences: Sequence[Sequence[str]], settings: Word2Vec) -> Vectors:
-    """Vectors of the words that occur ``min_count`` times. One worker, and no use of Python's own hashes: the same
-    sentences give the same bytes.
+def train(sentences: Sequence[Sequence[str]], config: Word2Vec) -> Vectors:
+    """Vectors of the words that occur at least ``min_count`` times.
 
-    Raises `SerError` when fewer than two words occur often enough.
+    Equal sentences give equal bytes: there is one worker, and the hash does not change between processes as Python's
+    own does. Raises `SerError` when fewer than two words are frequent enough.
     """
     from gensim.models import Word2Vec as Gensim
 
     model = Gensim(
-        vector_size=settings.dim,
-        window=settings.window,
-        min_count=settings.min_count,
+        vector_size=config.vector_size,
+        window=config.window,
+        min_count=config.min_count,
         sg=1,
         hs=0,
-        negative=settings.negative,
-        alpha=settings.lr,
-        epochs=settings.epochs,
-        seed=settings.seed,
+        negative=config.negative,
+        alpha=config.alpha,
+        epochs=config.epochs,
+        seed=config.seed,
         workers=1,
         hashfxn=_hash,
     )
     model.build_vocab(sentences)
     if len(model.wv) < 2:
-        raise SerError(
-            f"{len(model.wv)} words occur {settings.min_count} times in {len(sentences)} sentences",
-            "word2vec",
-            "Name more text, or lower word2vec.min_count",
-        )
+        what = f"{len(model.wv)} words occur {config.min_count} times in {len(sentences)} sentences"
+        raise SerError(what, "word2vec.min_count", "Name more text, or lower it")
     model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
     counts = np.array([model.wv.get_vecattr(w, "count") for w in model.wv.index_to_key])
     return ordered(model.wv.index_to_key, model.wv.vectors, counts)

@@ -1,0 +1,129 @@
+"""All figures of a study as PNG files in its report folder, and what could not be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ser.report import figures
+from ser.report.figures import COLOURS
+from ser.report.study import Experiment, Study
+
+PREFIX = "artefact_"  # of the arrays for figures among those of a fold's result
+
+
+@dataclass(frozen=True)
+class Picture:
+    path: Path
+    title: str
+
+
+@dataclass
+class Gallery:
+    """Pictures for the page by experiment, pretraining or set of word vectors, and sentences on what is missing."""
+
+    experiments: dict[str, list[Picture]] = field(default_factory=dict)
+    pretraining: dict[str, list[Picture]] = field(default_factory=dict)
+    words: dict[str, list[Picture]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)  # by experiment, pretraining/<name> or words/<name>
+
+
+def draw(study: Study) -> Gallery:
+    """Draws everything that predictions and arrays allow.
+
+    Files: ``ua.png``, ``ccc.png``, ``confusion-<experiment>.png``, ``traces-<experiment>.png``,
+    ``latents-<experiment>.png``, ``reconstructions-<experiment>.png``, ``pretraining-<name>.png`` and
+    ``words-<name>.png``.
+    """
+    found, folder = Gallery(), study.layout.report
+    for metric in ("ua", "ccc"):
+        scored = [r for r in study.results.values() if metric in r.scores and r.scores[metric].value is not None]
+        if scored:
+            figures.save(figures.scores(study.name, scored, metric), folder / f"{metric}.png")
+    for name, e in study.experiments.items():
+        title = name + figures.mark(e.result)
+        if e.predictions.kind == "classification":
+            figures.save(figures.confusion(e.predictions, title), folder / f"confusion-{name}.png")
+        elif e.scored is not None:
+            drawn = figures.save(figures.traces(e.scored, title), folder / f"traces-{name}.png")
+            found.experiments[name] = [Picture(drawn, f"{title}: traces")]
+        if e.card.get("artefacts"):
+            _artefacts(study, e, title, found)
+    _pretraining(study, found)
+    _words(study, found)
+    return found
+
+
+def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
+    """The figures of the emotion-embedding autoencoder, from the result of the first fold in the cache."""
+    path = Path(e.card["artefacts"])
+    arrays = {name.removeprefix(PREFIX): array for name, array in _arrays(path).items()}
+    if not arrays:
+        text = "Latents and reconstructions need {}, which is not on this machine: dvc repro -f -s train@{} makes it."
+        found.missing[e.name] = text.format(path, e.name)
+        return
+    if "latents" not in arrays:
+        return
+    test, own = tested(study, e, arrays), found.experiments.setdefault(e.name, [])
+    folder, classes = study.layout.report, e.predictions.classes
+    if len(arrays["latents"]) >= 3:
+        figure = figures.latents(arrays["latents"], test, classes, title)
+        own.append(Picture(figures.save(figure, folder / f"latents-{e.name}.png"), f"{title}: latents"))
+    figure = figures.reconstructions(arrays, test, classes, title)
+    drawn = figures.save(figure, folder / f"reconstructions-{e.name}.png", 90, COLOURS)
+    own.append(Picture(drawn, f"{title}: reconstructions"))
+
+
+def tested(study: Study, e: Experiment, arrays: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Utterance, speaker and emotion of the test part of the first fold, in the order of its arrays."""
+    names: Iterable[str] = map(str, arrays.get("utterances", ()))
+    names = list(names) or _first_fold(study, e)
+    table = e.predictions.table.drop_duplicates("utterance").set_index("utterance").loc[names].reset_index()
+    return table[["utterance", "speaker", "truth"]].rename(columns={"truth": "emotion"})
+
+
+def _first_fold(study: Study, e: Experiment) -> Sequence[str]:
+    from ser.protocols import folds
+
+    return folds.read(study.layout.folds(e.card["folds"]))[0].test
+
+
+def _pretraining(study: Study, found: Gallery) -> None:
+    for folder in study.pretraining:
+        name = folder.name
+        path = study.layout.pretrained(name) / "samples.npz"
+        title = f"Pretraining {name}: sample reconstructions"
+        if arrays := _arrays(path):
+            target = study.layout.report / f"pretraining-{name}.png"
+            drawn = figures.save(figures.pretraining(arrays, title), target, 80, COLOURS)
+            found.pretraining[name] = [Picture(drawn, title)]
+        else:
+            found.missing[f"pretraining/{name}"] = (
+                f"Sample reconstructions need {path}: dvc repro pretrain@{name} makes it."
+            )
+
+
+def _words(study: Study, found: Gallery) -> None:
+    for folder in study.words:
+        name = folder.name
+        path = study.layout.words(name) / "spaces.npz"
+        title = f"{name}: words of text and of speech before and after alignment, in one projection"
+        if arrays := _arrays(path):
+            drawn = figures.save(figures.spaces(arrays, title), study.layout.report / f"words-{name}.png", 80)
+            found.words[name] = [Picture(drawn, title)]
+        else:
+            found.missing[f"words/{name}"] = (
+                f"The figure of the word vectors needs {path}: dvc repro words@{name} makes it."
+            )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz; none where it does not exist."""
+    if not path.exists():
+        return {}
+    with np.load(path) as data:
+        return {name: data[name] for name in data.files}

@@ -1,0 +1,75 @@
+"""Players of single utterances, where audio of the corpus may be part of the report and there is room for it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from ser.layout import Layout
+from ser.report.tables import Cell, slug
+from ser.store import Store
+
+LONGEST = 20  # seconds of one clip (ours: longer than any utterance of EMO-DB, RAVDESS; not a whole conversation)
+BUDGET = 3_000_000  # bytes of all clips of a report (ours: a page that still opens at once)
+
+
+@dataclass
+class Players:
+    """Makes each player once, within the budget; the second time it is a link to the first.
+
+    `reasons` says for each corpus why some utterances have no player.
+    """
+
+    layout: Layout
+    refused: Mapping[str, str]  # corpus -> why its audio may not be part of the report
+    spent: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
+    stores: dict[str, Store | None] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+
+    def player(self, corpus: str, utterance: str) -> Cell | None:
+        """A cell with a player, or None; `reasons` then says why."""
+        name = f"clip-{slug(corpus)}-{slug(utterance)}"
+        if name in self.made:
+            return Cell("player above", href=name)
+        clip = self._clip(corpus, utterance)
+        if clip is None:
+            return None
+        if self.spent + len(clip) > BUDGET:
+            self.reasons[corpus] = "some utterances have no player: the page would grow too large"
+            return None
+        self.spent += len(clip)
+        self.made.add(name)
+        source = f"data:audio/mpeg;base64,{base64.b64encode(clip).decode()}"
+        audio = Markup('<audio id="{}" controls="" preload="none" src="{}" aria-label="utterance {}"></audio>')
+        return Cell(inner=audio.format(name, source, utterance))
+
+    def _clip(self, corpus: str, utterance: str) -> bytes | None:
+        if corpus in self.refused:
+            self.reasons[corpus] = f"no players: {self.refused[corpus]}"
+            return None
+        if corpus not in self.stores:
+            folder = self.layout.audio(corpus)
+            self.stores[corpus] = Store(folder) if (folder / "card.json").exists() else None
+        store = self.stores[corpus]
+        if store is None or utterance not in store:
+            self.reasons[corpus] = "no players: the audio was not on the machine where the report was made"
+            return None
+        rate = int(store.card["rate"])
+        if store.lengths([utterance])[0] > LONGEST * rate:
+            self.reasons[corpus] = f"longer than {LONGEST} s, so without a player"
+            return None
+        return encode(store.read(utterance), rate)
+
+
+def encode(signal: object, rate: int) -> bytes:
+    """MP3 of a mono signal: every browser plays it, a tenth of the samples' size, and equal input gives equal bytes."""
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, signal, rate, format="MP3", subtype="MPEG_LAYER_III")
+    return buffer.getvalue()
