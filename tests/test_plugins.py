@@ -130,10 +130,3 @@ def test_a_negative_number_of_workers_blames_who_said_it(monkeypatch):
     monkeypatch.delenv("SER_JOBS")
     with pytest.raises(SerError, match=r"run\.jobs"):
         workers({"jobs": -1})
-
-
-def test_sources_are_a_plugin_and_the_parts_it_imports_however_deep():
-    names = {p.relative_to(plugins.path("models")).as_posix() for p in plugins.sources("models", "fusion_convbert")}
-    assert {"fusion_convbert.py", "parts/blocks.py", "parts/mockingjay.py", "parts/mockingjay_config.py"} <= names
-    assert not names & {"cnns.py", "parts/autoencoder.py"}
-    assert [p.name for p in plugins.sources("models", "svm")] == ["svm.py"]
