@@ -21,7 +21,7 @@ import torch
 
 from ser.corpora import manifest
 from ser.features.logmel import Feature
-from ser.models.parts.mockingjay import Config
+from ser.models.layers.mockingjay import Config
 from ser.pretraining import data, sources
 from ser.pretraining.encoder import Pretraining
 from ser.pretraining.settings import Settings

@@ -14,7 +14,7 @@ import torch
 from ser import plugins, weights
 from ser.corpora import manifest
 from ser.errors import SerError
-from ser.models.parts import mockingjay
+from ser.models.layers import mockingjay
 from ser.pretraining import data, encoder, sources
 from ser.pretraining.run import pretrain
 from ser.pretraining.settings import Settings

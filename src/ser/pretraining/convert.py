@@ -26,7 +26,7 @@ from torch import Tensor
 from ser import weights
 from ser.errors import SerError, run_command
 from ser.features.logmel import Feature
-from ser.models.parts.mockingjay import Config, Encoder, save_encoder
+from ser.models.layers.mockingjay import Config, Encoder, save_encoder
 
 _STATES = ("Mockingjay", "Transformer")
 _SETTINGS = (

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ser.errors import SerError
-from ser.models.parts.mockingjay import Masking, Masks, mask
+from ser.models.layers.mockingjay import Masking, Masks, mask
 from ser.pretraining import sources
 from ser.pretraining.settings import Settings
 from ser.pretraining.sources import Clip, FromAudio, FromStore

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ser import weights
 from ser.compute import Processes
 from ser.errors import SerError
-from ser.models.parts import mockingjay
+from ser.models.layers import mockingjay
 from ser.pretraining import data
 from ser.pretraining.data import Batch
 from ser.pretraining.settings import Settings

@@ -21,7 +21,7 @@ from ser.compute import Processes
 from ser.corpora import manifest
 from ser.errors import SerError
 from ser.files import digest, replacing, replacing_folder, write_json
-from ser.models.parts import mockingjay
+from ser.models.layers import mockingjay
 from ser.pretraining import data, sources
 from ser.pretraining.encoder import Pretraining
 from ser.pretraining.settings import Settings
