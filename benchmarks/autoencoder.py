@@ -19,8 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ser.models.emotion_autoencoder import Config, Model
-from ser.models.parts.autoencoder import Bank, Convolution
+from ser.models.emotion_autoencoder import Bank, Config, Convolution, Model
 from ser.tasks import Batch, Task
 from ser.training import memory
 

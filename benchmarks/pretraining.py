@@ -14,7 +14,6 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,10 @@ import torch
 
 from ser.corpora import manifest
 from ser.features.logmel import Feature
-from ser.models.parts.mockingjay import Config
-from ser.pretraining import data
-from ser.pretraining.loop import Loop, Pretrainer, Processes
+from ser.models.layers.mockingjay import Config
+from ser.pretraining import data, sources
+from ser.pretraining.encoder import Pretraining
 from ser.pretraining.settings import Settings
-from ser.training import memory
 
 
 def useful(lengths: torch.Tensor, hidden: int, config: Config) -> float:
@@ -55,30 +53,28 @@ def drawn(settings: Settings, dim: int) -> Iterator[data.Batch]:
         yield data.collate(rows, [np.random.default_rng(i) for i in item.indices], settings.masking)
 
 
-def read(settings: Settings, path: Path, root: Path, feature: Feature) -> Iterator[data.Batch]:
-    items = data.clips(manifest.read(path))
-    batches = data.Batches(items, data.FromAudio(root, feature), settings, feature.dim)
-    frames = data.lengths(items, settings, feature.frame_rate)
-    yield from data.loader(batches, data.train_items(frames, settings, 1, 0, 1), settings.workers, False)
+def drawn_parts(settings: Settings, dim: int) -> data.Parts:
+    """Parts of a corpus without utterances: the batches are drawn."""
+    nothing, none = data.Batches([], lambda clip: np.zeros((0, dim), np.float32), settings, dim), np.zeros(0, int)
+    return data.Parts(nothing, nothing, none, none)
 
 
-def measure(settings: Settings, config: Config, source: Iterator[data.Batch], steps: int, size: int, name: str) -> None:
-    """Steps and products by turns; the loader's share is that of steps which follow each other."""
-    loop = Loop(Pretrainer(config), settings, Processes(), lambda first: source, lambda: ())
-    work, spent, waited, valid, padded, rates = 0.0, 0.0, 0.0, 0, 0, []
+def read_parts(settings: Settings, path: Path, root: Path, feature: Feature) -> data.Parts:
+    return data.parts(manifest.read(path), settings, sources.FromAudio(root, feature), feature)
+
+
+def measure(training: Pretraining, source: Iterator[data.Batch], steps: int, size: int, name: str) -> None:
+    """Steps and products by turns, without the loader."""
+    loop, config = training.loop, training.model.encoder.config
+    work, spent, valid, padded, rates = 0.0, 0.0, 0, 0, []
     for turn in range(steps + 1):
-        asked = time.perf_counter()
         batch = next(source)
         start = time.perf_counter()
-        loop._step(loop.model, batch)
+        loop.train_step(batch)
         end = time.perf_counter()
         if turn == 0:  # warms up
             continue
-        work, spent, waited = (
-            work + useful(batch.lengths, batch.hidden, config),
-            spent + end - start,
-            waited + start - asked,
-        )
+        work, spent = work + useful(batch.lengths, batch.hidden, config), spent + end - start
         valid, padded = valid + int(batch.lengths.sum()), padded + batch.x.shape[0] * batch.x.shape[1]
         rates.append(mm_rate(size))
     peak = float(np.median(rates))
@@ -89,14 +85,11 @@ def measure(settings: Settings, config: Config, source: Iterator[data.Batch], st
     )
 
 
-def waiting(settings: Settings, config: Config, source: Iterator[data.Batch], steps: int) -> None:
-    short = dataclasses.replace(settings, steps=steps + 1, evaluate_every=10**9, checkpoint_every=10**9)
-    loop = Loop(Pretrainer(config), short, Processes(), lambda first: islice(source, steps + 1), lambda: ())
-    loop._evaluate = lambda: None  # type: ignore[method-assign]  # the step alone
-    loop.progress.history = [{}]
-    loop.fit()
-    share = loop.cost["waited"] / loop.cost["seconds"]
-    print(f"waiting for the loader ({settings.workers} worker): {share:.1%} of the time", flush=True)
+def waiting(training: Pretraining) -> None:
+    training.loop.evaluate = None  # the steps alone
+    training.loop.fit()
+    timing, workers = training.loop.timing, training.settings.workers
+    print(f"waiting for the loader ({workers} worker): {timing.waiting / timing.seconds:.1%} of the time", flush=True)
 
 
 def main() -> None:
@@ -107,19 +100,21 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it run?")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    memory.keep()
     config = Config(hidden=64, layers=1, heads=4, ffn=128) if arguments.small else Config()
     size, feature = (256 if arguments.small else 2048), Feature()
-    settings = Settings(threads=arguments.threads)
+    settings = Settings(threads=arguments.threads, steps=arguments.steps + 1)
 
-    def source() -> Iterator[data.Batch]:
-        return read(settings, *arguments.corpus, feature) if arguments.corpus else drawn(settings, feature.dim)
+    def parts() -> data.Parts:
+        if arguments.corpus:
+            return read_parts(settings, *arguments.corpus, feature)
+        return drawn_parts(settings, feature.dim)
 
     for rate in (0.0, 0.1):
-        sizes = dataclasses.replace(config, attention_dropout=rate)
-        measure(settings, sizes, source(), arguments.steps, size, f"attention dropout {rate}")
+        training = Pretraining(settings, dataclasses.replace(config, attention_dropout=rate), parts())
+        source = iter(training.loop.plan(0, 0)) if arguments.corpus else drawn(settings, feature.dim)
+        measure(training, source, arguments.steps, size, f"attention dropout {rate}")
     if arguments.corpus:
-        waiting(settings, config, source(), arguments.steps)
+        waiting(Pretraining(settings, config, parts()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""pretrain: a Mockingjay encoder on one corpus: its weights and its learning curve. STUDY NAME
+"""pretrain: a Mockingjay encoder on one corpus: weights, sample reconstructions, learning curve. STUDY NAME
 
 torchrun --nproc-per-node 2 stages/pretrain.py STUDY NAME     the same on several processes
 """
@@ -24,7 +24,6 @@ def main() -> None:
         found(read_json(layout.receipt(block["corpus"]))).root,
         layout.pretrained(name),
         layout.about_pretraining(name) / "curve.csv",
-        layout.about_pretraining(name) / "reconstructions.png",
         execution={**layout.settings("run"), "device": block["device"], "precision": block["precision"]},
     )
 

@@ -11,16 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-LEDGER = """\
-# Published and ours: study demo
-
-## A Paper: of which only this much is named (Venue 2020)
-
-| table | row | experiment | corpus | protocol | metric | published | ours | verdict |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| table 4 | cnns | {experiment} | emodb | speaker independent | UA | 0.781 | {ours} | {verdict} |
-| table 4 | bert |  | emodb | speaker independent | UA | 0.830 |  | not run: GPU |
-"""
+CELL = "fusion_convbert.table_4.cnns.emodb/speaker_independent"
 
 
 def git(place: Path, *arguments: str) -> str:
@@ -30,17 +21,12 @@ def git(place: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-def metrics(place: Path, experiment: str, ua: float, study: str = "demo", data: str = "synthetic", **about) -> None:
-    path = place / "metrics" / study / f"{experiment}.json"
+def details(place: Path, experiment: str, ua: float, study: str = "demo", data: str = "synthetic", **about) -> None:
+    path = place / "metrics" / study / "details" / f"{experiment}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    numbers = {"ua": ua, "ua_low": ua - 0.1, "ua_high": ua + 0.1, "n": 40, "data": data}
-    path.write_text(json.dumps({**numbers, "about": [{"experiment": experiment, "selection": "dev", **about}]}))
-
-
-def ledger(place: Path, experiment: str, ours: str, verdict: str, study: str = "demo") -> None:
-    path = place / "reports" / study / "ledger.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(LEDGER.format(experiment=experiment, ours=ours, verdict=verdict))
+    description = {"experiment": experiment, "selection": "dev", "data": data, "utterances": 40, **about}
+    score = {"value": ua, "low": ua - 0.1, "high": ua + 0.1}
+    path.write_text(json.dumps({"description": description, "scores": {"ua": score}, "notes": []}))
 
 
 def commit(place: Path) -> str:
@@ -68,13 +54,10 @@ def place(tmp_path):
 
 @pytest.fixture
 def first(place):
-    """A first revision of four experiments and a ledger without answers."""
+    """A first revision of four experiments."""
     for name, ua in (("kept", 0.5), ("better", 0.5), ("gone", 0.25), ("reworded", 0.75)):
-        metrics(place, name, ua)
-    metrics(place, "elsewhere", 0.5, study="real", data="real")
-    ledger(place, "", "", "not run: GPU")
-    (place / "reports/demo/ua.png").write_bytes(b"one")
-    (place / "reports/demo/same.png").write_bytes(b"same")
+        details(place, name, ua)
+    details(place, "elsewhere", 0.5, study="real", data="real")
     return commit(place)
 
 
@@ -91,10 +74,10 @@ def table(text: str, first_column: str) -> list[list[str]]:
 
 
 def test_changed_added_and_removed_experiments(place, first):
-    metrics(place, "better", 0.625)
-    metrics(place, "fresh", 0.4)
-    metrics(place, "reworded", 0.75, selection="last")
-    (place / "metrics/demo/gone.json").unlink()
+    details(place, "better", 0.625)
+    details(place, "fresh", 0.4)
+    details(place, "reworded", 0.75, selection="last")
+    (place / "metrics/demo/details/gone.json").unlink()
     second = commit(place)
     text = comment(place, first, second)
     assert table(text, "experiment") == [
@@ -111,9 +94,11 @@ def test_changed_added_and_removed_experiments(place, first):
 
 
 def test_a_changed_interval_count_and_kind_of_data(place, first):
-    path = place / "metrics/demo/better.json"
+    details(place, "better", 0.5, data="real", utterances=50)
+    path = place / "metrics/demo/details/better.json"
     found = json.loads(path.read_text())
-    path.write_text(json.dumps({**found, "ua_low": 0.3, "n": 50, "data": "real"}))
+    found["scores"]["ua"]["low"] = 0.3
+    path.write_text(json.dumps(found))
     rows = table(comment(place, first, commit(place)), "experiment")
     assert rows == [
         ["better", "SYNTHETIC → real", "UA", "0.5000 [0.4000, 0.6000]", "0.5000 [0.3000, 0.6000]", "interval only"],
@@ -125,80 +110,72 @@ def test_nothing_changed(place, first):
     (place / "code.py").write_text("print()\n")
     text = comment(place, first, commit(place))
     assert "4 of 4 experiments are unchanged." in text
-    assert "ledger of published numbers is unchanged" in text
     assert "|" not in text
-    assert "Plots" not in text
 
 
-def test_the_ledgers_changes(place, first):
-    ledger(place, "cnns-emodb", "0.620 [0.575, 0.653]", "not comparable: reduced size")
+def test_published_numbers_whose_answer_changed(place, first):
+    about = {"paper": CELL, "corpus": "emodb", "protocol": "speaker_independent", "size": "reduced"}
+    details(place, "cnns-emodb", 0.62, **about)
     second = commit(place)
-    answered = "cnns-emodb 0.620 [0.575, 0.653]: not comparable: reduced size"
-    key = ["A Paper", "table 4", "cnns", "emodb", "speaker independent", "UA", "0.781"]
-    assert table(comment(place, first, second), "paper") == [[*key, "not run: GPU", answered]]
-    assert table(comment(place, second, first), "paper") == [[*key, answered, "not run: GPU"]]
+    key = ["fusion_convbert", "table 4", "cnns", "emodb", "speaker_independent", "UA", "0.7812"]
+    answered = "cnns-emodb 0.620 [0.520, 0.720]: not comparable: SYNTHETIC data, reduced size"
+    missing = "not run: emodb is not in this study, or only its synthetic look-alike"
+    assert [*key, missing, answered] in table(comment(place, first, second), "paper")
+    assert [*key, answered, missing] in table(comment(place, second, first), "paper")
 
 
-def test_further_tables_of_a_paper_stay_its_own_and_long_ones_are_cut(place, first):
-    more = "\n### Cited from others: context only\n\n| table | row | corpus | protocol | metric | published | verdict |"
-    more += "\n| --- | --- | --- | --- | --- | --- | --- |\n"
+def test_a_study_whose_details_are_not_in_git_is_compared_by_its_scores(place):
+    path = place / "metrics/demo/scores/svm.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"UA": 0.5}')
+    base = commit(place)
+    path.write_text('{"UA": 0.625}')
+    rows = table(comment(place, base, commit(place)), "experiment")
+    assert rows == [["svm", "unknown", "UA", "0.5000", "0.6250", "+0.1250"]]
+
+
+def test_long_tables_are_cut(place, first):
     for number in range(70):
-        more += f"| table 8 | guo | emodb | speaker independent | UA | 0.{number + 100} | cited: context only |\n"
-    path = place / "reports/demo/ledger.md"
-    path.write_text(path.read_text() + more)
+        details(place, f"more{number}", 0.5)
     text = comment(place, first, commit(place))
-    rows = table(text, "paper")
-    key = ["A Paper", "table 8", "guo", "emodb", "speaker independent", "UA", "0.100"]
-    assert rows[0] == [*key, "not in it", "cited: context only"]
-    assert len(rows) == 60
+    assert len(table(text, "experiment")) == 60
     assert "\n\nAnd 10 more rows.\n" in text
 
 
 def test_the_table_of_dvc_is_added_behind_a_fold(place, first):
     """The comment and `dvc metrics diff` agree on a number that changed."""
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=place, check=True)
-    (place / "dvc.yaml").write_text("metrics:\n- metrics/demo/better.json\n")
+    (place / "dvc.yaml").write_text("metrics:\n- metrics/demo/scores\n")
+    path = place / "metrics/demo/scores/better.json"
+    path.parent.mkdir()
+    path.write_text('{"UA": 0.5}')
     base = commit(place)
-    metrics(place, "better", 0.75)
+    details(place, "better", 0.75)
+    path.write_text('{"UA": 0.75}')
     text = comment(place, "--dvc", base, commit(place))
     assert text.index("<details><summary>dvc metrics diff</summary>") < text.index("</details>")
-    (row,) = [r for r in table(text, "Path".ljust(len("metrics/demo/better.json"))) if r[1] == "ua"]
-    assert row == ["metrics/demo/better.json", "ua", "0.5", "0.75", "0.25"]
+    (row,) = [r for r in table(text, "Path".ljust(len("metrics/demo/scores/better.json"))) if r[1] == "UA"]
+    assert row == ["metrics/demo/scores/better.json", "UA", "0.5", "0.75", "0.25"]
     assert table(text, "experiment")[0][3:] == ["0.5000 [0.4000, 0.6000]", "0.7500 [0.6500, 0.8500]", "+0.2500"]
     assert "nothing changed" in comment(place, "--dvc", base, base)
 
 
-def test_plots_that_changed_are_embedded_up_to_a_number(place, first):
-    for name in ("ua.png", "confusion-a.png", "confusion-b.png"):
-        (place / "reports/demo" / name).write_bytes(b"two")
-    text = comment(place, first, commit(place), "--plots", "2")
-    assert [line for line in text.splitlines() if line.startswith("!")] == [
-        "![ua, study demo (SYNTHETIC data)](reports/demo/ua.png)",
-        "![confusion-a, study demo (SYNTHETIC data)](reports/demo/confusion-a.png)",
-    ]
-    assert "And `reports/demo/confusion-b.png`" in text
-    assert "same.png" not in text
-
-
-def test_a_side_without_results_is_told(place):
+def test_a_side_without_results_is_named(place):
     empty = commit(place)
     assert f"No results are committed in {empty} nor in {empty}." in comment(place, "HEAD", "HEAD")
-    metrics(place, "fresh", 0.4)
-    ledger(place, "fresh", "0.400 [0.300, 0.500]", "not comparable: SYNTHETIC data")
+    details(place, "fresh", 0.4)
     full = commit(place)
     text = comment(place, empty, full)
     assert f"No results are committed in {empty}." in text
     assert table(text, "experiment")[0][-1] == "new"
-    assert "The ledger is new: 1 of 2 published numbers have an answer" in text
     back = comment(place, full, empty)
     assert table(back, "experiment")[0][-1] == "removed"
-    assert "The ledger is gone" in back
 
 
 def test_faults_are_one_line(place, first):
     assert comment(place, first, "nowhere").startswith("error: ")
     assert comment(place, first, "nowhere").count("\n") == 1
-    (place / "metrics/demo/kept.json").write_text("{")
+    (place / "metrics/demo/details/kept.json").write_text("{")
     second = commit(place)
     assert "not valid JSON: Expecting property name" in comment(place, first, second)
-    assert f"{second}:metrics/demo/kept.json" in comment(place, first, second)
+    assert f"{second}:metrics/demo/details/kept.json" in comment(place, first, second)

@@ -1,48 +1,77 @@
-"""Writes the results tables of README.md from the committed metrics, between its two marks. `--check` only compares."""
+"""Writes the results in README.md (five rows, between its two marks) and docs/results.md (all tables) from the results
+in git. `--check` only compares.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from ser.errors import SerError, run_command
+from ser.evaluation import results
+from ser.evaluation.results import Result
 from ser.files import read_json, write_text
-from ser.report import ledger
-from ser.report import summary as report
+from ser.report import sections, write
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+ROWS = 5  # of the README
+SHOWN = ("experiment", "UA", "WA", "corpus, protocol", "published UA / WA / F1")  # columns of the README
+README, PAGE = Path("README.md"), Path("docs/results.md")
 
 
-def tables() -> str:
-    """One table a study whose metrics are committed; the studies on real data first."""
-    parts = []
-    for folder in sorted(Path("metrics").iterdir(), key=lambda p: (p.name == "demo", p.name)):
-        found = {p.stem: read_json(p) for p in sorted(folder.glob("*.json"))}
-        if found:
-            parts += [
-                f"### Study {folder.name}",
-                report.tables(found, "####"),
-                f"Figures, notes and leak audit: [reports/{folder.name}](reports/{folder.name}/report.md)",
-            ]
-            ran = [row for row in ledger.of(ledger.rows(found), "own") if row.ran]  # the ledger itself has the others
-            if ran:
-                parts += ["#### Published and ours", ledger.markdown(ran).replace("## ", "##### ")]
-    legend = (
-        "Each cell: pooled over all test folds, with a 95 % bootstrap interval over test speakers, corrected for their "
-        "number. "
-        "† transductive: statistics of the test speakers' unlabelled audio were used."
-    )
-    return "\n\n".join([*parts, legend])
+def committed() -> dict[str, dict[str, Result]]:
+    """Study -> experiment -> result, of what git holds; without git, as in an unpacked archive, of what is there."""
+    listed = subprocess.run(["git", "ls-files", "metrics"], capture_output=True, text=True, check=False)
+    known = listed.stdout.splitlines() if listed.returncode == 0 else map(str, Path("metrics").rglob("*.json"))
+    found: dict[str, dict[str, Result]] = {}
+    for path in sorted(map(Path, known)):
+        if path.parent.name == "details" and path.exists():
+            found.setdefault(path.parts[1], {})[path.stem] = results.from_json(read_json(path), path)
+    return found
+
+
+def chosen(scores: pd.DataFrame) -> pd.DataFrame:
+    """At most five speaker-independent systems on real data, one per model: the variant that answers to a published
+    number, else the best one."""
+    own = scores[(scores["data"] == "real") & (scores["kind"] == "classification")]
+    own = own[[independent is True for independent in own["speaker_independent"]]]
+    own = own[~own["control"].isin(["majority", "shuffled_labels"]) & (own["model"] != "majority")]
+    own = own.assign(answers=[bool(paper) for paper in own["paper"]])
+    best = own.sort_values(["answers", "ua"], ascending=False, kind="stable").drop_duplicates("model")
+    return best.sort_values("ua", ascending=False, kind="stable").head(ROWS)
+
+
+def table(found: dict[str, dict[str, Result]]) -> str:
+    """The rows of the README."""
+    best = chosen(results.table(r for study in found.values() for r in study.values()))
+    if best.empty:
+        return "No results on real data are in git."
+    (made,) = sections.scores(best)
+    legend = "† statistics of the test speakers' audio were used, without labels. "
+    remark = (legend if best["transductive"].any() else "") + "All results: [docs/results.md](docs/results.md)."
+    return f"{made.only(SHOWN).markdown()}\n\n{remark}"
+
+
+def page(found: dict[str, dict[str, Result]]) -> str:
+    studies = [write.summary(name, own, results.table(own.values())) for name, own in found.items()]
+    interval = next((s["interval"] for s in studies if s["interval"]), None)
+    return write.render("results.md", {"studies": studies, "interval": interval})
 
 
 def main() -> None:
-    path = Path("README.md")
-    text = path.read_text(encoding="utf-8")
+    found, text = committed(), README.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
-    new = f"{head}{BEGIN}\n\n{tables()}\n\n{END}{rest.split(END)[1]}"
-    if "--check" in sys.argv and new != text:
-        raise SerError("the results tables are stale", path, "python tools/readme.py")
-    write_text(path, new)
+    written = {README: f"{head}{BEGIN}\n\n{table(found)}\n\n{END}{rest.split(END)[1]}", PAGE: page(found)}
+    for path, new in written.items():
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if "--check" in sys.argv and new != old:
+            raise SerError(
+                "the results are not those of the files in git", path, "Write them again: python tools/readme.py"
+            )
+        write_text(path, new)
 
 
 if __name__ == "__main__":

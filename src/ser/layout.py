@@ -26,7 +26,7 @@ class Layout:
         return read_json(self.data / "settings" / f"{name}.json")
 
     def receipt(self, corpus: str) -> Path:
-        """By which later stages find a corpus again, and notice that it changed."""
+        """File by which later stages find a corpus again and notice that it has changed."""
         return self.data / "receipts" / f"{corpus}.json"
 
     def manifest(self, corpus: str) -> Path:

@@ -4,16 +4,13 @@ import dataclasses
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ser.errors import SerError
-from ser.models import emotion_autoencoder
-from ser.models.emotion_autoencoder import Model, functional_names
-from ser.models.parts.autoencoder import Functionals
+from ser.models.emotion_autoencoder import Functionals, Model, check, functional_names
 from ser.recipe import Training
 from ser.store import Store, Writer
 from ser.tasks import Batch, Examples, Task
@@ -88,7 +85,7 @@ def test_two_stages_train_one_part_each():
 def test_in_the_second_stage_the_encoder_drops_nothing():
     model, batch = tiny.model(schedule="two_stage"), tiny.batch()
     model.at_step(9, 10)
-    x = batch.inputs["logmag"]
+    x = batch.inputs["logmag"].mT
     assert torch.equal(model.train().encoder(x), model.encoder(x))
     assert model.classifier.training
     joint = tiny.model()
@@ -142,19 +139,17 @@ def test_the_reconstruction_is_as_long_as_the_crop(frames):
 
 
 @pytest.mark.parametrize(
-    ("given", "values", "found"),
+    ("size", "values", "found"),
     [
-        (("is10", "is09"), {}, ("is09", "is10")),
-        (("is10", "is09"), {"profile": "text"}, ("is10",)),
-        (("is10",), {"profile": "text"}, ("is10",)),
-        (("is10",), {"functionals": False}, ()),
-        (("is10",), {}, "one is09 feature"),
-        (("is09",), {"profile": "text"}, "one is10 feature"),
-        ((), {}, "profile: text"),
+        (1966, {}, ("functionals",)),
+        (1582, {"profile": "text"}, ("functionals",)),
+        (1582, {"functionals": False}, ()),
+        (1582, {}, "profile table needs 1966 functionals.* have 1582.*is10_is09"),
+        (1966, {"profile": "text"}, "profile text needs 1582 functionals"),
     ],
 )
-def test_the_profile_says_which_functionals_are_needed(given, values, found):
-    config, task = tiny.config(**values), tiny.task(functionals=given)
+def test_the_profile_says_which_functionals_are_needed(size, values, found):
+    config, task = tiny.config(**values), tiny.task(functionals=size)
     if isinstance(found, tuple):
         assert functional_names(config, task) == found
     else:
@@ -162,11 +157,11 @@ def test_the_profile_says_which_functionals_are_needed(given, values, found):
             Model(config, task)
 
 
-def test_two_features_of_one_size_are_refused():
-    task = tiny.task()
-    twice = dataclasses.replace(task, inputs={**task.inputs, "b": 1582}, levels={**task.levels, "b": "utterance"})
-    with pytest.raises(SerError, match=r"\['is10', 'b'\]"):
-        functional_names(tiny.config(), twice)
+def test_an_experiment_without_functionals_is_refused_before_it_runs():
+    check(tiny.config(), {"logmag": "logmag", "is10_is09": "functionals"}, None, "experiments.x")
+    check(tiny.config(functionals=False), {"logmag": "logmag"}, None, "experiments.x")
+    with pytest.raises(SerError, match=r"only logmag \(experiments.x.functionals\)"):
+        check(tiny.config(), {"logmag": "logmag"}, None, "experiments.x")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +183,7 @@ def test_values_that_cannot_work_are_refused(values):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> tuple[Examples, Task]:
-    """Nine utterances of two speakers, 10 to 90 frames, with all three features."""
+    """Nine utterances of two speakers, 10 to 90 frames, with both features."""
     folder, generator = tmp_path_factory.mktemp("stores"), np.random.default_rng(0)
     utterances, lengths = tuple(f"u{i}" for i in range(9)), np.linspace(10, 90, 9).astype(int)
     task = tiny.task()
@@ -207,24 +202,22 @@ def corpus(tmp_path_factory) -> tuple[Examples, Task]:
 
 def test_functionals_are_z_scored_by_the_training_part(corpus):
     examples, _ = corpus
-    scaler = Functionals(("is09", "is10"), 384 + 1582)
-    rows = {n: torch.from_numpy(examples.vectors(n)) for n in ("is09", "is10")}
-    batch = Batch(rows, {}, None)
-    assert scaler(batch, rows["is09"]).isnan().all()
+    scaler = Functionals(("functionals",), tiny.V)
+    rows = torch.from_numpy(examples.vectors("functionals"))
+    batch = Batch({"functionals": rows}, {}, None)
+    assert scaler(batch, rows).isnan().all()
     scaler.fit(examples)
-    z = scaler(batch, rows["is09"])
-    assert z.shape == (9, 384 + 1582)
-    constant = torch.zeros(384 + 1582, dtype=torch.bool)
-    constant[[5, 384 + 5]] = True
-    assert torch.equal(z[:, constant], torch.zeros(9, 2))
-    torch.testing.assert_close(z.mean(0), torch.zeros(384 + 1582), atol=1e-5, rtol=0)
-    torch.testing.assert_close(z[:, ~constant].std(0, unbiased=False), torch.ones(384 + 1580))
+    z = scaler(batch, rows)
+    assert z.shape == (9, tiny.V)
+    assert not z[:, 5].any()  # constant in the training part
+    torch.testing.assert_close(z.mean(0), torch.zeros(tiny.V), atol=1e-5, rtol=0)
+    varies = torch.arange(tiny.V) != 5
+    torch.testing.assert_close(z[:, varies].std(0, unbiased=False), torch.ones(tiny.V - 1))
     assert set(dict(scaler.named_buffers())) == {"mean", "factor"}  # in the state dict, not parameters
-    assert Functionals((), 0)(batch, rows["is09"]).shape == (9, 0)
+    assert Functionals((), 0)(batch, rows).shape == (9, 0)
 
 
-def test_it_trains_on_crops_and_shows_what_it_learnt(corpus, tmp_path):
-    """From stores to figures, by the training loop."""
+def test_it_trains_on_crops_and_leaves_arrays_for_the_figures(corpus):
     examples, task = corpus
     training = Training(epochs=2, batch=8, lr=1e-3, frames=32, window="crops", crop_hop=16, clip=5.0)
     loop = Trainer(
@@ -241,16 +234,12 @@ def test_it_trains_on_crops_and_shows_what_it_learnt(corpus, tmp_path):
     crop = examples.stores["logmag"][examples.utterances[8]][:32]
     np.testing.assert_array_equal(found["inputs"][1], crop)
     with torch.no_grad():
-        z = model.eval().encoder(torch.tensor(crop)[None])
-        decoded = [model.decoder(z, torch.tensor([k]))[0].numpy() for k in range(tiny.K)]
+        z = model.eval().encoder(torch.tensor(crop).T[None])
+        decoded = [model.decoder(z, torch.tensor([k]))[0].T.numpy() for k in range(tiny.K)]
         np.testing.assert_allclose(found["reconstructions"][1], decoded, atol=1e-5)
         # the utterance of 30 frames is one crop, padded; that of 50 frames is crops at 0, 16 and 18
         padded = functional.pad(torch.tensor(examples.stores["logmag"][examples.utterances[2]]), (0, 0, 0, 2))
-        np.testing.assert_allclose(found["latents"][2], model.encoder(padded[None])[0].mean(0), atol=1e-5)
+        np.testing.assert_allclose(found["latents"][2], model.encoder(padded.T[None])[0].mean(1), atol=1e-5)
         frames = torch.tensor(examples.stores["logmag"][examples.utterances[4]])
         crops = torch.stack([frames[s : s + 32] for s in (0, 16, 18)])
-        np.testing.assert_allclose(found["latents"][4], model.encoder(crops).mean((0, 1)), atol=1e-5)
-    table = pd.DataFrame({"utterance": examples.utterances, "speaker": examples.speakers})
-    emotions = [task.outputs[k] for k in examples.labels]
-    emotion_autoencoder.draw(found, table.assign(emotion=emotions, synthetic=1), task.outputs, tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == {"latents.png", "reconstructions.png"}
+        np.testing.assert_allclose(found["latents"][4], model.encoder(crops.mT).mean((0, 2)), atol=1e-5)

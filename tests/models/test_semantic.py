@@ -15,8 +15,7 @@ from ser.errors import SerError
 from ser.evaluation import predictions
 from ser.files import write_json
 from ser.models import semantic
-from ser.models.parts.disentangled import Attention, PeepholeLSTM, Waveform, ccc
-from ser.models.semantic import TINY, Config, Model
+from ser.models.semantic import TINY, Attention, Config, Model, PeepholeLSTM, Waveform, ccc
 from ser.protocols import claims, partitions
 from ser.protocols import folds as fold_files
 from ser.store import Writer
@@ -144,7 +143,7 @@ class TestParts:
         assert c == 0.3
 
     def test_same_padding_is_one_more_on_the_right(self):
-        cnn = Waveform(8, (1,), (4,), (1,), "adaptive", 0.0)
+        cnn = Waveform(tiny(channels=[1], kernels=[4], pools=[1], cnn_dropout=0.0), 8)
         with torch.no_grad():
             cnn.convolutions[0].weight.copy_(torch.tensor([[[1.0, 10, 100, 1000]]]))
             cnn.convolutions[0].bias.zero_()
@@ -158,14 +157,14 @@ class TestParts:
         other = x.clone()
         other[:, 5] += 1
         for pooling, reach in (("framewise", 0), ("adaptive", 1)):
-            cnn = Waveform(40, (3, 4), (4, 3), (4, 2), pooling, 0.0).eval()
+            cnn = Waveform(tiny(frame_pooling=pooling), 40).eval()
             changed = (cnn(x) != cnn(other)).any(-1).any(0).nonzero()[:, 0].tolist()
             assert set(changed) <= set(range(5 - reach, 6 + reach))
             assert 5 in changed
 
     def test_too_short_rows_are_refused(self):
         with pytest.raises(SerError, match=r"rows of 5 samples are too short for pools \(4, 2\)"):
-            Waveform(5, (3, 4), (4, 3), (4, 2), "framewise", 0.0)
+            Waveform(tiny(frame_pooling="framewise"), 5)
 
 
 class TestCCC:
@@ -287,11 +286,11 @@ class TestInputs:
     @pytest.mark.parametrize(
         ("values", "message"),
         [
-            ({"stream": "paralinguistic"}, "nothing to be fused"),
+            ({"stream": "paralinguistic"}, "cannot be fused"),
             ({"stream": "word2vec"}, "set mode: type_lookup_oracle"),
-            ({"channels": (3,)}, "1 channels, 3 kernels and 3 pools"),
-            ({"output_dropout": 1.0}, r"output_dropout is in \[0, 1\)"),
-            ({"epsilon": 0.0}, "epsilon is above 0"),
+            ({"channels": (3,)}, "1 channels, 3 kernels and 3 pools: the numbers must be equal"),
+            ({"output_dropout": 1.0}, r"output_dropout must be in \[0, 1\)"),
+            ({"epsilon": 0.0}, "epsilon must be above 0"),
         ],
     )
     def test_values_that_cannot_work(self, values, message):
@@ -301,8 +300,8 @@ class TestInputs:
     @pytest.mark.parametrize(
         ("values", "given", "message"),
         [
-            ({}, task(waveform=40), r"needs the input 'words'.*extra: semantics/<name>"),
-            ({}, task(words=6), "needs one waveform, got none"),
+            ({}, task(waveform=40), r"needs the input 'words'.*block of words"),
+            ({}, task(words=6), "needs one waveform, not none"),
             ({"turn_channels": True}, task(waveform=40, words=6), "needs the input 'turns'"),
             ({"weights": [1.0]}, task(waveform=40, words=6), "1 weights for 3 dimensions"),
             ({}, Task("classification", ("a", "b"), {"x": 4}, {"x": FRAME}), "predicts continuous labels"),

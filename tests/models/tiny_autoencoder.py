@@ -9,7 +9,7 @@ import torch
 from ser.models.emotion_autoencoder import TINY, Config, Model
 from ser.tasks import Batch, Task
 
-F, K, V = 12, 3, {"is09": 384, "is10": 1582}
+F, K, V = 12, 3, 1966  # bins, classes, functionals of IS10 and IS09
 VARIANTS: dict[str, dict[str, Any]] = {  # papers.md 5.6
     "ae": {"emotion_embedding": False, "norm": "batch"},
     "ae_ee": {"norm": "batch"},
@@ -21,9 +21,9 @@ VARIANTS: dict[str, dict[str, Any]] = {  # papers.md 5.6
 STILL = {"dropout": 0.0, "classifier_dropout": 0.0}
 
 
-def task(classes: int = K, bins: int = F, functionals: tuple[str, ...] = ("is09", "is10")) -> Task:
-    inputs = {"logmag": bins, **{n: V[n] for n in functionals}}
-    levels = {n: "frame" if n == "logmag" else "utterance" for n in inputs}
+def task(classes: int = K, bins: int = F, functionals: int = V) -> Task:
+    inputs = {"logmag": bins, "functionals": functionals}
+    levels = {"logmag": "frame", "functionals": "utterance"}
     return Task("classification", tuple("abcdefg"[:classes]), inputs, levels)
 
 
@@ -42,7 +42,7 @@ def model(seed: int = 0, **values: Any) -> Model:
 def batch(n: int = 6, frames: int = 32, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     inputs = {"logmag": torch.rand(n, frames, F, generator=generator)}
-    inputs |= {name: torch.randn(n, size, generator=generator) for name, size in V.items()}
+    inputs["functionals"] = torch.randn(n, V, generator=generator)
     return Batch(inputs, {"logmag": torch.full((n,), frames)}, torch.arange(n) % K)
 
 

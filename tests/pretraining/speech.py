@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ser.corpora import manifest
-from ser.models.parts.mockingjay_config import Config, Masking
+from ser.models.layers.mockingjay import Config, Masking
 from ser.pretraining.settings import Settings
 
 FEATURES = {"bands": 16, "n_fft": 512, "high": 4000.0}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ser.models.parts.attention import attention
+from ser.models.layers.attention import attention
 
 B, A, T, D = 2, 3, 10, 4
 LENGTHS = torch.tensor([10, 7])

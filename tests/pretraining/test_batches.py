@@ -9,7 +9,7 @@ import torch
 from ser.corpora import manifest
 from ser.errors import SerError
 from ser.features.logmel import Feature
-from ser.pretraining import data
+from ser.pretraining import data, sources
 from ser.pretraining.settings import Settings
 from tests.pretraining.speech import FEATURES, SETTINGS, corpus
 
@@ -73,7 +73,7 @@ def tones(tmp_path_factory):
 def _batches(tones, settings=SETTINGS):
     table, folder = tones
     feature = Feature(**FEATURES)
-    return data.Batches(data.clips(table), data.FromAudio(folder, feature), settings, feature.dim)
+    return data.Batches(sources.clips(table), sources.FromAudio(folder, feature), settings, feature.dim)
 
 
 def test_a_batch_is_drawn_from_seed_step_and_utterance_alone(tones):
@@ -138,11 +138,3 @@ def test_dev_speakers_are_held_out(tones):
 def test_impossible_settings(values):
     with pytest.raises(ValueError):
         Settings(**values)
-
-
-def test_keeping_freed_memory_says_whether_it_can():
-    import platform
-
-    from ser.training import memory
-
-    assert memory.keep() is (platform.libc_ver()[0] == "glibc")

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ser.errors import SerError
 from ser.files import read_json
-from ser.models.parts import mockingjay
+from ser.models.layers import mockingjay
 from ser.pretraining.convert import convert
 
 H, A, FFN, F = 16, 4, 24, 160

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from ser.errors import SerError
-from ser.models.parts import mockingjay
-from ser.models.parts.mockingjay import Config, Encoder, Head, Masking
+from ser.models.layers import mockingjay
+from ser.models.layers.mockingjay import Config, Encoder, Head, Masking
 
 SMALL = Config(input=6, hidden=16, layers=2, heads=4, ffn=24, init_std=0.2)
 

@@ -11,18 +11,18 @@ import pandas as pd
 import pytest
 import torch
 
-from ser import plugins
+from ser import plugins, weights
 from ser.corpora import manifest
 from ser.errors import SerError
-from ser.models.parts import mockingjay
-from ser.pretraining import data, loop
+from ser.models.layers import mockingjay
+from ser.pretraining import data, encoder, sources
 from ser.pretraining.run import pretrain
 from ser.pretraining.settings import Settings
 from tests.closure import ROOT
 from tests.pretraining.speech import FEATURES, SETTINGS, SMALL, corpus
 
 CPU = {"device": "cpu", "precision": "auto", "jobs": 1}
-FILES = ("out/encoder.safetensors", "out/head.safetensors", "out/card.json", "curve.csv")
+FILES = ("out/encoder.safetensors", "out/head.safetensors", "out/card.json", "out/samples.npz", "curve.csv")
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,9 @@ def tones(tmp_path_factory):
     return corpus(tmp_path_factory.mktemp("tones"))
 
 
-def _run(settings, tones, folder, *, figure=False, **options):
-    picture = folder / "figure.png" if figure else None
+def _run(settings, tones, folder, **options):
     options = {"root": tones.parent, "checkpoints": folder / "checkpoints", "execution": CPU} | options
-    return pretrain(
-        settings, tones, out_folder=folder / "out", curve_path=folder / "curve.csv", figure_path=picture, **options
-    )
+    return pretrain(settings, tones, out_folder=folder / "out", curve_path=folder / "curve.csv", **options)
 
 
 def _bytes(folder):
@@ -46,7 +43,7 @@ def _bytes(folder):
 def whole(tones, tmp_path_factory):
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    card = _run(SETTINGS, tones, folder, figure=True)
+    card = _run(SETTINGS, tones, folder)
     return folder, card
 
 
@@ -69,11 +66,11 @@ def test_the_curve_says_what_the_dev_utterances_give(tones, whole):
     table = manifest.read(tones)
     _, dev = data.split(table, SETTINGS)
     feature = plugins.load("features", "logmel").Feature(**FEATURES)
-    batches = data.Batches(data.clips(dev), data.FromAudio(tones.parent, feature), SETTINGS, 16)
-    config, weights = mockingjay.load_encoder(folder / "out")
-    model = loop.Pretrainer(config).eval()
-    model.encoder.load_state_dict(weights)
-    model.head.load_state_dict(mockingjay.load_weights(folder / "out/head.safetensors", model.head.state_dict()))
+    batches = data.Batches(sources.clips(dev), sources.FromAudio(tones.parent, feature), SETTINGS, 16)
+    config, tensors = mockingjay.load_encoder(folder / "out")
+    model = encoder.Pretrainer(config).eval()
+    model.encoder.load_state_dict(tensors)
+    model.head.load_state_dict(weights.load(folder / "out/head.safetensors", model.head.state_dict()))
     baseline, errors = [], []
     for i in range(len(dev)):
         batch = batches[data.Item(0, (i,))]
@@ -100,29 +97,28 @@ def test_a_killed_run_ends_with_the_same_bytes(tones, whole, tmp_path, monkeypat
     class KilledError(Exception):
         pass
 
-    step = loop.Loop._step
+    loss = encoder.Pretraining._loss
 
-    def killed_at_5(self, parallel, batch):
-        if self.progress.step == 5:
+    def killed_at_5(self, batch):
+        if self.loop.progress.step == 5:
             raise KilledError
-        step(self, parallel, batch)
+        return loss(self, batch)
 
-    monkeypatch.setattr(loop.Loop, "_step", killed_at_5)
+    monkeypatch.setattr(encoder.Pretraining, "_loss", killed_at_5)
     with pytest.raises(KilledError):
         _run(SETTINGS, tones, tmp_path)
     assert list(tmp_path.glob("checkpoints/pretraining/*/checkpoint.pt"))
     seen = []
 
-    def counted(self, parallel, batch):
-        seen.append(self.progress.step)
-        step(self, parallel, batch)
+    def counted(self, batch):
+        seen.append(self.loop.progress.step)
+        return loss(self, batch)
 
-    monkeypatch.setattr(loop.Loop, "_step", counted)
+    monkeypatch.setattr(encoder.Pretraining, "_loss", counted)
     torch.manual_seed(999)  # whatever happened since
-    _run(SETTINGS, tones, tmp_path, figure=True)
+    _run(SETTINGS, tones, tmp_path)
     assert seen == [4, 5, 6, 7]
     assert _bytes(tmp_path) == _bytes(whole[0])
-    assert (tmp_path / "figure.png").read_bytes() == (whole[0] / "figure.png").read_bytes()
     _run(SETTINGS, tones, tmp_path)  # finished: nothing is trained again
     assert seen == [4, 5, 6, 7]
     assert _bytes(tmp_path) == _bytes(whole[0])
@@ -140,6 +136,21 @@ def test_workers_and_cache_change_no_byte(tones, whole, tmp_path):
         _run(replace(SETTINGS, cache=True, features={**FEATURES, "bands": 12}), tones, tmp_path, store=store)
     with pytest.raises(SerError, match="no folder of the corpus"):
         _run(SETTINGS, tones, tmp_path, root=None)
+
+
+def test_samples_are_of_the_utterances_that_fill_the_picture(whole):
+    assert encoder.chosen(np.array([100, 900, 310, 400, 305, 350])) == (4, 5, 1)
+    assert encoder.chosen(np.array([50, 90, 20, 400])) == (0, 1, 3)
+    assert encoder.chosen(np.array([50])) == (0,)
+    with np.load(whole[0] / "out" / "samples.npz") as samples:
+        B, T, F = samples["original"].shape
+        assert (B, F, float(samples["frame_rate"])) == (3, 16, 100.0)
+        assert samples["masked"].shape == samples["predicted"].shape == (B, T, F)
+        assert samples["hidden"].shape == (B, T)
+        assert samples["lengths"].max() == T <= encoder.SHOWN
+        hidden = samples["hidden"]
+        np.testing.assert_array_equal(samples["masked"][~hidden], samples["original"][~hidden])
+        assert not samples["masked"][hidden].any()
 
 
 def test_another_setting_starts_anew(tones, whole, tmp_path):
@@ -167,14 +178,14 @@ def test_a_diverging_loss_is_an_error(tones, tmp_path):
 
 def test_the_rate_warms_up_and_decays_to_nothing():
     settings = Settings(steps=100, warmup=0.1)
-    rates = [loop.rate(step, settings) for step in range(100)]
+    rates = [encoder.rate(step, settings) for step in range(100)]
     np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
     np.testing.assert_allclose(rates[10:], (100 - np.arange(10, 100)) / 90)
 
 
 def test_weight_decay_spares_biases_and_norms():
-    model = loop.Pretrainer(SMALL)
-    decayed, spared = loop.optimiser(model, Settings()).param_groups
+    model = encoder.Pretrainer(SMALL)
+    decayed, spared = encoder.optimiser(model, Settings()).param_groups
     assert (decayed["weight_decay"], spared["weight_decay"], decayed["eps"]) == (0.01, 0.0, 1e-6)
     names = {id(p): name for name, p in model.named_parameters()}
     assert all("norm" not in names[id(p)] and names[id(p)].endswith("weight") for p in decayed["params"])
@@ -190,7 +201,7 @@ from tests.pretraining.speech import SETTINGS, SMALL
 manifest, store, folder = map(Path, sys.argv[1:])
 still = dataclasses.replace(SMALL, dropout=0.0, attention_dropout=0.0)
 settings = dataclasses.replace(SETTINGS, encoder=still, cache=True, batch=BATCH)
-pretrain(settings, manifest, None, folder / "out", folder / "curve.csv", None, folder / "checkpoints",
+pretrain(settings, manifest, None, folder / "out", folder / "curve.csv", folder / "checkpoints",
          {"device": "cpu"}, store)
 loaded = {"soundfile", "soxr", "librosa", "torchaudio", "opensmile"} & set(sys.modules)
 assert not loaded, f"imported without need: {loaded}"
@@ -205,7 +216,11 @@ def test_two_processes_give_the_curve_of_one_with_twice_the_batch(tones, tmp_pat
     script = tmp_path / "child.py"
     script.write_text(CHILD.replace("BATCH", "2"))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     arguments = [str(a) for a in (*command, tones, store, tmp_path / "two")]
     done = subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -12,7 +12,7 @@ import torch
 from ser.corpora import manifest
 from ser.errors import SerError
 from ser.evaluation import predictions
-from ser.models.parts.blocks import Output
+from ser.models.layers.classifier import Output
 from ser.recipe import Training
 from ser.store import Store, Writer
 from ser.tasks import Window

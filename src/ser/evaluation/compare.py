@@ -1,13 +1,15 @@
 """Paired tests between two experiments over the same utterances of the same speakers.
 
-Two intervals that overlap say little: the same speakers are hard for both systems. Here every speaker is its own
-control. The *p-value* comes from exchanging the two systems' predictions speaker by speaker: if the systems are alike,
-every way of exchanging is as likely as the one we saw (exact for few speakers, else drawn, counting the observed one:
-B. Phipson and G. Smyth, "Permutation p-values should never be zero", 2010). The *interval* of the difference resamples
-speakers for both systems at once. Where several differences are tested together their p-values are corrected by Holm's
-step-down method (S. Holm, "A simple sequentially rejective multiple test procedure", 1979).
+Two overlapping intervals say little, because the same speakers are hard for both systems. Here every speaker is its own
+control. The *p-value* comes from exchanging the predictions of the two systems speaker by speaker: if the systems do
+not differ, every way of exchanging is as likely as the observed one. All ways are computed for few speakers; otherwise
+ways are drawn, and the observed one is counted (B. Phipson and G. Smyth, "Permutation p-values should never be zero",
+2010). The *interval* of the difference resamples speakers for both systems at once. If several differences are tested
+together, their p-values are corrected by Holm's step-down method (S. Holm, "A simple sequentially rejective multiple
+test procedure", 1979).
 
-Models are held fixed, as in `ser.evaluation.intervals`; what seeds add stands beside, as a standard deviation.
+The trained models are taken as fixed, as in `ser.evaluation.intervals`; the variation between seeds is given separately
+as a standard deviation.
 
 Letters: R seeds, U units (speakers or recordings), P ways of exchanging.
 """
@@ -140,8 +142,8 @@ def pairs(ranked: Sequence[str], most: int = 6) -> list[tuple[str, str]]:
 def _paired(
     names: tuple[str, str], a: Predictions, b: Predictions
 ) -> tuple[str, tuple[NDArray, NDArray], Mapping[str, intervals.Statistic]]:
-    """What is exchanged, in a word; its sums of A and of B, (R, U, ...) each, in the same order; metrics of such sums.
-    Raises `SerError` when there is only one.
+    """The name of the exchanged units; their sums for A and for B, (R, U, ...) each, in the same order; metrics of such
+    sums. Raises `SerError` when there is only one unit.
     """
     summaries, statistics = pooling.toolbox(a)
     unit = pooling.unit_of(a)

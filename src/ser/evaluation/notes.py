@@ -79,7 +79,7 @@ def of_data(predictions: Predictions, result: Result, few_units: int) -> list[st
 
 
 def of_dev(numbers: Mapping[str, float | None], selection: str | None) -> str:
-    """The note with the pooled numbers of the dev part, which are reported beside the headline."""
+    """The note with the pooled numbers of the dev part, which are reported in addition to the headline."""
     named = [f"{label(name)} {value:.3f}" for name, value in numbers.items() if value is not None]
     chose = ", on which its weights were chosen: biased upwards" if selection == "dev" else ""
     return f"the dev part{chose}: {', '.join(named)}"

@@ -24,7 +24,7 @@ from ser.evaluation.predictions import KEYS, PREDICTION, TRUTH, Predictions
 
 ROWS = 10.0  # rows a second of continuous labels (SEWA, papers.md 1.5)
 REPEAT = "Run the experiment's train stage again: dvc repro -f"
-NOTE = "post-processing fitted on dev is reported beside, never as the headline"
+NOTE = "post-processing fitted on dev is reported separately, never as the headline"
 OPTIONS = {  # papers.md 7.4; `all`: in this order
     "delay": ("delay",),
     "median": ("median",),

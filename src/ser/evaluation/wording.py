@@ -79,12 +79,12 @@ def method(found: Comparison) -> str:
     return (
         f"p: {ways} ways of exchanging A and B by {found.unit} (smallest possible p "
         f"{number(found.smallest_p)}), {family}. Interval: {found.confidence:.0%}, bootstrap over {found.unit}s, both "
-        "systems on the same ones. Models held fixed; seed sd is what another seed would add."
+        "systems on the same ones. The models are taken as fixed; seed sd is the variation between seeds."
     )
 
 
 def cautions(found: Comparison, abouts: Sequence[Description]) -> list[str]:
-    """What makes the two unequal beside the system, a sentence each."""
+    """The differences between the two besides the system, one sentence each."""
     independent = [about.speaker_independent for about in abouts]
     out = []
     if independent[0] != independent[1]:

@@ -1,17 +1,22 @@
-"""CLSTM: hierarchical ConvLSTM, BiGRU, center loss (Mustaqeem and Kwon, Mathematics 8(12), 2020; papers.md section 6).
+"""CLSTM: hierarchical ConvLSTM, BiGRU, center loss (P3: Mustaqeem, Kwon, Mathematics 8(12), 2020; papers.md section 6).
 
 Waveform segments -> four local feature learning blocks (ConvLSTM, batch norm, max-pool, skip connection) -> stacked
-BiGRU -> FC -> softmax, trained with cross-entropy plus center loss. The paper prints no size at all, so every number
-here is a completion (papers.md 6.1 to 6.4) and a parameter. The seven rows of its Table 1 are values of `skip`,
-`recurrent` and `center_weight`.
+BiGRU -> FC -> softmax, trained with cross-entropy plus center loss. The seven rows of the paper's Table 1 are values
+of `skip`, `recurrent` and `center_weight` (papers.md 6.6).
 
-Padded segments do not exist here: utterances are packed, so a batch norm's statistics run over the valid segments of
-the batch and their positions, and no state, mean or gradient ever sees padding. `unit: segment` (papers.md 6.1: every
-segment a sample of its own, its probabilities averaged over the utterance) is no field of this model but of the
-training: ``window: crops, frames: 1, crop_hop: 1``.
+Deviations and completions:
 
-Letters: B utterances, T segments, N valid segments of a batch, L samples or positions, C channels, H units a
-direction, E units of the FC layer, K classes.
+* The paper prints no size at all, so every number of `Config` is a completion (papers.md 6.1 to 6.4) and a parameter.
+* Segments that consist of padding are never computed: utterances are packed, so that the statistics of a batch norm run
+  over the valid segments of the batch and their positions.
+* The reading "every segment is a sample of its own" (papers.md 6.1, `unit: segment`) is a matter of the training:
+  ``window: crops, frames: 1, crop_hop: 1``; the probabilities are then averaged over the utterance.
+* A batch of 64 (papers.md 6.5) takes about 30 GiB on a CPU. ``training.micro_batch: 8`` computes it in parts and adds
+  their gradients. Two numbers differ from the whole batch: a batch norm then uses the statistics of each part, and the
+  centers move once per part.
+
+Letters: B utterances, T segments, N valid segments of a batch, n sequences that have a segment t, L samples or
+positions, C channels, H units per direction, E units of the FC layer, K classes.
 """
 
 from __future__ import annotations
@@ -25,47 +30,46 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ser.models.parts.blocks import frame_feature, masked_mean
-from ser.models.parts.convlstm import ConvLSTM
+from ser.models.layers.classifier import frame_feature, masked_mean
 from ser.tasks import Batch, Task
 
 # lineage: Zhao, Mao, Chen 2019, whose blocks P3 takes over; compact: fits the paper's 8 GB card (papers.md 6.3)
 PROFILES = {"lineage": (64, 64, 128, 128), "compact": (16, 32, 64, 128)}
+TINY = {"channels": [2, 3], "hidden": 4, "dense": 6}  # a Config of test size: the contract tests train it
+FIXED_LENGTH = True  # the paper's T: 8 segments for RAVDESS, 16 for IEMOCAP (papers.md 6.1)
 
 
 @dataclass(frozen=True)
 class Config:
-    """Channels of the blocks by profile or one by one; the rest as papers.md section 6 completes the paper."""
+    """Sizes, skip connections and losses as papers.md section 6 completes the paper."""
 
-    channels: tuple[int, ...] | Literal["lineage", "compact"] = "lineage"  # papers.md 6.3
-    kernel: int = 3  # papers.md 6.3: the lineage's
-    pool: int = 4  # papers.md 6.3: the lineage's, along the samples, size and stride
+    channels: tuple[int, ...] | Literal["lineage", "compact"] = "lineage"  # of the blocks (papers.md 6.3)
+    kernel: int = 3  # papers.md 6.3: that of the lineage
+    pool: int = 4  # papers.md 6.3: that of the lineage, size and stride along the samples
     peephole: Literal["none", "channel", "full"] = "channel"  # papers.md 6.2; full: Shi et al. 2015
     forget_bias: float = 1.0  # papers.md 6.2
-    skip: Literal["none", "add", "concat"] = "add"  # papers.md 6.3: the paper's words fit both; its row "skip"
+    skip: Literal["none", "add", "concat"] = "add"  # papers.md 6.3: the paper's words fit both
     recurrent: Literal["bigru", "bilstm", "none"] = "bigru"  # P3 Table 1; none: mean over the segments
-    hidden: int = 128  # papers.md 6.3, units a direction
+    hidden: int = 128  # papers.md 6.3, units per direction
     layers: int = 2  # papers.md 6.3
     recurrent_dropout: float = 0.3  # papers.md 6.3, between the layers
     dense: int = 128  # papers.md 6.3, the feature of the center loss
     dropout: float = 0.5  # papers.md 6.3
     center_weight: float = 0.003  # papers.md 6.4, lambda; 0: cross-entropy alone
     center_alpha: float = 0.5  # papers.md 6.4, step of the centers
-    keep: float = 1.0  # GiB of gates and states a block stores for its backward pass, the rest is recomputed; ours:
-    # `lineage` with P3's batch of 64 stays under 9 GiB
-    chunk: int = 2**17  # elements of a state worked on at a time on a CPU; ours: a step's four gates fill a 2 MB cache
+    compile: bool = False  # ours: torch.compile of the blocks, for CUDA; it changes last digits
 
     def __post_init__(self) -> None:
-        sizes = (*self.sizes, self.kernel, self.pool, self.hidden, self.layers, self.dense, self.chunk)
+        sizes = (*self.sizes, self.kernel, self.pool, self.hidden, self.layers, self.dense)
         if not self.sizes or min(sizes) < 1:
-            raise ValueError("channels, kernel, pool, hidden, layers, dense and chunk are at least 1")
+            raise ValueError("channels, kernel, pool, hidden, layers and dense must be at least 1")
         if self.kernel % 2 == 0:
-            raise ValueError(f"kernel is odd, so that a convolution keeps the positions, not {self.kernel}")
+            raise ValueError(f"kernel must be odd, so that a convolution keeps the positions, not {self.kernel}")
         for name in ("recurrent_dropout", "dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is in [0, 1), not {getattr(self, name)}")
-        if self.center_weight < 0 or not 0 <= self.center_alpha <= 1 or self.keep < 0:
-            raise ValueError("center_weight and keep are not negative, center_alpha is in [0, 1]")
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+        if self.center_weight < 0 or not 0 <= self.center_alpha <= 1:
+            raise ValueError("center_weight must not be negative, and center_alpha must be in [0, 1]")
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -73,36 +77,58 @@ class Config:
         return PROFILES[self.channels] if isinstance(self.channels, str) else self.channels
 
 
-TINY = {"channels": [2, 3], "hidden": 4, "dense": 6}  # a Config of test size: the contract tests train it
+class ConvLSTM(nn.Module):
+    """One-dimensional ConvLSTM with peepholes (papers.md 6.2): packed segments (N, I, L) -> all h_t (N, C, L).
 
+    * is a "same" zero-padded convolution along the samples of a segment, . an element-wise product, h_0 = c_0 = 0::
 
-FIXED_LENGTH = True  # the paper's T: 8 segments for RAVDESS, 16 for IEMOCAP (papers.md 6.1)
+        i_t = sigma(W_ix * x_t + W_ih * h_{t-1} + w_ic . c_{t-1} + b_i)                 P3 (2)
+        f_t = sigma(W_fx * x_t + W_fh * h_{t-1} + w_fc . c_{t-1} + b_f)                 P3 (3)
+        c_t = f_t . c_{t-1} + i_t . tanh(W_gx * x_t + W_gh * h_{t-1} + b_g)             P3 (4)
+        o_t = sigma(W_ox * x_t + W_oh * h_{t-1} + w_oc . c_t + b_o)                     P3 (5)
+        h_t = o_t . tanh(c_t)                                                           P3 (6)
 
-
-class Output(NamedTuple):
-    """What the forward pass returns."""
-
-    logits: Tensor  # (B, K)
-    embedding: Tensor  # (B, E), the feature of the center loss
-
-
-class Block(nn.Module):
-    """LFLB (papers.md 6.3): (N, C, L) packed segments -> (N, `outputs`, L // pool), for fewer than `pool` positions 1.
-
-    skip ``add``: + Conv1x1(AvgPool(x)); ``concat``: the average-pooled input as further channels."""
+    Gates are ordered i, f, g, o and peepholes i, f, o. The weights of a peephole are one per channel, or one per
+    channel and position (``full``).
+    """
 
     def __init__(self, inputs: int, channels: int, positions: int, config: Config) -> None:
         super().__init__()
-        self.convlstm = ConvLSTM(
-            inputs,
-            channels,
-            config.kernel,
-            positions,
-            peephole=config.peephole,
-            forget_bias=config.forget_bias,
-            keep=int(config.keep * 2**30),
-            chunk=config.chunk,
-        )
+        k = config.kernel
+        self.input = nn.Conv1d(inputs, 4 * channels, k, padding=k // 2, bias=False)  # W_x of all four gates
+        self.state = nn.Conv1d(channels, 4 * channels, k, padding=k // 2, bias=False)  # W_h
+        self.bias = nn.Parameter(torch.zeros(4, channels))
+        nn.init.constant_(self.bias[1], config.forget_bias)
+        width = {"none": 0, "channel": 1, "full": positions}[config.peephole]
+        self.peephole = nn.Parameter(torch.zeros(3, channels, width)) if width else None
+
+    def forward(self, x: Tensor, sizes: Sequence[int]) -> Tensor:
+        """`sizes`: how many sequences have a segment t, from most to fewest (the `batch_sizes` of a packing)."""
+        w_ic, w_fc, w_oc = (0.0, 0.0, 0.0) if self.peephole is None else self.peephole
+        h = c = x.new_zeros(sizes[0], self.bias.shape[1], x.shape[2])
+        states: list[Tensor] = []
+        for x_t in x.split(list(sizes)):
+            h, c = h[: len(x_t)], c[: len(x_t)]  # the other sequences have ended
+            gates = self.input(x_t) + self.bias.view(-1, 1)
+            if states:  # h_0 = 0 adds nothing
+                gates = gates + self.state(h)
+            i, f, g, o = gates.chunk(4, 1)
+            c = torch.sigmoid(f + w_fc * c) * c + torch.sigmoid(i + w_ic * c) * torch.tanh(g)
+            h = torch.sigmoid(o + w_oc * c) * torch.tanh(c)
+            states.append(h)
+        return torch.cat(states)
+
+
+class Block(nn.Module):
+    """Local feature learning block (papers.md 6.3): packed segments (N, I, L) -> (N, `outputs`, L // pool).
+
+    ConvLSTM, batch norm, max-pool. With skip ``add`` Conv1x1(AvgPool(x)) is added; with ``concat`` the average-pooled
+    input is appended as further channels. Fewer positions than `pool` are pooled to one.
+    """
+
+    def __init__(self, inputs: int, channels: int, positions: int, config: Config) -> None:
+        super().__init__()
+        self.convlstm = ConvLSTM(inputs, channels, positions, config)
         self.norm = nn.BatchNorm1d(channels)
         self.concat = config.skip == "concat"
         self.skip = nn.Conv1d(inputs, channels, 1) if config.skip == "add" else None
@@ -114,6 +140,13 @@ class Block(nn.Module):
         if self.concat:
             return torch.cat([y, functional.avg_pool1d(x, self.pool)], 1)
         return y if self.skip is None else y + self.skip(functional.avg_pool1d(x, self.pool))
+
+
+class Output(NamedTuple):
+    """What the forward pass returns."""
+
+    logits: Tensor  # (B, K)
+    embedding: Tensor  # (B, E), the feature of the center loss
 
 
 class Model(nn.Module):
@@ -129,6 +162,8 @@ class Model(nn.Module):
         for channels in config.sizes:
             self.blocks.append(block := Block(width, channels, positions, config))
             width, positions = block.outputs, block.positions
+            if config.compile:
+                block.compile()
         self.recurrent = _recurrent(config, width)
         width = width if self.recurrent is None else 2 * config.hidden
         self.dense = nn.Linear(width, config.dense)
@@ -141,24 +176,23 @@ class Model(nn.Module):
         x = pack_padded_sequence(batch.inputs[self.feature], lengths, batch_first=True, enforce_sorted=False)
         h, sizes = x.data[:, None], x.batch_sizes.tolist()  # (N, 1, L)
         for block in self.blocks:
-            h = block(h, sizes)
-        packed = PackedSequence(h.mean(2), x.batch_sizes, x.sorted_indices, x.unsorted_indices)
+            h = block(h, sizes)  # (N, C, L / pool)
+        packed = PackedSequence(h.mean(2), x.batch_sizes, x.sorted_indices, x.unsorted_indices)  # (N, C)
         if self.recurrent is None:
             padded, _ = pad_packed_sequence(packed, batch_first=True, total_length=batch.inputs[self.feature].shape[1])
-            f = masked_mean(padded, batch.mask(self.feature))
+            f = masked_mean(padded, batch.mask(self.feature))  # (B, C)
         else:
             last = self.recurrent(packed)[1]
-            last = last[0] if isinstance(last, tuple) else last  # an LSTM has its cells beside
-            f = torch.cat(
-                [last[-2], last[-1]], 1
-            )  # each direction where it ends: last segment forwards, first backwards
-        f = functional.relu(self.dense(f))
+            last = last[0] if isinstance(last, tuple) else last  # an LSTM returns its cells, too
+            f = torch.cat([last[-2], last[-1]], 1)  # (B, 2 H): forwards at the last segment, backwards at the first
+        f = functional.relu(self.dense(f))  # (B, E)
         return Output(self.head(self.dropout(f)), f)
 
     def loss(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy and, unless its weight is 0, the center loss, means over the batch (papers.md 6.4).
+        """Cross-entropy and, unless its weight is 0, the center loss, both means over the batch (papers.md 6.4).
 
-        In training mode the centers then move, outside the optimiser."""
+        In training mode the centers then move; the optimiser does not train them.
+        """
         terms = {"cross_entropy": functional.cross_entropy(output.logits, batch.targets)}
         if self.config.center_weight:
             f = output.embedding.to(self.centers.dtype)
@@ -166,6 +200,14 @@ class Model(nn.Module):
             if self.training:
                 move_centers(self.centers, f.detach(), batch.targets, self.config.center_alpha)
         return terms
+
+
+def _recurrent(config: Config, width: int) -> nn.Module | None:
+    if config.recurrent == "none":
+        return None
+    kind = {"bigru": nn.GRU, "bilstm": nn.LSTM}[config.recurrent]
+    dropout = config.recurrent_dropout if config.layers > 1 else 0.0  # it is applied between layers
+    return kind(width, config.hidden, config.layers, batch_first=True, dropout=dropout, bidirectional=True)
 
 
 def center_loss(f: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
@@ -178,11 +220,3 @@ def move_centers(centers: Tensor, f: Tensor, labels: Tensor, alpha: float) -> No
     count = torch.bincount(labels, minlength=len(centers)).to(centers.dtype)[:, None]
     total = torch.zeros_like(centers).index_add_(0, labels, f)
     centers.sub_(alpha * (count * centers - total) / (1 + count))
-
-
-def _recurrent(config: Config, width: int) -> nn.Module | None:
-    if config.recurrent == "none":
-        return None
-    kind = {"bigru": nn.GRU, "bilstm": nn.LSTM}[config.recurrent]
-    dropout = config.recurrent_dropout if config.layers > 1 else 0.0  # it lies between layers
-    return kind(width, config.hidden, config.layers, batch_first=True, dropout=dropout, bidirectional=True)

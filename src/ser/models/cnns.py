@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.models.parts.blocks import ConvBranch, Output, check_branch, frame_feature
+from ser.models.layers.classifier import Output, frame_feature
+from ser.models.layers.convolution import ConvBranch, check_branch
 from ser.tasks import Batch, Task
 
 

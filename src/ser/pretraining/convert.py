@@ -7,7 +7,7 @@ under ``Mockingjay`` and its sizes under ``Settings.Config.mockingjay``, or unde
 ``Config.transformer`` (later ``Upstream_Config.transformer``). Weights are named as in the first BERT port:
 ``input_representations.spec_transform``, ``encoder.layer.<n>.attention.self.query`` and so on; layer norms of the
 oldest files have ``gamma`` and ``beta``. Their input is 80 log-mel bands with deltas every 12.5 ms, not P1's 160 bands
-(papers.md 4.1): the feature stands in the card.
+(papers.md 4.1): the card names the feature.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ser import weights
 from ser.errors import SerError, run_command
 from ser.features.logmel import Feature
-from ser.models.parts.mockingjay import Config, Encoder, check_shapes, save_encoder
+from ser.models.layers.mockingjay import Config, Encoder, save_encoder
 
 _STATES = ("Mockingjay", "Transformer")
 _SETTINGS = (
@@ -56,10 +57,10 @@ _LAYER = {
 
 
 def convert(path: Path, folder: Path) -> Config:
-    """Reads the checkpoint at `path`, writes the encoder to `folder`, returns its sizes.
+    """Reads the checkpoint at `path`, writes the encoder to `folder`, and returns its sizes.
 
-    Nothing in the file is executed. Raises `SerError` when it is no checkpoint, holds objects other than tensors and
-    plain values, stacks frames, or when a weight is missing, unknown or of another shape.
+    Nothing in the file is executed. Raises `SerError` when it is not a checkpoint, holds other objects than tensors and
+    plain values, or stacks frames, and when a weight is missing, unknown or of another shape.
     """
     path = Path(path)
     states = _load(path)
@@ -70,10 +71,10 @@ def convert(path: Path, folder: Path) -> Config:
         )
     state = {_modern(name): tensor for name, tensor in states[found].items()}
     config = _config(states, state, path)
-    weights = _weights(state, config, path)
+    tensors = _tensors(state, config, path)
     encoder = Encoder(config)
-    check_shapes(weights, encoder.state_dict(), path)
-    encoder.load_state_dict(weights)
+    weights.check(tensors, encoder.state_dict(), path)
+    encoder.load_state_dict(tensors)
     feature = Feature(bands=80, deltas=1, window="hann", win=800, hop=200)  # papers.md 4.1, `mel80_delta`
     card: dict[str, Any] = {"converted": found}
     if config.input == feature.dim:
@@ -86,7 +87,7 @@ def _load(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise SerError("no such checkpoint", path)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # their command line lies beside the weights
+        with torch.serialization.safe_globals([argparse.Namespace]):  # their command line is in the file too
             states = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a foreign file fails in many ways: UnpicklingError, KeyError, RuntimeError, EOFError
         raise SerError(
@@ -104,7 +105,7 @@ def _modern(name: str) -> str:
 
 
 def _config(states: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> Config:
-    """Sizes from the checkpoint's own settings; without them from the shapes, with Mockingjay's 64 columns a head."""
+    """Sizes from the settings in the checkpoint, or else from the shapes, with 64 columns per head as in Mockingjay."""
     values: dict[str, Any] = {}
     for keys in _SETTINGS:
         block: Any = states
@@ -134,8 +135,8 @@ def _config(states: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) 
         raise SerError(f"its sizes do not fit: {error}", path) from error
 
 
-def _weights(state: Mapping[str, Tensor], config: Config, path: Path) -> dict[str, Tensor]:
-    """Our names; query, key and value one below the other, as the fused projection has them."""
+def _tensors(state: Mapping[str, Tensor], config: Config, path: Path) -> dict[str, Tensor]:
+    """Weights under our names; query, key and value one below the other, as the fused projection has them."""
     left = dict(state)
 
     def take(name: str) -> Tensor:
@@ -144,19 +145,19 @@ def _weights(state: Mapping[str, Tensor], config: Config, path: Path) -> dict[st
         except KeyError:
             raise SerError(f"no weight {name!r}", path, "Is it Mockingjay's?") from None
 
-    weights = {}
+    tensors = {}
     for kind in ("weight", "bias"):
         for theirs, ours in _INPUT.items():
-            weights[f"{ours}.{kind}"] = take(f"input_representations.{theirs}.{kind}")
+            tensors[f"{ours}.{kind}"] = take(f"input_representations.{theirs}.{kind}")
         for n in range(config.layers):
             layer = f"encoder.layer.{n}"
-            parts = [take(f"{layer}.attention.self.{part}.{kind}") for part in ("query", "key", "value")]
-            weights[f"layers.{n}.qkv.{kind}"] = torch.cat(parts)
+            projections = [take(f"{layer}.attention.self.{part}.{kind}") for part in ("query", "key", "value")]
+            tensors[f"layers.{n}.qkv.{kind}"] = torch.cat(projections)
             for theirs, ours in _LAYER.items():
-                weights[f"layers.{n}.{ours}.{kind}"] = take(f"{layer}.{theirs}.{kind}")
+                tensors[f"layers.{n}.{ours}.{kind}"] = take(f"{layer}.{theirs}.{kind}")
     if left:
         raise SerError(f"weight {sorted(left)[0]!r} has no place in the encoder", path)
-    return {name: tensor.float() for name, tensor in weights.items()}
+    return {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def main() -> None:

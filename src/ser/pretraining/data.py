@@ -1,18 +1,16 @@
 """Batches of a pretraining: which utterances, in which order, cropped and masked; a pure function of the settings.
 
-The main process plans, loader workers read audio or a packed store, compute features and draw the masks. Everything
-drawn for an utterance comes from a generator seeded by (seed, step, utterance), so neither the number of workers nor
-a restart changes a batch.
+The main process plans the batches. Loader workers get features from audio or from a packed store and draw the masks.
+Everything drawn for an utterance comes from a generator seeded by (seed, step, utterance), so neither the number of
+workers nor a restart changes a batch.
 
 Letters: B utterances, T frames (padded), F columns, M masked frames.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,33 +19,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ser.errors import SerError
-from ser.models.parts.mockingjay import Masking, Masks, mask
+from ser.models.layers.mockingjay import Masking, Masks, mask
+from ser.pretraining import sources
 from ser.pretraining.settings import Settings
+from ser.pretraining.sources import Clip, FromAudio, FromStore
 from ser.seeds import seed_of
-from ser.store import Store, Writer
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Clip(NamedTuple):
-    """One utterance of the manifest; times as in `ser.corpora.manifest`."""
-
-    utterance: str
-    file: str
-    start: float | None
-    end: float | None
-    rate: int
-    duration: float
-
-
-def clips(table: pd.DataFrame) -> list[Clip]:
-    columns = table[["utterance", "file", "start", "end", "rate", "duration"]].itertuples(index=False)
-    return [Clip(str(u), str(f), _seconds(s), _seconds(e), int(r), float(d)) for u, f, s, e, r, d in columns]
-
-
-def _seconds(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
 
 
 def split(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -66,60 +45,33 @@ def split(table: pd.DataFrame, settings: Settings) -> tuple[pd.DataFrame, pd.Dat
     return table[~is_dev], dev.iloc[kept]
 
 
-class FromAudio:
-    """Features of a clip from its file; the samples pass through 16 bits, as in the pipeline's audio packs."""
+class Parts(NamedTuple):
+    """The utterances that are trained on and those that judge."""
 
-    def __init__(self, root: Path, feature: Any) -> None:
-        self.root, self.feature = root, feature
-
-    def __call__(self, clip: Clip) -> np.ndarray:
-        """(T, F) float32."""
-        from ser.corpora.audio import decode, resample, to_float, to_int16
-
-        signal, rate, _ = decode(self.root / clip.file, clip.start, clip.end, clip.rate)
-        samples, _ = to_int16(resample(signal, rate, self.feature.rate))
-        x = self.feature.extract(to_float(samples), self.feature.rate)
-        if not np.isfinite(x).all():
-            raise SerError(
-                f"utterance {clip.utterance!r} gives NaN", self.root / clip.file, "Take it out of the corpus"
-            )
-        return x
+    train: Batches
+    dev: Batches
+    train_frames: np.ndarray  # (n,) frames of each utterance, by which batches are planned
+    dev_frames: np.ndarray
 
 
-class FromStore:
-    """Features of a clip from a packed store; no audio library is imported."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def __call__(self, clip: Clip) -> np.ndarray:
-        return self.store.read(clip.utterance)
-
-
-def pack(table: pd.DataFrame, source: FromAudio, card: dict[str, Any], folder: Path, jobs: int) -> Store:
-    """Features of all utterances as one store."""
-    from ser.features.extraction import run
-
-    items = clips(table)
-    with Writer(folder, source.feature.dim, "float32", {**card, "level": "frame"}) as writer:
-        for clip, x in zip(
-            items, run(source, items, [c.duration for c in items], jobs, "threading", "features"), strict=True
-        ):
-            writer.append(clip.utterance, x)
-    return Store(folder)
+def parts(table: pd.DataFrame, settings: Settings, source: FromAudio | FromStore, feature: Any) -> Parts:
+    """Training and dev part of a manifest, with features from `source`."""
+    made = [Batches(sources.clips(t), source, settings, feature.dim) for t in split(table, settings)]
+    return Parts(made[0], made[1], *(lengths(b.items, settings, feature.frame_rate) for b in made))
 
 
 def lengths(items: Sequence[Clip], settings: Settings, frame_rate: float) -> np.ndarray:
-    """Frames of each clip as its duration tells, (n,), at most `longest`: what batches are planned by."""
+    """Frames of each clip by its duration, (n,), at most `longest`; batches are planned by them."""
     # 1e-6: 1.13 s of 100 frames a second are 112.99999999999999 in floating point
     frames = 1 + np.floor([c.duration * frame_rate + 1e-6 for c in items]).astype(np.int64)
     return np.minimum(frames, settings.longest)
 
 
 def plan(frames: np.ndarray, settings: Settings, epoch: int, world: int = 1) -> list[np.ndarray]:
-    """Batches of one epoch, each the utterances of all `world` processes together; every utterance once.
+    """The batches of one epoch, each with the utterances of all `world` processes; every utterance is in one of them.
 
-    Utterances are shuffled, sorted by length inside pools, cut into batches, and the batches shuffled again."""
+    Utterances are shuffled, sorted by length within pools and cut into batches, and the batches are shuffled again.
+    """
     generator = np.random.default_rng(seed_of(settings.seed, "order", epoch))
     order = generator.permutation(len(frames))
     pool = settings.pool * (settings.batch * world if settings.frames is None else _fitting(frames, settings, world))
@@ -153,15 +105,16 @@ def cut(order: np.ndarray, frames: np.ndarray, settings: Settings, world: int = 
 
 
 class Item(NamedTuple):
-    """What a worker is asked for. `step` 0 is dev: nothing is drawn anew from one evaluation to the next."""
+    """Utterances of one batch. `step` 0 is dev, whose masks are the same at every evaluation."""
 
     step: int
     indices: tuple[int, ...]
 
 
 def train_items(frames: np.ndarray, settings: Settings, first: int, rank: int, world: int) -> Iterator[Item]:
-    """This process's part of every batch from step `first` (counted from 1) to the last; empty where a batch has fewer
-    utterances than there are processes."""
+    """The part of this process in every batch from step `first` (counted from 1) to the last. It is empty where a batch
+    has fewer utterances than there are processes.
+    """
     step, epoch = 0, 0
     while step < settings.steps:
         for batch in plan(frames, settings, epoch, world):
@@ -172,7 +125,7 @@ def train_items(frames: np.ndarray, settings: Settings, first: int, rank: int, w
 
 
 def dev_items(frames: np.ndarray, settings: Settings, rank: int, world: int) -> list[Item]:
-    """This process's part of the dev batches, in order of length."""
+    """The part of this process in the dev batches, in order of length."""
     batches = cut(np.argsort(frames, kind="stable"), frames, settings)
     return [Item(0, tuple(batch.tolist())) for batch in batches[rank::world]]
 
@@ -185,9 +138,10 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The map from an `Item` to its `Batch`, for a DataLoader: training masks, or on dev always zeros.
+    """The map from an `Item` to its `Batch`, for a DataLoader.
 
-    On dev every masked frame is hidden: one left unchanged would be predicted by copying it."""
+    On dev every masked frame is set to zero, because one that is left unchanged would be predicted by copying it.
+    """
 
     def __init__(self, items: Sequence[Clip], source: FromAudio | FromStore, settings: Settings, dim: int) -> None:
         self.items, self.source, self.settings, self.dim = list(items), source, settings, dim
@@ -211,7 +165,7 @@ class Batches:
 
 
 def collate(rows: Sequence[np.ndarray], generators: Sequence[np.random.Generator], masking: Masking) -> Batch:
-    """Pads and masks; no generators: nothing is masked."""
+    """Pads and masks rows (T, F); without generators nothing is masked."""
     valid = [len(row) for row in rows]
     x = torch.zeros(len(rows), max(valid), rows[0].shape[1])
     for target, row in zip(x, rows, strict=True):
@@ -225,7 +179,7 @@ def collate(rows: Sequence[np.ndarray], generators: Sequence[np.random.Generator
 
 
 def loader(batches: Batches, items: Iterable[Item], workers: int, pin: bool) -> Iterable[Batch]:
-    """Batches in the order of `items`; `workers` processes load ahead, each on one thread."""
+    """Batches in the order of `items`; `workers` processes load them in advance, each with one thread."""
     return DataLoader(
         batches,  # type: ignore[arg-type]
         batch_size=None,

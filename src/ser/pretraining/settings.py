@@ -1,4 +1,4 @@
-"""Settings of a pretraining. Light to import, no torch."""
+"""Settings of a pretraining."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from ser.models.parts.mockingjay_config import Config, Masking
+from ser.models.layers.mockingjay import Config, Masking
 
 # These change how long it takes, never a number: a changed one continues a run that was stopped.
 COST_ONLY = ("workers", "cache", "checkpoint_every")

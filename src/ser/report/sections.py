@@ -79,7 +79,8 @@ def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapp
         metrics = ["ua", "wa", "f1"]
     first, *others = metrics
     header = ["experiment", results.label(first), "0 to 1", "chance", *map(results.label, others)]
-    header += ["corpus, protocol", "n", "selection", "published", "training"]
+    header += ["corpus, protocol", "n", "selection"]
+    header += [f"published {' / '.join(map(results.label, metrics))}", "training"]
     timed, rows = any(name in costs for name in frame.index), []
     for name, row in ranked(frame).iterrows():
         low, value, high = (row.get(first + end) for end in ("_low", "", "_high"))

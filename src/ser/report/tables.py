@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Table:
         lines = [[self.header[k] for k in shown], ["---"] * len(shown)]
         lines += [[_plain(_cell(row[k])) for k in shown] for row in self.body]
         return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+    def only(self, columns: Sequence[str]) -> Table:
+        """The table with these columns alone."""
+        kept = [k for k, name in enumerate(self.header) if name in columns]
+        return replace(self, header=[self.header[k] for k in kept], body=[[row[k] for k in kept] for row in self.body])
 
     def _shown(self, text_only: bool) -> list[int]:
         cells = [[_cell(value) for value in row] for row in self.body]

@@ -182,7 +182,7 @@ class Loop:
                 break
             waited = time.perf_counter() - asked
             p.position += 1
-            self._step(batch)
+            self.train_step(batch)
             self._account(time.perf_counter() - asked, waited)
             if self.steps is not None:
                 bar.update()
@@ -208,7 +208,8 @@ class Loop:
             p.done = True
             self._save()
 
-    def _step(self, batch: Any) -> None:
+    def train_step(self, batch: Any) -> None:
+        """One step of the optimiser; `fit` calls it for each batch."""
         p = self.progress
         self.model.train()
         if self.rate is not None:

@@ -1,0 +1,1 @@
+"""Layers that two models share; what only one model uses is in that model's file."""

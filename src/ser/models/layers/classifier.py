@@ -1,0 +1,40 @@
+"""What the models of classes share: the output, the mean over valid positions, the choice of the input."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ser.errors import SerError
+from ser.tasks import Task
+
+
+class Output(NamedTuple):
+    """What the forward pass of a classifier returns."""
+
+    logits: Tensor  # (B, K): B utterances, K classes
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """(B, S, C) and (B, S) bool -> (B, C): the mean over the positions where `mask` is True."""
+    weight = mask[..., None].to(x.dtype)
+    return (x * weight).sum(1) / weight.sum(1)
+
+
+def frame_feature(task: Task, model: str, feature: str = "logmel") -> str:
+    """The name of the one frame-level input of a classification task.
+
+    Raises `SerError` when there is none, when there are several, and when the labels are continuous. `feature` is
+    what the hint proposes.
+    """
+    if task.kind != "classification":
+        raise SerError(f"{model} predicts classes; this corpus has continuous labels", f"model {model}")
+    frames = [name for name, level in task.levels.items() if level == "frame"]
+    if len(frames) != 1:
+        raise SerError(
+            f"{model} needs one frame-level feature, not {', '.join(frames) or 'none'}",
+            f"model {model}",
+            f"Set feature: {feature}",
+        )
+    return frames[0]
