@@ -11,8 +11,6 @@ from typing import Literal
 
 OutOfVocabulary = Literal["zero", "random"]
 GENERATED_TEXTS = ("target", "synthetic")  # the target's train part; sentences of the look-alike corpora
-MODES = ("type_lookup_oracle", "token_aligned", "token_unsupervised")  # what is known at test time (7.3)
-STREAMS = {"word2vec": MODES[:1], "speech2vec": MODES, "aligned": MODES, "random_vectors": MODES}  # stream -> modes
 
 
 @dataclass(frozen=True)
