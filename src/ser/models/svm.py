@@ -38,7 +38,7 @@ class Model:
             raise SerError("svm predicts classes; this corpus has continuous labels", "model svm")
         frames = [f for f, level in task.levels.items() if level != "utterance"]
         if frames:
-            raise SerError(f"svm needs utterance-level features, {frames[0]!r} has one row a frame", "model svm")
+            raise SerError(f"svm needs utterance-level features, {frames[0]!r} has one row per frame", "model svm")
         self.config, self.task = config, task
         self.notes: dict[str, object] = {"transductive": config.scaling == "per_speaker"}
 
