@@ -18,6 +18,10 @@ from ser.store import Store
 if TYPE_CHECKING:
     import torch
 
+# streams of word vectors, and what of the words is known at test time (papers.md 7.3); in which modes a stream exists
+MODES = ("type_lookup_oracle", "token_aligned", "token_unsupervised")
+STREAMS = {"word2vec": MODES[:1], "speech2vec": MODES, "aligned": MODES, "random_vectors": MODES}
+
 
 class Window(NamedTuple):
     """`start` in frames; None: drawn at random in training, centred in prediction."""

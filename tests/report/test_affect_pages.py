@@ -16,7 +16,7 @@ from ser.layout import Layout
 from ser.report import experiment as section
 from ser.report import words as semantics
 from ser.report.study import Experiment
-from ser.words.config import MODES, STREAMS
+from ser.tasks import MODES, STREAMS
 
 
 def rows(table):

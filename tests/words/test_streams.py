@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import typing
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,11 @@ import pytest
 import soundfile
 
 from ser.corpora import manifest
-from ser.errors import SerError
-from ser.models import semantic
 from ser.store import Store
+from ser.tasks import STREAMS
 from ser.words import occurrences, speech2vec, streams, vectors
-from ser.words.config import MODES, STREAMS, Alignment, Config, Speech2Vec, Word2Vec
+from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source, make
-from ser.words.settings import check, inputs
 
 RATE = 16000
 WORDS = ("north", "south", "east", "west", "up", "down", "left", "right")
@@ -143,46 +140,6 @@ def test_transcripts_of_the_test_part_are_not_learned_from(made):
     lines = (made / "out" / "target.txt").read_text().splitlines()
     assert len(lines) == 1
     assert set(lines[0].split()) == {*WORDS, "laughter"}
-
-
-def test_settings_and_model_name_the_same_streams():
-    hints = typing.get_type_hints(semantic.Config)
-    assert set(typing.get_args(hints["stream"])) == {*STREAMS, "paralinguistic"}
-    assert typing.get_args(hints["mode"]) == MODES
-    default = semantic.Config()
-    assert inputs({}) == {"words": f"streams/{default.stream}-{default.mode}"}
-    assert inputs({"profile": "code"}) == {**inputs({}), "turns": "streams/turns"}
-    assert inputs({"stream": "paralinguistic", "fusion": "none"}) == {}
-    for profile in ("paper", "code"):
-        assert ("turns" in inputs({"profile": profile})) == semantic.Config(profile=profile).of("turn_channels")
-
-
-@pytest.mark.parametrize(
-    ("config", "extra", "feature", "message"),
-    [
-        ({}, "none", "waveform", r"it reads words, .*\(experiments.a.extra\)\. Write extra: semantics/<name>"),
-        ({"profile": "code"}, "features/sewa-is09", "waveform", "it reads words and turns, which the stage semantics"),
-        (
-            {"stream": "word2vec"},
-            "semantics/a",
-            "waveform",
-            r"needs to know .*\.config\)\. Set mode: type_look",
-        ),
-        ({"stream": "paralinguistic", "fusion": "none"}, "semantics/a", "waveform", "reads no .*Write extra: none"),
-        ({"stream": "paralinguistic", "fusion": "none"}, "none", "functionals", r"none in f .*\(experiments.a.feature"),
-        ({"fusion": "concat"}, "semantics/a", "logmel", "hears a waveform, and there is none in f"),
-    ],
-)
-def test_an_experiment_that_lacks_an_input_or_waits_for_one_it_does_not_read(config, extra, feature, message):
-    with pytest.raises(SerError, match=message):
-        check(config, extra, {"f": feature}, "experiments.a")
-
-
-def test_an_experiment_that_gets_what_it_reads():
-    check({}, "semantics/a", {"f": "functionals", "g": "waveform"}, "x")
-    check({"stream": "speech2vec", "fusion": "none"}, "semantics/a", {"f": "functionals"}, "x")
-    check({"stream": "paralinguistic", "fusion": "none"}, "none", {"f": "waveform"}, "x")
-    check({"stream": "paralinguistic", "fusion": "none", "profile": "code"}, "semantics/a", {"f": "waveform"}, "x")
 
 
 def test_settings_that_learn_from_the_test_part_are_refused():

@@ -1,12 +1,14 @@
-"""Models: one file per system, each with a frozen `Config` (defaults: the values of the paper) and a class `Model`.
+"""Models: one module per system, each with a frozen `Config` (defaults: the paper's values) and a class `Model`.
 
-A torch model is ``Model(config, task)``, an `nn.Module` with two methods. ``forward(batch)`` returns an output with
-``logits`` (B, K) or, for continuous labels, with ``values`` (B, R, D). ``loss(output, batch)`` returns a scalar, or
-named scalars that add up to the loss. `ser.training` trains it; the contract tests do so with the sizes in `TINY`.
+A torch model is ``Model(config, task)``, an `nn.Module` with ``forward(batch) -> output`` (``output.logits``: (B, K),
+or ``output.values``: (B, R, D) for continuous labels) and ``loss(output, batch)``, a scalar or named scalars that add
+up to the loss. `ser.training.loop` trains it, and so do the contract tests, with the sizes in `TINY`. A model may also
+have ``prepare``, ``at_step``, ``parameter_groups``, ``load_pretrained``, ``notes`` and ``artefacts``, and its module
+``READS``, ``TASK``, ``FIXED_LENGTH``, ``check`` and ``word_inputs``; CONTRIBUTING.md explains them.
 
-A classical model is ``Model(config, task, seed)`` with ``fit(train, dev) -> history`` and ``scores(inputs)``.
+A model in the style of scikit-learn is ``Model(config, task, seed)`` with ``fit(train, dev) -> history`` and
+``scores(inputs)``. Both kinds take the sizes of inputs and outputs from the task.
 
-Sizes of the input and of the output come from the task. CONTRIBUTING.md lists what a model or its module may have
-besides (`READS`, `check`, ``prepare``, ``load_pretrained``, ...). A file holds its whole network; only what two models
-share is in `layers`, and faster equivalents of plain layers are in `kernels`.
+A model is complete in its file. Layers that two models share are in `layers`, faster equivalents of a plain layer in
+`kernels`.
 """

@@ -8,22 +8,22 @@ from typing import Any
 
 from ser.models.layers.mockingjay import Config, Masking
 
-# These change how long it takes, never a number: a changed one continues a run that was stopped.
+# These change the time of a training but no number, so a stopped training continues after a change of them.
 COST_ONLY = ("workers", "cache", "checkpoint_every")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How an encoder is pretrained. Defaults: the profile `full` of papers.md 4.3, ours where it names none."""
+    """How an encoder is pretrained. Defaults: `full` of papers.md 4.3, ours where it names none."""
 
     feature: str = "logmel"  # a file of src/ser/features, frame level
     features: dict[str, Any] = field(default_factory=dict)  # its parameters
     encoder: Config = field(default_factory=Config)
     masking: Masking = field(default_factory=Masking)
     steps: int = 500_000  # papers.md 4.3; `short` has 20 000, `smoke` 50
-    batch: int = 6  # utterances a process and step
+    batch: int = 6  # utterances per process and step
     halve_above: int = 400  # frames: a batch whose longest utterance exceeds it is halved
-    frames: int | None = None  # instead of `batch`: padded frames a process and step, as many utterances as fit
+    frames: int | None = None  # instead of `batch`: padded frames per process and step, with as many utterances as fit
     longest: int = 3000  # frames; longer utterances are cropped, at random in training, to their beginning on dev
     pool: int = 32  # batches sorted by length together (ours: cuts padding, stays random)
     lr: float = 4e-4  # peak

@@ -1,4 +1,4 @@
-"""From a model's outputs on windows to one prediction an utterance, and what it is worth on dev.
+"""From the outputs of a model on windows to one prediction per utterance, and the score of the dev part.
 
 Letters: n utterances, K classes, R label rows, D continuous dimensions.
 """
@@ -23,7 +23,7 @@ class Scores(NamedTuple):
 
 
 def classes(inputs: Inputs, outputs: Iterable[tuple[list[Window], np.ndarray]], windowed: bool) -> Scores:
-    """The mean of the class probabilities over an utterance's windows; `outputs`: (B, K) probabilities a batch."""
+    """The mean of the class probabilities over an utterance's windows; `outputs`: (B, K) probabilities per batch."""
     found = [(w.utterance, row) for items, block in outputs for w, row in zip(items, block, strict=True)]
     which = np.array([i for i, _ in found])
     rows = np.stack([row for _, row in found])
@@ -37,7 +37,7 @@ def classes(inputs: Inputs, outputs: Iterable[tuple[list[Window], np.ndarray]], 
 
 
 def traces(inputs: Inputs, outputs: Iterable[tuple[list[Window], np.ndarray]]) -> Scores:
-    """The blocks of each recording one after the other, cut to its label rows; `outputs`: (B, R, D) a batch."""
+    """The blocks of each recording joined, cut to its label rows; `outputs`: (B, R, D) per batch."""
     pieces: list[dict[int, np.ndarray]] = [{} for _ in range(len(inputs))]
     for items, block in outputs:
         for w, rows in zip(items, block, strict=True):

@@ -55,13 +55,13 @@ class Config:
 
 @dataclass(frozen=True)
 class Masking:
-    """What is hidden from the encoder in pretraining (papers.md 4.3, dynamic masking)."""
+    """The frames that are hidden from the encoder in pretraining (papers.md 4.3, dynamic masking)."""
 
     share: float = 0.15  # of the valid frames L: floor(share * L / segment) segments per utterance
     segment: int = 7  # frames, C
     zero: float = 0.8  # probability that the masked frames are set to zero
     replace: float = 0.1  # that they are replaced by segments of the same utterance; the rest is left unchanged
-    per_segment: bool = False  # draw zero, replace or unchanged for each segment, not once an utterance
+    per_segment: bool = False  # draw zero, replace or unchanged for each segment, not once per utterance
     loss_on: Literal["all", "segment_start"] = "all"  # segment_start: as in Mockingjay's code of 2020
 
     def __post_init__(self) -> None:
@@ -148,11 +148,11 @@ def _initialise(module: nn.Module, std: float) -> None:
 
 
 class Masks(NamedTuple):
-    """What is hidden in a batch, all (B, T). The loss is on the frames of `loss`, whose originals are the targets."""
+    """The masks of a batch, all (B, T). The loss is on the frames of `loss`, whose originals are the targets."""
 
     loss: Tensor  # bool
     zero: Tensor  # bool: the frame is set to zero
-    source: Tensor  # int64: the frame that is shown at this place, itself unless it was replaced
+    source: Tensor  # int64: the frame that is put in this place, which is the frame itself unless it was replaced
 
 
 def mask(lengths: Sequence[int], generators: Sequence[np.random.Generator], masking: Masking) -> Masks:
