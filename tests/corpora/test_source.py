@@ -1,4 +1,4 @@
-"""Where corpora come from, and receipts of what is there."""
+"""Sources of corpora, and receipts of their files."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_linked_copies(raw: Path, tmp_path: Path) -> None:
     (raw / "iemocap").symlink_to(tmp_path / "mine")
     assert _source.ensure("iemocap", "real") == Location(raw / "iemocap", False)
     (tmp_path / "mine" / MARKER).write_text("")
-    assert _source.ensure("iemocap", "real").synthetic  # a look-alike is one wherever it lies
+    assert _source.ensure("iemocap", "real").synthetic  # a look-alike is recognised in any place
 
 
 def test_a_dangling_link_names_its_target(raw: Path, tmp_path: Path) -> None:
