@@ -15,7 +15,6 @@ from ser.errors import SerError
 from ser.words import alignment, make, speech2vec, vectors
 from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source
-from tests.words.planted import pair, rotation
 
 RATE = 16000
 WORDS = ("north", "south", "east", "west", "up", "down", "left", "right")
@@ -168,13 +167,3 @@ def test_what_would_stop_the_alignment_stops_before_speech2vec(corpus, tmp_path,
     _write(tmp_path / "dutch", table, spans)
     with pytest.raises(SerError, match="none of the 8 words spoken at least 2 times is among the 6 of the text"):
         _make(tmp_path / "dutch", tmp_path / "out", root=corpus)
-
-
-def test_words_of_the_figure():
-    speech, text = pair(100, 4, rotation(4, 0), 0)
-    aligned = alignment.supervised(speech, text, Alignment())
-    found = make.figure(speech, text, aligned, {})
-    assert found["words"].tolist() == [f"w{i}" for i in range(make.SHOWN)]
-    np.testing.assert_allclose(found["mapped"], aligned(speech.matrix)[: make.SHOWN], atol=1e-6)
-    topics = {f"w{i}": "t" for i in range(50, 60)}
-    assert make.figure(speech, text, aligned, topics)["words"].tolist() == [f"w{i}" for i in range(50, 60)]

@@ -11,6 +11,7 @@ from typing import Literal
 
 OutOfVocabulary = Literal["zero", "random"]
 GENERATED_TEXTS = ("target", "synthetic")  # the target's train part; sentences of the look-alike corpora
+SYNTHETIC_TEXTS = "ser_synth.texts"  # the module with these sentences; no static import leads to it
 
 
 @dataclass(frozen=True)
