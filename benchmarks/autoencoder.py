@@ -21,7 +21,6 @@ from torch import nn
 
 from ser.models.emotion_autoencoder import Bank, Config, Convolution, Model
 from ser.tasks import Batch, Task
-from ser.training import memory
 
 BINS, FRAMES, CLASSES = 513, 128, 7
 SIZES = {"logmag": BINS, "is09": 384, "is10": 1582}
@@ -129,7 +128,6 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, nargs="*", default=[512], help="widths; the others go with them")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    memory.keep()  # as the runner does
     for hidden in arguments.hidden:
         sizes = {"bank_channels": hidden // 4, "encoder_gru": hidden // 4, "decoder_gru": hidden // 2}
         dense = (hidden * 2, hidden, hidden // 4)

@@ -1,4 +1,4 @@
-"""The command line: `ser corpora`, `ser link`, `ser study new`, `ser study status`, `ser compare`. Running a study is
+"""The command line: `ser corpora`, `ser link`, `ser study new|start|status`, `ser compare`. Running a study is
 DVC's: `dvc repro`.
 """
 
@@ -28,18 +28,18 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"ser {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    corpora = commands.add_parser("corpora", help="table of corpora: licence, what is here, how to get the rest")
+    corpora = commands.add_parser("corpora", help="table of corpora: licence, which are here, how to get the others")
     corpora.add_argument("name", nargs="?", help="one corpus: its whole card")
     corpora.set_defaults(run=lambda a: _corpora(a.name))
 
-    link = commands.add_parser("link", help="use a corpus you already have, where it lies")
+    link = commands.add_parser("link", help="use a copy of a corpus that you already have")
     link.add_argument("corpus", help="name of the corpus, as `ser corpora` lists it")
     link.add_argument("path", type=Path, help="its folder, as unpacked from the original archive")
     link.set_defaults(run=lambda a: _link(a.corpus, a.path))
 
-    study = commands.add_parser("study", help="make a study, or ask what a study would rerun")
+    study = commands.add_parser("study", help="make or start a study, or ask what it would run again")
     studies = study.add_subparsers(dest="study_command", metavar="COMMAND", required=True)
-    new = studies.add_parser("new", help="a study with only the corpora you have, so that `dvc repro` of it is green")
+    new = studies.add_parser("new", help="make a study with only the corpora that you have")
     new.add_argument("name", help="name of the study: letters, digits, - and _")
     new.add_argument("--corpora", required=True, help="comma-separated, such as emodb,ravdess")
     new.add_argument(
@@ -53,10 +53,10 @@ def parser() -> argparse.ArgumentParser:
     )
     new.add_argument("--csv", help="your own table (columns file, speaker, emotion), for --corpora table")
     new.set_defaults(run=_study_new)
-    start = studies.add_parser("start", help="let DVC see a study: copies the graph into its folder")
+    start = studies.add_parser("start", help="copy the graph into the folder of a study, so that DVC can run it")
     start.add_argument("name", help="name of the study: a folder of studies/")
     start.set_defaults(run=_study_start)
-    status = studies.add_parser("status", help="what `dvc repro` would rerun, why, and how long by past runs")
+    status = studies.add_parser("status", help="what `dvc repro` would run again, why, and how long that takes")
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
     status.set_defaults(run=_study_status)
 
