@@ -1,4 +1,4 @@
-"""The rows of P4 in the shipped studies: every experiment builds its model from what its settings hand it."""
+"""The rows of P4 in the shipped studies: every experiment builds its model from its settings."""
 
 from __future__ import annotations
 
