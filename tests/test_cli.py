@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ser import cli
@@ -63,6 +66,13 @@ def test_link_then_corpora_says_so(place, capsys):
     capsys.readouterr()
     cli.main(["corpora"])
     assert "linked" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["ser", "ser.cli"])
+def test_the_command_runs_as_a_module(module):
+    done = subprocess.run([sys.executable, "-m", module, "corpora"], capture_output=True, text=True)
+    assert "emodb" in done.stdout
+    assert subprocess.run([sys.executable, "-m", module], capture_output=True).returncode == 2
 
 
 def test_spaces_in_lists_do_not_count(monkeypatch):

@@ -60,7 +60,7 @@ def versions(*modules: str | Path) -> dict[str, str]:
     """Name and version of every installed distribution that the code of `modules` imports."""
     distributions = _distributions()
     found = {d for file in closure(*modules) for name in _imports(file) for d in distributions.get(name[0], ())}
-    return {name: metadata.version(name) for name in sorted(found)}
+    return {name: _version(name) for name in sorted(found)}
 
 
 def closure(*modules: str | Path) -> list[Path]:
@@ -224,6 +224,11 @@ def _docstring_rows(file: Path, lines: list[str]) -> Iterator[int]:
                 alone = not lines[first.lineno - 1][: first.col_offset].strip()
                 if alone and isinstance(first.value.value, str):
                     yield from range(first.lineno, (first.end_lineno or first.lineno) + 1)
+
+
+@cache
+def _version(distribution: str) -> str:
+    return metadata.version(distribution)
 
 
 @cache

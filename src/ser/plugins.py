@@ -180,10 +180,3 @@ def _type_at(cls: Any, path: Sequence[Any]) -> Any:
         if typing.get_origin(cls) in (typing.Union, types.UnionType) and options:
             cls = options[0]
     return cls
-
-
-def sources(kind: str, name: str) -> list[Path]:
-    """The sources of a plugin and of what it imports from its own package; used until `ser.caching` is everywhere."""
-    from ser import caching
-
-    return [f for f in caching.closure(f"ser.{kind}.{name}") if path(kind) in f.parents and f.name != "__init__.py"]

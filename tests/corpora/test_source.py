@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ser import plugins
+from ser import caching, plugins
 from ser.corpora import MARKER
 from ser.corpora import location as _location
 from ser.corpora import overview as _overview
@@ -47,6 +48,28 @@ def test_synthetic_faults_name_the_key(raw: Path) -> None:
         _source.ensure("emodb", "synthetic", None, {"speakers": 99}, processes=1)
     with pytest.raises(SerError, match="table"):
         _source.ensure("table", "synthetic", None, None, processes=1)
+
+
+def test_faults_of_the_synthesizer_come_through_in_one_line(raw: Path) -> None:
+    raw.write_text("a file where the folder belongs")
+    with pytest.raises(SerError, match=r"cannot write a synthetic corpus.*Make room") as caught:
+        _source.ensure("emodb", "synthetic", None, SMALL, processes=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_the_synthesizer_the_package_is_named(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins.names.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(SerError, match=r"need the package ser_synth.*packages/ser_synth"):
+            _source.ensure("emodb", "synthetic", None, SMALL, processes=1)
+        assert "Synthetic" not in _overview.table()
+    assert "Synthetic look-alikes, made offline: emodb" in _overview.table()
+
+
+def test_no_static_import_leads_to_the_synthesizer() -> None:
+    files = caching.closure(*(f"ser.corpora.{name}" for name in ("source", "overview", "packing")))
+    assert not [f for f in files if "ser_synth" in f.parts]
 
 
 def test_real_or_synthetic_takes_what_is_here_and_never_downloads(raw: Path, tmp_path: Path) -> None:

@@ -166,9 +166,9 @@ def test_rates_are_the_own_ones_else_the_profiles_else_the_trainings(values, rat
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"d": 100}, r"d 100 is no multiple of fusion_heads 6 \(models.fusion_convbert\)"),
+        ({"d": 100}, r"d 100 is not a multiple of fusion_heads 6 \(models.fusion_convbert\)"),
         ({"pools": [4, 4]}, "4 channels but 2 pools"),
-        ({"variant": "robust_cnns", "fusion": "equation_10"}, "a direction of its own"),
+        ({"variant": "robust_cnns", "fusion": "equation_10"}, "sets the direction itself"),
         ({"fusion": "equation_10", "cnn_tokens": "one"}, "same key"),
         ({"lr_encoder": 0}, "must be positive"),
         ({"variant": "robust_cnn"}, "robust_cnns"),

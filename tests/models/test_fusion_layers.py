@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ser.models.fusion_convbert import Attention, FusionLayer
+from ser.models.fusion_convbert import Attention, Config, FusionLayer
 
 D, HEADS, FFN = 120, 6, 480
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=torch.bool)  # (B, N)
@@ -62,7 +62,7 @@ def test_attention_equals_torch_multi_head_attention():
 
 
 def test_a_self_attention_layer_equals_torch_post_norm_encoder_layer():
-    layer = FusionLayer(D, HEADS, FFN, 0.0, "swish").double()
+    layer = FusionLayer(Config(fusion_attention_dropout=0.0)).double()
     theirs = nn.TransformerEncoderLayer(D, HEADS, FFN, 0.0, functional.silu, batch_first=True).double()
     theirs.self_attn.load_state_dict(_copied(layer.attention).state_dict())
     pairs = {"linear1": "widen", "linear2": "narrow", "norm1": "attention_norm", "norm2": "ffn_norm"}
@@ -74,7 +74,7 @@ def test_a_self_attention_layer_equals_torch_post_norm_encoder_layer():
 
 
 def test_gradients_of_a_fusion_layer():
-    layer = FusionLayer(4, 2, 8, 0.0, "swish").double()
+    layer = FusionLayer(Config(d=4, fusion_heads=2, fusion_ffn=8, fusion_attention_dropout=0.0)).double()
     q, k, v = (x.requires_grad_() for x in _qkv(4))
     assert torch.autograd.gradcheck(lambda *x: layer(*x, KEYS, QUERIES), (q, k, v))
     weights = tuple(p.detach().clone().requires_grad_() for p in layer.parameters())
@@ -88,7 +88,7 @@ def test_gradients_of_a_fusion_layer():
 
 
 def test_attention_dropout_acts_in_training_only():
-    layer = FusionLayer(D, HEADS, FFN, 0.3, "swish").double()
+    layer = FusionLayer(Config()).double()
     q, k, v = _qkv()
     assert not torch.equal(layer(q, k, v, KEYS, QUERIES), layer(q, k, v, KEYS, QUERIES))
     layer.eval()
@@ -97,7 +97,7 @@ def test_attention_dropout_acts_in_training_only():
 
 def test_a_fusion_layer_has_the_printed_size():
     """papers.md 4.4."""
-    assert sum(p.numel() for p in FusionLayer(D, HEADS, FFN, 0.3, "swish").parameters()) == 174_360
+    assert sum(p.numel() for p in FusionLayer(Config()).parameters()) == 174_360
 
 
 def test_dropped_cross_attention_has_the_right_mean_and_gradients():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def _examples(where):
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v != "transformer"])
 def test_the_encoder_has_the_weights_it_was_given(variant, pretrained):
-    m = model(variant=variant, pretrained=str(pretrained), allow_random=False, dropout=0.2)
+    m = model(pretrained, variant=variant, allow_random=False, dropout=0.2)
     _, weights = mockingjay.load_encoder(pretrained)
     assert m.encoder.state_dict().keys() == weights.keys()
     assert all(torch.equal(v, weights[k]) for k, v in m.encoder.state_dict().items())
@@ -60,17 +61,15 @@ def test_the_encoder_has_the_weights_it_was_given(variant, pretrained):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"variant": "transformer"}, r"transformer is not pre-trained \(models.fusion_convbert.pretrained\)"),
+        ({"variant": "transformer"}, r"transformer is not pre-trained \(models.fusion_convbert.variant\)"),
         ({"hidden": 32}, r"has hidden 16, not 32"),
         ({"activation": "swish"}, r"has activation gelu, not swish"),
-        ({"pretrained": "", "allow_random": False}, "needs a pre-trained encoder .* variant: transformer"),
-        ({"pretrained": "", "allow_random": False, "variant": "bert"}, "variant bert needs a pre-trained encoder"),
-        ({"pretrained": "no/such/folder"}, r"missing file \(no/such/folder"),
+        ({"pretrained": Path("no/such/folder")}, r"missing file \(no/such/folder"),
     ],
 )
 def test_weights_that_do_not_fit_the_variant_are_refused(values, message, pretrained):
     with pytest.raises(SerError, match=message):
-        model(**{"pretrained": str(pretrained), **values})
+        model(**{"pretrained": pretrained, **values})
 
 
 def test_weights_of_another_feature_are_refused(pretrained):
@@ -78,12 +77,22 @@ def test_weights_of_another_feature_are_refused(pretrained):
 
     task = tasks.Task("classification", ("a", "b"), {"x": F + 1}, {"x": "frame"})
     with pytest.raises(SerError, match=rf"has input {F}, not {F + 1}"):
-        Model(Config(**{**TINY, "pretrained": str(pretrained)}), task)
+        Model(Config(**TINY), task).load_pretrained(pretrained)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_only_the_transformer_trains_without_a_pretrained_encoder(variant, where):
+    m = model(variant=variant, allow_random=False)
+    if variant == "transformer":
+        m.prepare(_examples(where))
+        return
+    with pytest.raises(SerError, match=f"variant {variant} needs a pre-trained encoder .*finetuning"):
+        m.prepare(_examples(where))
 
 
 @pytest.mark.parametrize("variant", ["fusion_b_frozen", "fusion_convbert"])
 def test_a_frozen_encoder_is_bitwise_what_it_was(variant, where, pretrained):
-    m = model(variant=variant, pretrained=str(pretrained), dropout=0.3)
+    m = model(pretrained, variant=variant, dropout=0.3)
     before = {k: v.clone() for k, v in m.state_dict().items()}
     training = Training(**TRAINING, optimiser="adamw", weight_decay=0.1, clip=1.0)
     Trainer(m, training, selection="last", seed=1, device="cpu", bfloat16=False).fit(_examples(where), None)
@@ -106,11 +115,11 @@ def test_a_frozen_encoder_has_no_dropout_while_the_rest_trains():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_variant_runs_through_the_runner(variant, where, pretrained, tmp_path):
     config = {**TINY, "variant": variant, "allow_random": False, "profile": "safe"}
-    config["pretrained"] = "" if variant == "transformer" else str(pretrained)
     assert plugins.build(Config, config, "toy").variant == variant
     settings = toy.settings(
         "fusion_convbert", config=config, training=TRAINING, features=["frames"], selection="dev", seeds=[1]
     )
+    settings["pretrained"] = None if variant == "transformer" else str(pretrained)
     out = {name: tmp_path / name for name in ("predictions", "curves", "card")}
     run(settings, replace(where, **out, checkpoints=tmp_path / "checkpoints"), {"jobs": 1})
     table = predictions.read(out["predictions"]).table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,9 +29,12 @@ def task(classes: int = K, bands: int = F) -> Task:
     return Task("classification", tuple("abcdefg"[:classes]), {"x": bands}, {"x": "frame"})
 
 
-def model(**values: Any) -> Model:
+def model(pretrained: Path | None = None, **values: Any) -> Model:
     torch.manual_seed(0)
-    return Model(Config(**{**TINY, **values}), task())
+    made = Model(Config(**{**TINY, **values}), task())
+    if pretrained:
+        made.load_pretrained(pretrained)
+    return made
 
 
 def batch(lengths: list[int], frames: int | None = None, dtype: torch.dtype = torch.float32) -> Batch:

@@ -18,7 +18,7 @@ from ser.models.layers import mockingjay
 from ser.pretraining import data, encoder, sources
 from ser.pretraining.run import pretrain
 from ser.pretraining.settings import Settings
-from tests.closure import ROOT
+from tests.conftest import ROOT
 from tests.pretraining.speech import FEATURES, SETTINGS, SMALL, corpus
 
 CPU = {"device": "cpu", "precision": "auto", "jobs": 1}

@@ -14,7 +14,9 @@ import pytest
 
 from ser.corpora.location import Location, receipt
 from ser.errors import SerError
-from ser.settings import params, study
+from ser.settings import check, files, status, study
+from ser.settings.schema import GROUPS
+from ser.settings.yamlfile import load
 from tests.conftest import ROOT
 
 
@@ -24,6 +26,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("SER_RAW", str(tmp_path / "raw"))
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / "stages").symlink_to(ROOT / "stages")
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
     return tmp_path
@@ -38,24 +41,38 @@ def _table(place: Path, speakers: int, emotion: str = "") -> str:
 
 def _new(corpora: str, **options: str) -> dict:
     study.new("mine", corpora.split(","), ["*"], **options)
-    return params.load("studies/mine/params.yaml")
+    return load("studies/mine/params.yaml")
+
+
+def _experiments(data: dict) -> dict:
+    return {name: e for group in GROUPS for name, e in data[group].items()}
 
 
 def test_a_study_keeps_what_its_corpora_need(place):
     data = _new("emodb,ravdess")
     assert list(data["corpora"]) == ["emodb", "ravdess"]
-    assert {e["corpus"] for e in data["experiments"].values()} == {"emodb", "ravdess"}
+    assert {e["corpus"] for e in _experiments(data).values()} == {"emodb", "ravdess"}
     assert (data["study"], data["root"], data["params"]) == ("mine", "../..", "studies/mine/params.yaml")
     assert (place / "studies/mine/dvc.yaml").read_bytes() == (ROOT / "dvc.yaml").read_bytes()
 
 
 def test_experiments_that_need_further_corpora_are_named(place):
-    said = study.new("mine", ["sewa"], ["*"]).splitlines()
-    assert "left out: aligned_concat-sewa-partitions needs librispeech, too" in said
-    assert not any("emodb" in line for line in said)
-    kept = params.load("studies/mine/params.yaml")["experiments"]
-    assert kept
-    assert all(e["extra"] == "none" for e in kept.values())
+    lines = study.new("mine", ["sewa"], ["*"]).splitlines()
+    assert "left out: aligned_concat-sewa-partitions also needs librispeech" in lines
+    assert not any("emodb" in line for line in lines)
+    data = load("studies/mine/params.yaml")
+    assert data["experiments"]
+    assert (data["with_words"], data["words"], data["finetuning"], data["pretraining"]) == ({}, {}, {}, {})
+
+
+def test_a_study_is_started_before_dvc_sees_it(place):
+    shutil.copytree(ROOT / "studies/leaks", place / "studies/leaks", ignore=shutil.ignore_patterns("dvc.*"))
+    assert status.status("leaks") == "study leaks has not been started. Run: ser study start leaks"
+    assert "dvc repro studies/leaks/dvc.yaml" in study.start("leaks")
+    assert "never ran" in status.status("leaks")
+    (place / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text() + "# new\n")
+    with pytest.raises(SerError, match=r"older than dvc.yaml \(studies/leaks/dvc.yaml\)\. Run: ser study start leaks"):
+        status.status("leaks")
 
 
 @pytest.mark.parametrize(
@@ -72,10 +89,10 @@ def test_a_csv_makes_a_study_that_passes_the_checks(place, speakers, protocol, c
     assert data["data"] == "real"
     assert data["corpora"] == {"table": {"source": "real", "reader": {"csv": csv}}}
     assert set(data["experiments"]) == {"majority-table", "svm-table"}
-    files = params.settings("studies/mine/params.yaml", "mine")
-    assert {f["protocol"] for n, f in files.items() if n.startswith("folds/")} == {protocol}
-    assert files["train/svm-table"]["config"] == {"scaling": "train", **config}
-    assert "# one fold a speaker" in Path("studies/mine/params.yaml").read_text() or speakers < 3
+    made = files.files(check.read("studies/mine/params.yaml", "mine"))
+    assert {f["protocol"] for n, f in made.items() if n.startswith("folds/")} == {protocol}
+    assert made["train/svm-table"]["config"] == {"scaling": "train", **config}
+    assert "# one fold per speaker" in Path("studies/mine/params.yaml").read_text() or speakers < 3
 
 
 def test_a_csv_beside_a_corpus_of_the_base(place):
@@ -96,7 +113,7 @@ def test_a_linked_table_needs_no_path(place):
     [
         ("", {}, r"no corpus is named \(--corpora\)|unknown corpus ''"),
         ("emobd", {}, r"unknown corpus 'emobd' \(--corpora\). Did you mean 'emodb'[?]$"),
-        ("table", {}, r"which table[?] \(--csv\)|--csv PATH"),
+        ("table", {}, r"no table is given \(--csv\)"),
         ("table", {"csv": "none.csv"}, r"no such table \(none.csv\)"),
         ("emodb", {"csv": "x.csv"}, r"Add table to --corpora"),
         ("librispeech", {}, r"study demo has no experiment on librispeech .*experiments there: emodb"),
@@ -131,18 +148,18 @@ def test_patterns_that_match_nothing_list_what_there_is(place):
 
 def test_a_study_that_never_ran_says_so_in_a_line(place):
     _new("table", csv=_table(place, 3))
-    assert study.status("mine") == "study mine never ran: 11 stages would run"
+    assert status.status("mine") == "study mine never ran: 9 stages would run"
 
 
 def test_what_dvc_cannot_read_is_one_line(place):
     text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(re.sub(r"(?ms)^semantics:.*?(?=^models:)", "", text))
-    with pytest.raises(SerError, match=r"missing key 'semantics' \(params.yaml\)"):  # a file of an older form
-        study.status("demo")
+    Path("params.yaml").write_text(re.sub(r"(?ms)^words:.*?(?=^models:)", "", text))
+    with pytest.raises(SerError, match=r"missing key 'words' \(params.yaml\)"):  # a file of an older form
+        status.status("demo")
     Path("params.yaml").write_text(text)
     Path("dvc.yaml").write_text("stages:\n  x:\n    foreach: ${nothing}\n    do: {cmd: echo}\n")
     with pytest.raises(SerError, match=r"Could not find 'nothing' \(dvc.yaml of this or of another study\)") as caught:
-        study.status("demo")
+        status.status("demo")
     assert "\n" not in str(caught.value)
 
 
@@ -163,25 +180,34 @@ def ran(place):
 
 
 def test_stages_of_one_reason_share_a_line(ran):
-    assert "up to date" in study.status("demo")
+    assert "up to date" in status.status("demo")
     (ran / "x").write_text("second")
-    assert study.status("demo").splitlines() == [
+    assert status.status("demo").splitlines() == [
         "study demo: 2 of 3 stages would run",
         "  a, b: input x changed",
     ]
 
 
-def test_an_edit_of_one_model_resettles_its_experiments_alone(place):
-    """DVC alone would say `settings` and everything after it."""
-    params.write(params.settings("params.yaml", "demo"), "data/demo/settings")
-    assert study._resettled("demo") == set()
+def test_stages_that_never_ran_have_not_changed(ran):
+    lock = json.loads((ran / "dvc.lock").read_text())
+    del lock["stages"]["b"]
+    (ran / "dvc.lock").write_text(json.dumps(lock))
+    assert status.status("demo").splitlines() == ["study demo: 1 of 3 stages would run", "  b: never ran"]
+
+
+def test_an_edit_of_one_model_changes_the_settings_of_its_experiments_alone(place):
+    """DVC alone would name the stage `settings` and everything after it."""
+    made = files.files(check.read("params.yaml", "demo"))
+    files.write(made, "data/demo/settings")
+    assert status._changed_settings("demo", made) == set()
     text = Path("params.yaml").read_text()
     assert text.count("    dense: 64\n") == 1, "the CNNs' width"
     Path("params.yaml").write_text(text.replace("    dense: 64\n", "    dense: 65\n"))
-    assert study._resettled("demo") == {"train@cnns-emodb-speaker_independent"}
+    edited = files.files(check.read("params.yaml", "demo"))
+    assert "train@cnns-emodb-speaker_independent" in status._changed_settings("demo", edited)
+    assert {s.split("@")[1] for s in status._changed_settings("demo", edited)} == {"cnns-emodb-speaker_independent"}
     Path("params.yaml").write_text(text.replace("draws: 2000", "draws: 1999"))
-    experiments = params.load("params.yaml")["experiments"]
-    assert study._resettled("demo") == {f"evaluate@{e}" for e in experiments}
+    assert status._changed_settings("demo", files.files(check.read("params.yaml", "demo"))) == {"evaluate"}
 
 
 def _cost(experiment: str, folds: int, seconds: float) -> None:
@@ -215,13 +241,13 @@ def test_the_minutes_of_what_would_rerun(trained, monkeypatch):
     monkeypatch.delenv("SER_JOBS", raising=False)
     _cost("one", folds=3, seconds=180.0)  # 3 folds of 60 s, 2 workers, 2 rounds
     (trained / "x").write_text("second")
-    assert study.status("demo").splitlines()[2:] == [
+    assert status.status("demo").splitlines()[2:] == [
         "training, by past runs: 2 min (train@one 2 min); no past run to time: train@two"
     ]
     _cost("two", folds=1, seconds=10.5)
-    assert study.status("demo").splitlines()[2:] == ["training, by past runs: 2 min (train@one 2 min, train@two 11 s)"]
+    assert status.status("demo").splitlines()[2:] == ["training, by past runs: 2 min (train@one 2 min, train@two 11 s)"]
     monkeypatch.setenv("SER_JOBS", "3")  # one round of 60 s
-    assert "1 min (train@one 1 min, train@two 11 s)" in study.status("demo")
+    assert "1 min (train@one 1 min, train@two 11 s)" in status.status("demo")
 
 
 def test_the_minutes_of_a_pretraining_are_those_of_one_as_long(trained):
@@ -231,15 +257,15 @@ def test_the_minutes_of_a_pretraining_are_those_of_one_as_long(trained):
         path.write_text(json.dumps({"seconds": seconds, "steps": steps}))
         os.utime(path, (time.time() - age,) * 2)
     (trained / "y").write_text("second")
-    assert study.status("demo").splitlines()[-1] == "training, by past runs: 4 min (pretrain@libri 4 min)"
+    assert status.status("demo").splitlines()[-1] == "training, by past runs: 4 min (pretrain@libri 4 min)"
 
 
-def test_original_files_that_changed_are_told(ran):
+def test_original_files_that_changed_are_named(ran):
     (ran / "raw" / "emodb").mkdir(parents=True)
     (ran / "raw" / "emodb" / "a.wav").write_text("one")
     found = receipt(Location(ran / "raw" / "emodb", False), "emodb")
-    Path("data/demo/corpora").mkdir(parents=True)
-    Path("data/demo/corpora/emodb.json").write_text(json.dumps(found))
-    assert "emodb" not in study.status("demo")
+    Path("data/demo/receipts").mkdir(parents=True)
+    Path("data/demo/receipts/emodb.json").write_text(json.dumps(found))
+    assert "emodb" not in status.status("demo")
     (ran / "raw" / "emodb" / "b.wav").write_text("two")
-    assert "dvc repro -f download@emodb" in study.status("demo")
+    assert "dvc repro -f download@emodb" in status.status("demo")

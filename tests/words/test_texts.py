@@ -11,7 +11,7 @@ import pytest
 from ser.errors import SerError
 from ser.words import diagnostics, occurrences, texts, word2vec
 from ser.words.config import Word2Vec
-from tests.closure import ROOT
+from tests.conftest import ROOT
 from tests.words.test_occurrences import _folder
 
 ALL = Word2Vec(min_words=1, min_letters=1)

@@ -126,8 +126,8 @@ def test_librispeech(corpora: Path) -> None:
         transcript = (chapter / f"{stem}.trans.txt").read_text().splitlines()
         alignment = (chapter / f"{stem}.alignment.txt").read_text().splitlines()
         assert len(transcript) == len(alignment) == len(list(chapter.glob("*.flac")))
-        for number, (said, aligned) in enumerate(zip(transcript, alignment, strict=True)):
-            name, text = said.split(" ", 1)
+        for number, (spoken, aligned) in enumerate(zip(transcript, alignment, strict=True)):
+            name, text = spoken.split(" ", 1)
             assert name == f"{stem}-{number:04d}"
             assert re.fullmatch(r"[A-Z' ]+", text)
             samples = audio(chapter / f"{name}.flac", 16000, "FLAC")
@@ -172,7 +172,7 @@ def check_segmentation(path: Path, turns: np.ndarray, spoken: list[str]) -> None
         assert match
         assert [float(match[1]), float(match[2])] == [start, end]
         own = [row for row in rows if re.fullmatch(rf"s{k}w\d{{6}}", row[0])]
-        assert [row[3] for row in own] == re.sub(r"<\w+>", "", match[3]).split()  # one interval a token
+        assert [row[3] for row in own] == re.sub(r"<\w+>", "", match[3]).split()  # one interval per token
         times = np.array([row[1:3] for row in own], float)
         assert (times[:, 0] < times[:, 1]).all()
         assert (times[1:, 0] >= times[:-1, 1] - 1e-4).all()

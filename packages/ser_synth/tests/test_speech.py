@@ -1,4 +1,4 @@
-"""The synthesizer and what is drawn around it: repeatable takes, one interval per token, sensible acoustics."""
+"""The synthesizer and what is drawn around it: repeatable takes, one interval per token, plausible acoustics."""
 
 from __future__ import annotations
 

@@ -1,20 +1,25 @@
-"""Fusion-ConvBERT and its ablations (P1: Lee, Han, Ko, Sensors 2020; papers.md 4.2 to 4.6), one model, five variants.
+"""Fusion-ConvBERT and its ablations (P1: Lee, Han, Ko, Sensors 20(22), 2020; papers.md 4.2 to 4.6).
 
 A pre-trained Mockingjay encoder and a convolutional branch (P1 section 3.2, Table 1) read the same log-mel frames; a
 small cross-attention transformer (P1 section 3.4) joins them. Variants (papers.md 4.6):
 
-``fusion_convbert``  both branches, encoder fine-tuned (the paper's Fusion-A)
+``fusion_convbert``  both branches, the encoder is fine-tuned (Fusion-A of the paper)
 ``fusion_b_frozen``  the same with the encoder frozen and without dropout (Fusion-B)
 ``robust_cnns``      the same with the roles exchanged: queries from the encoder, keys and values from the CNN
-``bert``             no CNN: three self-attention layers on the encoder's output
-``transformer``      as ``bert``, encoder not pre-trained
+``bert``             no CNN: three self-attention layers on the output of the encoder
+``transformer``      as ``bert``, with an encoder that was not pre-trained
 
-The CNN alone is the model `cnns`. Deviations, each a parameter or forced by the paper's contradictions (papers.md 4.4
-and 4.8): the CNN keeps its time axis, so that there is a sequence to attend to; queries come from the CNN, keys and
-values from the encoder (Fig. 4; equation 10 and the prose say otherwise and do not fit in shape); the fused sequence
-is averaged over its valid positions, where the paper says "final hidden state"; projections have kernel 1. Padding
-never changes a result of encoder or attention; in the CNN it takes part in the layer norm, so `training.frames` is
-to be kept fixed (papers.md 4.2).
+The CNN alone is the model `cnns`. Deviations, each a parameter or forced by contradictions in the paper (papers.md 4.4
+and 4.8):
+
+* The CNN keeps its time axis, so that there is a sequence to attend to (`cnn_tokens`).
+* Queries come from the CNN, keys and values from the encoder, as in Fig. 4; equation (10) and the prose say otherwise,
+  and their shapes do not fit (`fusion`).
+* The fused sequence is averaged over its valid positions, where the paper says "final hidden state".
+* The projections have kernel 1, that is, they are linear layers per frame.
+
+Padding never changes a result of the encoder or of the attention. In the CNN it takes part in the layer norm, so
+`training.frames` must be set (papers.md 4.2).
 
 Letters: B utterances, T frames, F bands, H encoder width, C channels, S CNN tokens, d fusion width, A heads,
 Q and N positions of queries and of keys, K classes.
@@ -38,38 +43,51 @@ from ser.models.layers.attention import attention
 from ser.models.layers.classifier import Output, frame_feature, masked_mean
 from ser.models.layers.convolution import ACTIVATIONS, Activation, ConvBranch, check_branch
 from ser.recipe import Training
-from ser.tasks import Batch, Task
+from ser.tasks import Batch, Inputs, Task
 
-FUSED = ("fusion_convbert", "fusion_b_frozen", "robust_cnns")
-PROFILES: dict[str, tuple[float, float]] = {  # encoder, rest (papers.md 4.5)
+READS = ("pretrained",)
+FIXED_LENGTH = True  # padding takes part in the group norm of the CNN branch, as in `cnns`
+WHERE = "models.fusion_convbert"
+FUSED = ("fusion_convbert", "fusion_b_frozen", "robust_cnns")  # variants with both branches
+PROFILES: dict[str, tuple[float, float]] = {  # learning rates of the encoder and of the rest (papers.md 4.5)
     "paper": (2e-3, 2e-3),  # P1: one rate for all models
-    "safe": (1e-4, 1e-3),  # ours: for when the paper's rate stays at chance on dev
+    "safe": (1e-4, 1e-3),  # ours: for when the rate of the paper stays at chance on dev
+}
+TINY = {  # a Config of test size: the contract tests train it
+    "allow_random": True,
+    "hidden": 16,
+    "layers": 1,
+    "heads": 2,
+    "ffn": 32,
+    "channels": [4, 8],
+    "pools": [2, 4],
+    "d": 12,
+    "fusion_heads": 2,
+    "fusion_ffn": 24,
 }
 
 
 @dataclass(frozen=True)
 class Config:
-    variant: Literal["fusion_convbert", "fusion_b_frozen", "robust_cnns", "bert", "transformer"] = "fusion_convbert"
-    pretrained: str = ""  # folder of a pre-trained encoder; every variant but `transformer` needs one
-    allow_random: bool = False  # those variants may start from random weights (smoke tests)
+    """Variant, sizes and learning rates; the sizes of the encoder must be those it was pre-trained with."""
 
-    # encoder; sizes must be those it was pre-trained with
+    variant: Literal["fusion_convbert", "fusion_b_frozen", "robust_cnns", "bert", "transformer"] = "fusion_convbert"
+    allow_random: bool = False  # variants other than `transformer` may start from random weights (smoke tests)
+
     hidden: int = 768  # H, P1 (papers.md 4.3)
     layers: int = 3  # P1 (papers.md 4.3)
     heads: int = 12  # P1 (papers.md 4.3)
-    ffn: int = 3072  # Mockingjay's, whom P1 follows
+    ffn: int = 3072  # Mockingjay, which P1 follows
     dropout: float = 0.1  # Mockingjay
     attention_dropout: float = 0.1  # Mockingjay
     activation: Literal["gelu", "swish"] = "gelu"  # Mockingjay; P1 says Swish for everything (papers.md 4.3)
 
-    # convolutional branch
-    channels: tuple[int, ...] = (64, 128, 256, 512)  # P1 Table 1
+    channels: tuple[int, ...] = (64, 128, 256, 512)  # P1 Table 1, of the convolutional branch
     pools: tuple[int, ...] = (4, 4, 4, 2)  # P1 Table 1, time and frequency alike
     cnn_activation: Activation = "swish"  # P1: Swish for everything
     cnn_tokens: Literal["sequence", "one"] = "sequence"  # one: Table 1 to the letter, averaged to 1 x 1 x 512
 
-    # fusion, or downstream transformer
-    d: int = 120  # P1 (papers.md 4.4)
+    d: int = 120  # P1 (papers.md 4.4), width of the fusion or of the downstream transformer
     fusion: Literal["robust_bert", "robust_cnns", "equation_10"] = "robust_bert"  # P1 Fig. 4 and section 4.2.4
     fusion_layers: int = 3  # P1 (papers.md 4.4)
     fusion_heads: int = 6  # P1 (papers.md 4.4)
@@ -77,17 +95,16 @@ class Config:
     fusion_attention_dropout: float = 0.3  # P1 (papers.md 4.4)
     fusion_activation: Activation = "swish"  # P1: Swish for everything
 
-    # learning rates: a value given here, else the profile's, else training.lr
-    profile: Literal["training", "paper", "safe"] = "training"
-    lr_encoder: float | None = None
-    lr_rest: float | None = None
+    profile: Literal["training", "paper", "safe"] = "training"  # of the learning rates; training: training.lr
+    lr_encoder: float | None = None  # instead of that of the profile
+    lr_rest: float | None = None  # likewise
 
     def __post_init__(self) -> None:
         check_branch(self.channels, self.pools)
         if self.d % self.fusion_heads:
-            raise ValueError(f"d {self.d} is no multiple of fusion_heads {self.fusion_heads}")
+            raise ValueError(f"d {self.d} is not a multiple of fusion_heads {self.fusion_heads}")
         if self.variant == "robust_cnns" and self.fusion == "equation_10":
-            raise ValueError("variant robust_cnns is a direction of its own; keep fusion: robust_bert")
+            raise ValueError("variant robust_cnns sets the direction itself; keep fusion: robust_bert")
         if self.fusion == "equation_10" and self.cnn_tokens == "one":
             raise ValueError("equation_10 takes its keys from the CNN: one token would give every frame the same key")
         if min(self.rates(1.0)) <= 0:
@@ -95,6 +112,7 @@ class Config:
 
     @property
     def direction(self) -> str:
+        """Which branch gives the queries."""
         return "robust_cnns" if self.variant == "robust_cnns" else self.fusion
 
     def rates(self, lr: float) -> tuple[float, float]:
@@ -115,7 +133,7 @@ class Attention(nn.Module):
         self.query, self.key, self.value, self.output = (nn.Linear(d, d) for _ in range(4))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, keys: Tensor, queries: Tensor) -> Tensor:
-        """`keys`, `queries`: (B,) how many positions are no padding; results of the other queries are void."""
+        """`keys`, `queries`: (B,) numbers of positions that are not padding; other queries give undefined results."""
         mixed = attention(
             self._split(self.query(q)),
             self._split(self.key(k)),
@@ -133,13 +151,14 @@ class Attention(nn.Module):
 class FusionLayer(nn.Module):
     """Post-norm layer (P1 section 3.4): q <- LN(q + MHA(q, k, v)), then q <- LN(q + FFN(q))."""
 
-    def __init__(self, d: int, heads: int, ffn: int, attention_dropout: float, activation: Activation) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        self.attention = Attention(d, heads, attention_dropout)
+        d = config.d
+        self.attention = Attention(d, config.fusion_heads, config.fusion_attention_dropout)
         self.attention_norm = nn.LayerNorm(d)
-        self.widen, self.narrow = nn.Linear(d, ffn), nn.Linear(ffn, d)
+        self.widen, self.narrow = nn.Linear(d, config.fusion_ffn), nn.Linear(config.fusion_ffn, d)
         self.ffn_norm = nn.LayerNorm(d)
-        self.activation = ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[config.fusion_activation]
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, keys: Tensor, queries: Tensor) -> Tensor:
         """(B, Q, d), (B, N, d), (B, N, d), (B,), (B,) -> (B, Q, d)."""
@@ -147,35 +166,29 @@ class FusionLayer(nn.Module):
         return self.ffn_norm(q + self.narrow(self.activation(self.widen(q))))
 
 
-TINY = {  # a Config of test size: the contract tests train it
-    "allow_random": True,
-    "hidden": 16,
-    "layers": 1,
-    "heads": 2,
-    "ffn": 32,
-    "channels": [4, 8],
-    "pools": [2, 4],
-    "d": 12,
-    "fusion_heads": 2,
-    "fusion_ffn": 24,
-}
-
-
-FIXED_LENGTH = True  # as in `cnns`: padding takes part in the group norm of the CNN branch
-
-
 class Model(nn.Module):
-    """(B, T, F) -> (B, K). Raises `SerError` for a task without exactly one frame-level input and for a `pretrained`
-    that the variant must not have, lacks, or that does not fit.
+    """(B, T, F) -> (B, K). Raises `SerError` for a task without exactly one frame-level input.
 
-    ``notes``: what the pre-training's card says (corpus, steps, hours), for the experiment's card."""
+    ``notes``: what the card of the pre-training says (corpus, steps, hours), for the card of the experiment.
+    """
 
     def __init__(self, config: Config, task: Task) -> None:
         super().__init__()
         self.config = config
         self.feature = frame_feature(task, "fusion_convbert")
-        self.encoder = build_encoder(config, task.inputs[self.feature])
-        self.notes: dict[str, Any] = {"pretrained": pretraining(config.pretrained) if config.pretrained else "no"}
+        self.encoder = mockingjay.Encoder(
+            mockingjay.Config(
+                input=task.inputs[self.feature],
+                hidden=config.hidden,
+                layers=config.layers,
+                heads=config.heads,
+                ffn=config.ffn,
+                dropout=config.dropout,
+                attention_dropout=config.attention_dropout,
+                activation=config.activation,
+            )
+        )
+        self.notes: dict[str, Any] = {"pretrained": "no"}
         self.frozen = config.variant == "fusion_b_frozen"
         self.encoder.requires_grad_(not self.frozen)
         self.project_frames = nn.Linear(config.hidden, config.d)  # a convolution of kernel 1
@@ -183,17 +196,41 @@ class Model(nn.Module):
         if config.variant in FUSED:
             self.cnn = ConvBranch(config.channels, config.pools, config.cnn_activation)
             self.project_tokens = nn.Linear(config.channels[-1], config.d)
-        self.fusion = nn.ModuleList(
-            FusionLayer(
-                config.d,
-                config.fusion_heads,
-                config.fusion_ffn,
-                config.fusion_attention_dropout,
-                config.fusion_activation,
-            )
-            for _ in range(config.fusion_layers)
-        )
+        self.fusion = nn.ModuleList(FusionLayer(config) for _ in range(config.fusion_layers))
         self.head = nn.Linear(config.d, len(task.outputs))
+
+    def load_pretrained(self, folder: Path) -> None:
+        """Replaces the encoder by the pre-trained one of `folder`; its dropout stays that of `Config`.
+
+        Raises `SerError` when the variant is not pre-trained, and when the sizes differ.
+        """
+        if self.config.variant == "transformer":
+            what, hint = "variant transformer is not pre-trained", "Give it no pretrained encoder, or set variant: bert"
+            raise SerError(what, f"{WHERE}.variant", hint)
+        theirs, weights = mockingjay.load_encoder(folder)
+        own = self.encoder.config
+        for name in ("input", "hidden", "layers", "heads", "ffn", "activation"):
+            if getattr(own, name) != getattr(theirs, name):
+                raise SerError(
+                    f"the encoder in {folder} has {name} {getattr(theirs, name)}, not {getattr(own, name)}",
+                    WHERE,
+                    "Give the model the sizes of the encoder, and the feature it was pre-trained on (input: bands)",
+                )
+        config = dataclasses.replace(theirs, dropout=own.dropout, attention_dropout=own.attention_dropout)
+        with torch.device("meta"):  # no random number is drawn for weights that are replaced
+            encoder = mockingjay.Encoder(config)
+        encoder.load_state_dict(weights, assign=True)
+        self.encoder = encoder.requires_grad_(not self.frozen).train(self.encoder.training)
+        self.notes["pretrained"] = {k: v for k, v in read_json(folder / "card.json").items() if k != "config"}
+
+    def prepare(self, train: Inputs) -> None:
+        """Raises `SerError` when the encoder should be pre-trained and is not."""
+        if self.notes["pretrained"] == "no" and not (self.config.variant == "transformer" or self.config.allow_random):
+            raise SerError(
+                f"variant {self.config.variant} needs a pre-trained encoder",
+                f"{WHERE}.variant",
+                "Move the experiment to the group finetuning, or set variant: transformer, or allow_random: true",
+            )
 
     def train(self, mode: bool = True) -> Model:
         """A frozen encoder stays in evaluation mode: no dropout."""
@@ -204,7 +241,7 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         x, lengths = batch.inputs[self.feature], batch.lengths[self.feature]
-        longest = int(lengths.max())  # beyond it all is padding, which the encoder need not compute
+        longest = int(lengths.max())  # later frames are padding, which the encoder need not compute
         frames = self.project_frames(self.encoder(x[:, :longest], lengths))  # (B, T, d)
         valid = batch.mask(self.feature)[:, :longest]
         if self.cnn is None:
@@ -218,7 +255,7 @@ class Model(nn.Module):
         return Output(self.head(masked_mean(q, at_q)))
 
     def tokens(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, F), (B,) -> projected CNN tokens (B, S, d) and which of them are no padding (B, S)."""
+        """(B, T, F), (B,) -> projected CNN tokens (B, S, d), and (B, S) which of them are not padding."""
         assert self.cnn is not None
         h = self.cnn(x).transpose(1, 2)  # (B, S, C)
         present = self.cnn.mask(lengths, h.shape[1])
@@ -234,8 +271,8 @@ class Model(nn.Module):
             return tokens, frames, frames, present, valid
         if self.config.direction == "robust_cnns":
             return frames, tokens, tokens, valid, present
-        # equation (10): keys from the CNN, values from the encoder. Both must be equally long, which the paper does
-        # not achieve; ours: each frame's key is the token that lies over it
+        # equation (10): keys from the CNN, values from the encoder. In the paper their lengths differ; ours: the key of
+        # each frame is the token that covers it
         assert self.cnn is not None
         position = torch.arange(frames.shape[1], device=frames.device) // self.cnn.span
         return frames, tokens[:, position.clamp(max=tokens.shape[1] - 1)], frames, valid, valid
@@ -244,57 +281,10 @@ class Model(nn.Module):
         return functional.cross_entropy(output.logits, batch.targets)
 
     def parameter_groups(self, training: Training) -> list[dict[str, Any]]:
-        """Groups of the optimiser: the encoder, unless it is frozen, and the rest, each with its peak rate."""
+        """Groups of the optimiser: the encoder, unless it is frozen, and the rest, each with its peak learning rate."""
         encoder, rest = self.config.rates(training.lr)
         own = {id(p) for p in self.encoder.parameters()}
         groups = [{"params": [p for p in self.parameters() if id(p) not in own], "lr": rest}]
         if not self.frozen:
             groups.append({"params": list(self.encoder.parameters()), "lr": encoder})
         return groups
-
-
-def build_encoder(config: Config, inputs: int) -> mockingjay.Encoder:
-    """The encoder for `inputs` bands, with pre-trained weights where the variant has them.
-
-    Raises `SerError` when `pretrained` is given to `transformer` or missing elsewhere, and when its sizes differ.
-    """
-    where = "models.fusion_convbert.pretrained"
-    random = config.variant == "transformer"
-    if random and config.pretrained:
-        raise SerError("variant transformer is not pre-trained", where, 'Set pretrained: "" for it, or variant: bert')
-    if not (random or config.pretrained or config.allow_random):
-        raise SerError(
-            f"variant {config.variant} needs a pre-trained encoder",
-            where,
-            "Name its folder, or set allow_random: true, or variant: transformer",
-        )
-    own = mockingjay.Config(
-        input=inputs,
-        hidden=config.hidden,
-        layers=config.layers,
-        heads=config.heads,
-        ffn=config.ffn,
-        dropout=config.dropout,
-        attention_dropout=config.attention_dropout,
-        activation=config.activation,
-    )
-    if not config.pretrained:
-        return mockingjay.Encoder(own)
-    theirs, weights = mockingjay.load_encoder(Path(config.pretrained))
-    for name in ("input", "hidden", "layers", "heads", "ffn", "activation"):
-        if getattr(own, name) != getattr(theirs, name):
-            raise SerError(
-                f"the encoder in {config.pretrained} has {name} {getattr(theirs, name)}, not {getattr(own, name)}",
-                where,
-                "Give models.fusion_convbert its sizes, and the feature it was pre-trained on (input: bands)",
-            )
-    encoder = mockingjay.Encoder(
-        dataclasses.replace(theirs, dropout=config.dropout, attention_dropout=config.attention_dropout)
-    )
-    encoder.load_state_dict(weights)
-    return encoder
-
-
-def pretraining(folder: str) -> dict[str, Any]:
-    """The card of a pre-trained encoder without its sizes."""
-    return {k: v for k, v in read_json(Path(folder) / "card.json").items() if k != "config"}

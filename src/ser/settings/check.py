@@ -119,16 +119,19 @@ class _Checks:
     def __init__(self, study: Study, data: Mapping[str, Any], faults: Faults) -> None:
         self.study, self.faults = study, faults
         self.names = {block: list(data.get(block) or {}) for block in BLOCKS}
-        self.sound_models: set[str] = set()
+        self.faulty: set[tuple[str, str]] = set()  # (block, name) of entries with faults of their own
 
     def all(self) -> None:
         for check in (self.entries, self.corpora, self.features, self.folds, self.pretraining, self.words, self.models):
             with self.faults:
                 check()
+        for error in self.faults.found:
+            block, _, rest = (error.where or "").partition(".")
+            self.faulty.add((block, rest.partition(".")[0]))
         for group in GROUPS:
             for name in getattr(self.study, group):
                 with self.faults:
-                    experiments.check(self.study, self.names, self.sound_models, group, name)
+                    experiments.check(self.study, self.names, self.faulty, group, name)
 
     def known(self, block: str, name: str, where: str) -> None:
         what = {"corpora": "corpus", "audio": "packed corpus"}[block]
@@ -220,8 +223,5 @@ class _Checks:
         from ser.recipe import Training
 
         for name, block in self.study.models.items():
-            where, before = f"models.{name}", len(self.faults.found)
-            self.plugin("models", name, block.values, where)
-            self.build(Training, block.training, f"{where}.training")
-            if len(self.faults.found) == before:
-                self.sound_models.add(name)
+            self.plugin("models", name, block.values, f"models.{name}")
+            self.build(Training, block.training, f"models.{name}.training")

@@ -12,7 +12,7 @@ from ser.corpora.manifest import LABEL_RATE
 from ser.errors import Faults, SerError
 from ser.evaluation.published import published
 from ser.layout import Layout
-from ser.recipe import Training
+from ser.recipe import CONTROLS, Training
 from ser.settings.schema import GROUPS, Experiment, Study
 
 CLASSES_ONLY = ("length_only", "speaker_only", "leaky_windows")  # controls that need classes
@@ -48,8 +48,8 @@ def word_stores(study: Study, item: Experiment) -> dict[str, str]:
     return {name: (folder / store).as_posix() for name, store in module.word_inputs(made).items()}
 
 
-def check(study: Study, names: Names, sound_models: Collection[str], group: str, name: str) -> None:
-    """Checks one experiment; `sound_models` are the models whose own blocks have no fault. Raises every fault."""
+def check(study: Study, names: Names, faulty: Collection[tuple[str, str]], group: str, name: str) -> None:
+    """Checks one experiment and raises every fault; `faulty` are the entries (block, name) with faults of their own."""
     where, item, faults = f"{group}.{name}", getattr(study, group)[name], Faults()
     for block, key, value in _named(item):
         with faults:
@@ -58,7 +58,10 @@ def check(study: Study, names: Names, sound_models: Collection[str], group: str,
         _check_paper(item.paper, f"{where}.paper")
     with faults:
         _check_source(study, item)
-    if faults.found or item.model not in sound_models or not _sound(study, item):
+    with faults:
+        plugins.check_name(item.control, CONTROLS, "control", f"{where}.control")
+    sound = all(value in getattr(study, block) and (block, value) not in faulty for block, _, value in _named(item))
+    if faults.found or not sound:
         faults.stop()  # what follows needs the blocks that the experiment names
         return
     with faults:
@@ -95,11 +98,6 @@ def _named(item: Experiment) -> list[tuple[str, str, str]]:
 def _check_name(names: Names, block: str, key: str, value: str, where: str) -> None:
     what = {"models": "model", "corpora": "corpus", "features": "feature"}.get(block, block)
     plugins.check_name(value, names[block], f"{what} of this study", f"{where}.{key}")
-
-
-def _sound(study: Study, item: Experiment) -> bool:
-    """Are the blocks that the experiment names without faults of their own?"""
-    return all(value in getattr(study, block) for block, _, value in _named(item))
 
 
 def _check_paper(key: str, where: str) -> None:

@@ -131,7 +131,7 @@ class Experiment:
     seeds: tuple[int, ...] | None = None
     selection: Selection | None = None
     size: Size | None = None
-    control: Literal["none", "shuffled_labels", "majority", "length_only", "speaker_only", "leaky_windows"] = "none"
+    control: str = "none"  # one of ser.recipe.CONTROLS
     paper: str = ""  # the published number that this experiment answers to
     # what an experiment of the other groups also reads
     pretrained: str = field(default="", init=False, metadata={"hint": "Move the experiment to the block finetuning"})

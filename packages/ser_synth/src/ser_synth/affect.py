@@ -26,7 +26,7 @@ class Contours:
 
 @dataclass(frozen=True)
 class Raters:
-    """How raters follow a contour with a joystick."""
+    """How raters follow a contour with a joystick: late, smoothed, each in their own way."""
 
     number: int = 6  # papers.md 1.5
     lag: tuple[float, float] = (1.2, 3.0)  # seconds
@@ -34,14 +34,14 @@ class Raters:
     gain: tuple[float, float] = (0.4, 1.2)
     bias_sd: float = 0.12
     noise_sd: float = 0.22
-    noise_seconds: float = 4.0  # time constant: raters wander slowly
+    noise_seconds: float = 4.0  # time constant of the noise: raters drift slowly
 
 
 def smooth_noise(rng: np.random.Generator, n: int, seconds: float) -> np.ndarray:
-    """Noise (n,) through two one-pole low-passes of this time constant, with mean 0 and standard deviation 1."""
+    """Noise (n,) after two one-pole low-pass filters of this time constant, with mean 0 and standard deviation 1."""
     from scipy.signal import lfilter
 
-    settle = 60 * LABEL_RATE  # frames until the filters have forgotten their start
+    settle = 60 * LABEL_RATE  # frames that are dropped, because they still depend on the start of the filters
     pole = np.exp(-1 / (LABEL_RATE * seconds))
     x = rng.standard_normal(n + settle)
     for _ in range(2):
@@ -62,14 +62,14 @@ def _mix(x: np.ndarray, y: np.ndarray, correlation: float) -> np.ndarray:
 
 
 def annotate(rng: np.random.Generator, truth: np.ndarray, r: Raters) -> np.ndarray:
-    """Ratings (R, T, D): late, smoothed, with each rater's own gain, bias and slow noise."""
+    """Ratings (R, T, D) of all raters, each with an own delay, smoothing, gain, bias and slow noise."""
     return np.stack([_rate(rng, truth, r) for _ in range(r.number)])
 
 
 def _rate(rng: np.random.Generator, truth: np.ndarray, r: Raters) -> np.ndarray:
     n, dimensions = truth.shape
     lag = min(n, round(rng.uniform(*r.lag) * LABEL_RATE))
-    late = np.concatenate([np.zeros((lag, dimensions)), truth])[:n]  # joysticks start at rest
+    late = np.concatenate([np.zeros((lag, dimensions)), truth])[:n]  # before the delay the joystick is at rest
     hand = np.exp(-np.arange(4 * LABEL_RATE) / (rng.uniform(*r.smoothing) * LABEL_RATE))
     hand /= hand.sum()
     smooth = np.stack([np.convolve(late[:, d], hand)[:n] for d in range(dimensions)], 1)
@@ -79,9 +79,9 @@ def _rate(rng: np.random.Generator, truth: np.ndarray, r: Raters) -> np.ndarray:
 
 
 def gold_standard(ratings: np.ndarray, r: Raters) -> np.ndarray:
-    """Gold (T, D) from ratings (R, T, D): moved back by the mean lag, then averaged with weights that reward agreement.
+    """Gold standard (T, D) from ratings (R, T, D), which are moved back by the mean lag and averaged with weights.
 
-    The evaluator weighted estimator: a rater's weight is the correlation with the plain mean, at least 0.
+    This is the evaluator weighted estimator: the weight of a rater is the correlation with the plain mean, at least 0.
     """
     n = ratings.shape[1]
     shift = min(n - 1, round(sum(r.lag) / 2 * LABEL_RATE))

@@ -1,7 +1,7 @@
 """Look-alike of EMO-DB: acted German sentences, ``wav/SSTTTEV.wav``, 16 kHz (papers.md 1.1).
 
 490 utterances in its default size: 10 speakers x 7 classes x 7 of the ten texts. IS10 functionals with a linear SVM
-(C 0.01), leaving one speaker out, reach UA 0.78 (0.87 standardised per speaker); on EMO-DB itself 0.77 (0.85).
+(C 0.01), leaving one speaker out, reach UA 0.78 (0.87 standardised per speaker); with EMO-DB itself 0.77 (0.85).
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ RECORDING = Recording(
 class Config:
     seed: str = "emodb"
     speakers: int = 10  # the first so many of the original's ten
-    per_cell: int = 7  # texts of each speaker in each class, of ten; ours: 490 utterances, near the original's 535
+    per_cell: int = 7  # of the ten texts, for each speaker and class; ours: 490 utterances, near the original's 535
     intensity: float = 1.0  # scales the class means: lower is harder
     within: float = 1.2  # scales the spread of single takes: higher is harder; ours: as hard as EMO-DB itself
-    personal: float = 1.0  # scales how differently speakers do a class
+    personal: float = 1.0  # scales how differently speakers act a class
     microphone_db: float = 1.0  # spread of the channel's colour between speakers; ours
 
     def __post_init__(self) -> None:

@@ -1,11 +1,14 @@
-"""libespeak-ng, as carried by the `espeakng-loader` wheel, through ctypes: tokens to samples and word times, in memory.
+"""libespeak-ng of the package `espeakng-loader`, called through ctypes: from tokens to samples and word times, in
+memory.
 
-A take depends on its arguments alone, not on what was spoken before. The library keeps some state between takes, so
-every voice made here has `flutter 0` (else an index survives) and `roughness 8` (past its table, so a cycle counter is
-never read), and levels stay so low that the automatic gain control, which has a memory too, is idle; the library's own
-noise generator is re-seeded before each take. Flutter, jitter, shimmer and breath are added afterwards (`rendering`).
+A take depends only on its arguments, not on what was spoken before, although the library keeps some state between
+takes. Every voice made here therefore has `flutter 0` (otherwise an index survives) and `roughness 8` (beyond its
+table, so that a cycle counter is never read). Levels are so low that the automatic gain control, which has a memory,
+too, does nothing. The library's noise generator is seeded before each take. Flutter, jitter, shimmer and breath are
+added afterwards (`rendering`).
 
-The library is not thread-safe and keeps global state: one `Engine` per process, made after the fork, started once.
+The library is not thread-safe and has global state: there is one `Engine` per process, made after the fork and started
+once.
 """
 
 from __future__ import annotations
@@ -27,17 +30,17 @@ from ser_synth.errors import SynthError
 from ser_synth.timing import Event, Interval, phone_intervals, word_intervals
 
 LANGUAGES = ("en", "de")
-LONGEST_HOME = 120  # bytes; the library keeps 160 characters of its data path and appends file names to it
+LONGEST_HOME = 120  # bytes; the library stores 160 characters of its data path and appends file names to it
 _VOICES, _GERMANIC = Path("espeak-ng-data/voices/!v"), Path("lang/gmw")
 # speak_lib.h
 _RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7  # espeak_PARAMETER
 _END, _WORD, _PHONEME = 0, 1, 7  # espeak_EVENT_TYPE
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, before espeak_Synth returns
-# 100, 200 and 500 ms give the same samples; the default (60 ms) sometimes swallows words, a second changes pauses
+# 100, 200 and 500 ms give the same samples; the default (60 ms) sometimes loses words, and 1 s changes pauses
 _BUFFER_MS = 200
 _OPTIONS = 0x0001 | 0x0002 | 0x8000  # phoneme events, named in IPA; return instead of exit() on bad data
 _UTF8, _CHARACTER = 1, 1  # text encoding; unit of the start position
-# espeak's units: 50 is the voice's own pitch and range; at volume 28 the gain control is idle, at 60 it is not
+# espeak's units: 50 is the voice's own pitch and range; at volume 28 the gain control does nothing, at 60 it acts
 _NEUTRAL = {_PITCH: 50, _RANGE: 50, _VOLUME: 28, _WORD_GAP: 0}
 _VOICE = "ser"  # name of the one voice file, rewritten for every take
 _PURE = f"language variant\nname {_VOICE}\nflutter 0\nroughness 8\n"
@@ -45,7 +48,7 @@ _PURE = f"language variant\nname {_VOICE}\nflutter 0\nroughness 8\n"
 
 @dataclass(frozen=True)
 class Take:
-    """What was spoken: mono int16 samples (N,) at `rate` Hz and the samples [start, end) of every token."""
+    """What was spoken: mono int16 samples (N,) at `rate` Hz, and the samples [start, end) of every token."""
 
     pcm: np.ndarray
     rate: int
@@ -73,7 +76,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 def locate() -> tuple[Path, Path]:
-    """(shared library, data folder) of the wheel; raises `SynthError` when the wheel is not installed."""
+    """The shared library and the data folder of the wheel; raises `SynthError` when it is not installed."""
     try:
         import espeakng_loader
     except ImportError as error:
@@ -83,7 +86,7 @@ def locate() -> tuple[Path, Path]:
 
 
 class Engine:
-    """The synthesizer of this process; made by `engine` once, because the library does not survive a second start."""
+    """The synthesizer of this process; `engine` makes it once, because the library does not survive a second start."""
 
     def __init__(self, home: Path) -> None:
         self._library, self._data = locate()
@@ -99,7 +102,7 @@ class Engine:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Keeps the library's data in a temporary folder, always the same, for as long as it is needed."""
+        """Keeps the library's data in a temporary folder, always the same one, while the block runs."""
         if os.getpid() != self._pid:
             raise RuntimeError("an Engine does not survive a fork: make one in each process")
         try:
@@ -141,10 +144,10 @@ class Engine:
     ) -> Take:
         """Speaks tokens (words with their punctuation).
 
-        `voice` is the text of a voice file; `commands` holds one string of embedded commands a token, such as
-        "\\x0160P\\x01120S" (pitch 60, 120 words a minute), in force from that token on; `rate` (words a minute) holds
-        until then. Keep sentences under 60 tokens: past about 250 commands the library drops some silently. Raises
-        `SynthError` when a token has no interval.
+        `voice` is the text of a voice file; `commands` has one string of embedded commands per token, such as
+        "\\x0160P\\x01120S" (pitch 60, 120 words per minute), which are valid from that token on; `rate` (words per
+        minute) is valid before. Sentences must be shorter than 60 tokens, because the library silently ignores commands
+        after about 250. Raises `SynthError` when a token has no interval.
         """
         text, spans = "", []
         for token, command in zip(tokens, commands, strict=True):
@@ -180,7 +183,7 @@ class Engine:
         return np.concatenate(self._chunks), self._events
 
     def _collect(self, samples, count: int, events) -> int:
-        """The library's callback: a buffer of samples and the events in it. Returns 0 to go on."""
+        """The library's callback: takes a buffer of samples and the events in it, and returns 0 to continue."""
         if samples and count:
             self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         i = 0
@@ -201,8 +204,8 @@ _engine: Engine | None = None
 def engine(folder: Path | None = None) -> Iterator[Engine]:
     """The engine of this process, ready to speak inside the block.
 
-    The first call makes it and fixes where its data lies while it runs: in a folder of its own inside `folder`, so that
-    the owner of `folder` can clear up after a killed process.
+    The first call makes it and decides where its data is while it runs: in its own folder inside `folder`, so that the
+    owner of `folder` can clean up after a killed process.
     """
     global _engine
     _engine = _engine or Engine(folder / str(os.getpid()) if folder else short_path())
@@ -212,7 +215,8 @@ def engine(folder: Path | None = None) -> Iterator[Engine]:
 
 @functools.cache
 def short_path() -> Path:
-    """A free path for a temporary folder, always the same in a process; not in TMPDIR if that is too long."""
+    """A free path for a temporary folder, always the same within a process; not in TMPDIR when that path is too
+    long."""
     for base in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), Path.home()):
         if os.access(base, os.W_OK) and len(os.fsencode(base.absolute())) <= LONGEST_HOME - 40:
             return base.absolute() / f".ser-espeak-{secrets.token_hex(8)}"
@@ -220,10 +224,10 @@ def short_path() -> Path:
 
 
 def _copy_data(data: Path, home: Path) -> None:
-    """Copies the 0.9 MB of data that LANGUAGES need below `home`, with an empty folder for voice files.
+    """Copies the 0.9 MB of data that LANGUAGES need into `home` and adds an empty folder for voice files.
 
-    A copy, because the library finds voice files only beside its data, and the wheel's folder may be read-only and its
-    path too long.
+    The library finds voice files only beside its data, but the folder of the wheel may be read-only and its path too
+    long.
     """
     target = home / "espeak-ng-data"
     home.mkdir(mode=0o700, parents=True)

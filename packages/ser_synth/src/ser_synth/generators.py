@@ -1,4 +1,4 @@
-"""Random generators named by what they decide: no draw depends on the order of work or on draws of another kind."""
+"""Random generators named after what they decide: no draw depends on the order of work or on other kinds of draws."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def generator(seed: str, purpose: str, *key: object) -> np.random.Generator:
-    """A generator for one purpose ("labels", "text", "acoustics", ...) of one item of the corpus grown from `seed`.
+    """A generator for one purpose ("labels", "text", "acoustics", ...) of one item of the corpus with this `seed`.
 
-    Labels and text have generators of their own: retuning the acoustics must not change what is said or felt.
+    Labels and text have their own generators, because retuning the acoustics must not change them.
     """
     name = "/".join(map(str, (seed, purpose, *key)))
     state = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")

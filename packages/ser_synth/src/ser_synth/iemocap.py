@@ -1,4 +1,4 @@
-"""Look-alike of IEMOCAP: dialogues of two actors per session, in the tree of IEMOCAP_full_release (papers.md 1.2).
+"""Look-alike of IEMOCAP: dialogues of two actors per session, in the folders of IEMOCAP_full_release (papers.md 1.2).
 
 300 turns in its default size: 5 sessions x 3 dialogues x 2 leading actors x 10 turns. IS10 functionals with a linear
 SVM, leaving one session out, reach UA 0.61 on four classes (0.65 standardised per speaker) and 0.41 (0.47) on six.
@@ -25,7 +25,7 @@ RATERS = ("E1", "E2", "E3")
 
 @dataclass(frozen=True)
 class Category:
-    """A category of the original: how it is acted, the mood of its words, its share of turns, its mean ratings."""
+    """A category of the original: its style, the mood of its words, its share of turns, its mean ratings."""
 
     style: str
     mood: str
@@ -33,7 +33,7 @@ class Category:
     vad: tuple[float, float, float]  # valence, activation, dominance, on the original's scale 1..5
 
 
-# shares and means are ours: close to the original's, but every class often enough for 300 turns
+# shares and means are ours: close to the original's, but with enough turns of every class among 300
 CATEGORIES = {
     "ang": Category("anger", "rage", 0.18, (1.8, 3.9, 3.9)),
     "fru": Category("frustration", "rage", 0.20, (2.3, 3.1, 3.3)),
@@ -54,10 +54,10 @@ class Config:
     turns: int = 10  # of each dialogue; ours: 300 in all, for speed
     flavour: float = 0.65  # share of sentences of an emotional turn whose words fit the emotion; ours
     rater_sd: float = 0.5  # disagreement of the raters on the 1..5 scales; ours
-    # ours: spontaneous emotion is weaker and more varied than acted; four classes are as hard as the original's
+    # ours: spontaneous emotion is weaker and more varied than acted emotion; four classes are as hard as the original's
     intensity: float = 0.6  # scales the class means: lower is harder
     within: float = 2.6  # scales the spread of single turns: higher is harder
-    personal: float = 2.0  # scales how differently actors do a class
+    personal: float = 2.0  # scales how differently actors act a class
     microphone_db: float = 1.5  # spread of the channel's colour between actors; ours
 
     def __post_init__(self) -> None:
@@ -93,7 +93,7 @@ def jobs(config: Config) -> list[Job]:
 
 
 def plan(job: Job, config: Config) -> list[Turn]:
-    """What is said and felt in a dialogue; depends on no acoustic parameter."""
+    """The text and the emotions of a dialogue; they depend on no acoustic setting."""
     labels, text = generator(config.seed, "labels", job.name), generator(config.seed, "text", job.name)
     shares = np.array([c.share for c in CATEGORIES.values()])
     count = dict.fromkeys("FM", 0)
@@ -151,7 +151,7 @@ def _evaluation(turn: Turn, start: float, end: float) -> list[str]:
 
 
 def _wdseg(turn: Turn, speech: Speech) -> list[str]:
-    """Forced alignment: first and last frame (10 ms, inclusive), a score, the word; silences have their own tokens."""
+    """Forced alignment: first and last frame (10 ms, inclusive), score, word; silences have their own tokens."""
     rows: list[tuple[int, int, str]] = []
     at = 0
     for token, (start, end) in zip(turn.tokens, speech.words, strict=True):
@@ -161,7 +161,7 @@ def _wdseg(turn: Turn, speech: Speech) -> list[str]:
         rows.append((first, last, bare(token).upper()))
         at = last + 1
     rows.append((at, max(at, int(100 * speech.duration) - 1), "</s>"))
-    score = -10000  # of every frame; the original's acoustic score has no counterpart here
+    score = -10000  # per frame; the original's acoustic score has no counterpart here
     lines = [f"\t{a:5d}\t{b:5d}\t{score * (b - a + 1):10d}\t{word}" for a, b, word in rows]
     total = sum(score * (b - a + 1) for a, b, _ in rows)
     return ["\t SFrm\t EFrm\t   SegAScr\tWord", *lines, f"Total score: {total:11d}"]

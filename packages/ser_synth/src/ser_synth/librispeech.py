@@ -27,12 +27,12 @@ RECORDING = Recording(noise_db=-60, room=0.15, lead=(0.25, 0.25), tail=(0.3, 0.3
 @dataclass(frozen=True)
 class Config:
     seed: str = "librispeech"
-    minutes: float = 60.0  # of speech in all, to a few percent; ours: Speech2Vec needs about so much
+    minutes: float = 60.0  # of speech in all, to a few percent; ours: about what Speech2Vec needs
     speakers: int = 12  # ours: one chapter each, men and women in turn
-    words_per_minute: float = 182.0  # words that make a minute of sound, measured; sets how much text `minutes` needs
+    words_per_minute: float = 182.0  # words per minute of sound, measured; decides how much text `minutes` needs
     per_utterance: int = 2  # sentences; ours: about 7 s
     within: float = 0.8  # scales the spread of single utterances; ours: readers are steady
-    microphone_db: float = 2.0  # spread of the channel's colour between readers; ours: everyone records at home
+    microphone_db: float = 2.0  # spread of the channel's colour between readers; ours: they record at home
 
     def __post_init__(self) -> None:
         if self.minutes <= 0 or self.speakers < 1 or self.per_utterance < 1 or self.words_per_minute <= 0:
@@ -41,7 +41,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Job:
-    """One chapter, or (chapter 0) the table of speakers."""
+    """One chapter; chapter 0 is the table of speakers."""
 
     speaker: int
     chapter: int
@@ -53,13 +53,13 @@ class Job:
 
 
 def jobs(config: Config) -> list[Job]:
-    # identifiers are ours; the step of 7 keeps them from looking like a range
+    # identifiers are ours; a step of 7 makes clear that they are not a range
     chapters = [Job(100 + 7 * i, 2000 + i, "mf"[i % 2]) for i in range(config.speakers)]
     return [*chapters, Job(0, 0, "")]
 
 
 def plan(job: Job, config: Config) -> list[list[str]]:
-    """The tokens of each utterance of a chapter; depends on no acoustic parameter."""
+    """The tokens of each utterance of a chapter; they depend on no acoustic setting."""
     left = config.minutes * config.words_per_minute / config.speakers
     utterances: list[list[str]] = []
     source = sentences(generator(config.seed, "text", job.name))

@@ -19,7 +19,7 @@ from ser_synth.writing import write_audio
 # papers.md 1.3: codes 01..08 of the emotions, 01 and 02 of the statements
 EMOTIONS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
 STATEMENTS = ("Kids are talking by the door.", "Dogs are sitting by the door.")
-ACTORS, FILES = 24, 60  # of the original, files an actor
+ACTORS, FILES = 24, 60  # of the original; files per actor
 TINY: dict[str, Any] = {"actors": 2, "files": 8}
 
 RECORDING = Recording(
@@ -31,14 +31,12 @@ RECORDING = Recording(
 class Config:
     seed: str = "ravdess"
     actors: int = ACTORS  # the first so many of the original's 24
-    files: int = 10  # of each actor's 60: every class once, then again in random order; ours, for speed
+    files: int = 10  # of each actor's 60: every class once, then again, in random order; ours, for speed
     intensity: float = 1.0  # scales the class means: lower is harder
     normal: float = 0.85  # further scale of normal intensity (code 01); ours
     strong: float = 1.2  # further scale of strong intensity (code 02); ours
-    within: float = (
-        1.4  # scales the spread of single takes: higher is harder; ours: level is a cue here, unlike in EMO-DB
-    )
-    personal: float = 1.0  # scales how differently actors do a class
+    within: float = 1.4  # scales the spread of single takes: higher is harder; ours: level is a cue here
+    personal: float = 1.0  # scales how differently actors act a class
     microphone_db: float = 0.5  # spread of the channel's colour between actors; ours: one studio
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""From a style to sound: prosody word by word through espeak commands, then voice quality and recording by filters.
+"""From a style to sound: espeak commands set the prosody of each word, filters add voice quality and the recording.
 
 Letters: N samples at espeak's rate, M samples of the output, K points of the control grid, F frequencies.
 """
@@ -19,7 +19,7 @@ from ser_synth.voice import MICROPHONE_HZ, Speaker, Style, voice_file
 
 @dataclass(frozen=True)
 class Recording:
-    """How a corpus was recorded. Every corpus's values are ours, set by comparing eGeMAPS means with EMO-DB's."""
+    """How a corpus was recorded. All values are ours; they were set by comparing eGeMAPS means with those of EMO-DB."""
 
     rate: int = 16000  # Hz
     words_per_minute: float = 180.0  # espeak's unit, of a neutral speaker
@@ -28,18 +28,18 @@ class Recording:
     room: float = 0.0  # strength of the reverberant tail
     lead: tuple[float, float] = (0.1, 0.1)  # silence before speech, seconds, drawn uniformly
     tail: tuple[float, float] = (0.1, 0.1)
-    peak: float | None = None  # normalise the peak to about this; None keeps the level, a cue to emotion
+    peak: float | None = None  # the peak is normalised to about this; None keeps the level, which is a cue to emotion
     peak_sd: float = 0.0
 
 
 @dataclass(frozen=True)
 class Prosody:
-    """Chance in the prosody of words; ours."""
+    """Random variation in the prosody of words; ours."""
 
     pitch_sd: float = 0.5  # semitones, scaled by the range of the style
     level_sd: float = 1.0  # dB
     tempo_sd: float = 0.06  # log2
-    focus: tuple[float, float] = (0.4, 1.3)  # how much of the style's focus a content word gets
+    focus: tuple[float, float] = (0.4, 1.3)  # share of the style's focus that a content word gets
     declination_db: float = 1.0  # level lost from first to last word
     hesitation: float = 0.05  # probability of a pause before a word in neutral speech
     volume: float = 28.0  # espeak's unit of a word at 0 dB: loud words stay below full scale
@@ -69,7 +69,8 @@ def render(
     rng: np.random.Generator,
     course: Sequence[Style] | None = None,
 ) -> Speech:
-    """Speaks tokens (words with their punctuation). `course` adds its tempo, f0 and level to the style word by word."""
+    """Speaks tokens (words with their punctuation). `course` has one style per word, whose tempo, f0 and level are
+    added."""
     rate = recording.words_per_minute * 2 ** (speaker.tempo + style.tempo)
     commands = _commands(tokens, language, speaker, style, recording, rng, course)
     seed = int(rng.integers(1, 2**30))
@@ -86,7 +87,7 @@ def _commands(
     rng: np.random.Generator,
     course: Sequence[Style] | None,
 ) -> list[str]:
-    """Commands of each word: P pitch (50 = the voice's own, 50 units an octave), A loudness, S speed, B a pause."""
+    """Commands of each word: P pitch (50 is the voice's own, 50 units per octave), A loudness, S speed, B pause."""
     p, n = Prosody(), len(tokens)
     course = course or [Style()] * n
     content = np.array([is_content(token, language) for token in tokens])
@@ -100,10 +101,10 @@ def _commands(
     stress = content * (1 + 0.35 * max(0.0, style.focus))  # dB; louder where the pitch rises
     level = stress + rng.normal(0, p.level_sd, n) - p.declination_db * place + [c.level for c in course]
     tempo = speaker.tempo + style.tempo + rng.normal(0, p.tempo_sd, n) + [c.tempo for c in course]
-    pauses = rng.random(n) < p.hesitation * 2 ** (1.3 * style.pause)  # pauses grow in number more than in length
+    pauses = rng.random(n) < p.hesitation * 2 ** (1.3 * style.pause)  # pauses become more frequent rather than longer
     pauses[0] = False
     lengths = p.pause * 2**style.pause * rng.uniform(0.5, 1.8, n)
-    # limits: what the library accepts, and 5..70 for loudness, where it neither vanishes nor overflows
+    # limits: what the library accepts; for loudness 5..70, where sound neither vanishes nor overflows
     pitch = np.clip(np.round(50 + semitones * 50 / 12), 0, 99).astype(int)
     volume = np.clip(np.round(p.volume * 10 ** (level / 20)), 5, 70).astype(int)
     speed = np.clip(np.round(recording.words_per_minute * 2**tempo), 80, 400).astype(int)
@@ -114,14 +115,14 @@ def _commands(
 
 
 def _record(take: Take, speaker: Speaker, style: Style, recording: Recording, rng: np.random.Generator) -> Speech:
-    """Breath, channel and room in the spectrum; jitter, tremor and shimmer by warping time and gain; level; noise."""
+    """Adds breath, channel and room in the spectrum, jitter, tremor and shimmer by warping time and gain, and noise."""
     x = take.pcm / 32768
-    tail = 0.12 if recording.room else 0.0  # seconds the room rings on
+    tail = 0.12 if recording.room else 0.0  # seconds of reverberation
     m = next_fast_len(len(x) + take.rate // 4, real=True)
     hz = np.fft.rfftfreq(m, 1 / take.rate)
     spectrum = rfft(x, m) + _aspiration(x, hz, m, speaker, style, rng)
     spectrum *= _channel(hz, m, take.rate, speaker, style, recording)
-    y = 2 * irfft(spectrum, 2 * m)  # at twice the rate, so that linear interpolation is fine enough below
+    y = 2 * irfft(spectrum, 2 * m)  # at twice the rate, so that linear interpolation below is accurate enough
     control, warped, gain_db = _perturb(len(x) / take.rate + tail, style, rng)
     source = np.interp(np.arange(int(warped[-1] * recording.rate)) / recording.rate, warped, control)
     y = np.interp(source * take.rate * 2, np.arange(len(y)), y)
@@ -137,7 +138,7 @@ def _set_level(y: np.ndarray, recording: Recording, rng: np.random.Generator) ->
     loudest = float(np.abs(y).max()) or 1.0
     if recording.peak is not None:
         y = y * (float(np.clip(rng.normal(recording.peak, recording.peak_sd), 0.6, 0.99)) / loudest)
-    elif loudest > 0.98:  # never clips
+    elif loudest > 0.98:  # avoid clipping
         y = y * (0.98 / loudest)
     return y + 10 ** (recording.noise_db / 20) * rng.standard_normal(len(y))
 
@@ -145,7 +146,7 @@ def _set_level(y: np.ndarray, recording: Recording, rng: np.random.Generator) ->
 def _aspiration(
     x: np.ndarray, hz: np.ndarray, m: int, speaker: Speaker, style: Style, rng: np.random.Generator
 ) -> np.ndarray:
-    """Spectrum (F,) of noise above 1.5 kHz under the envelope of the voice (10 ms); a unit of breath is 1.6 dB."""
+    """Spectrum (F,) of noise above 1.5 kHz with the envelope of the voice (10 ms); one unit of breath is 1.6 dB."""
     half = 110  # samples, 5 ms
     power = np.cumsum(np.pad(x * x, (half + 1, half)))
     envelope = np.sqrt(np.maximum(power[2 * half + 1 :] - power[: -2 * half - 1], 0) / (2 * half + 1))
@@ -154,10 +155,10 @@ def _aspiration(
 
 
 def _channel(hz: np.ndarray, m: int, rate: int, speaker: Speaker, style: Style, recording: Recording) -> np.ndarray:
-    """Response of vocal effort, microphone, high-pass (70 Hz), anti-aliasing low-pass and room, at frequencies `hz`."""
+    """Response of vocal effort, microphone, high-pass (70 Hz), anti-aliasing low-pass and room at frequencies `hz`."""
     octaves = np.log2(np.maximum(hz, 40))
     db = np.interp(octaves, np.log2(MICROPHONE_HZ), speaker.microphone)
-    db += 0.35 * style.tilt * np.clip(octaves - np.log2(1000), -3, 2.5)  # effort also tilts what is not voiced
+    db += 0.35 * style.tilt * np.clip(octaves - np.log2(1000), -3, 2.5)  # effort also tilts unvoiced sounds
     db -= 12 * np.log2(np.maximum(1, 70 / np.maximum(hz, 1)))
     cutoff = min(0.46 * recording.rate, 9800)  # espeak has nothing above 10 kHz
     response = 10 ** (db / 20) / (1 + np.exp((hz - cutoff) / 60))
@@ -170,7 +171,7 @@ def _channel(hz: np.ndarray, m: int, rate: int, speaker: Speaker, style: Style, 
 
 
 def _perturb(duration: float, style: Style, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(source time, output time, gain in dB), each (K,) on a 200 Hz grid: jitter, tremor, drift of pace, shimmer."""
+    """Source time, output time and gain in dB, each (K,) on a 200 Hz grid: jitter, tremor, drift of tempo, shimmer."""
     k = int(np.ceil(duration * 200)) + 1
     t = np.arange(k) / 200
     tremor, jitter, shimmer = max(0.0, style.tremor), max(0.15, 0.2 + style.jitter), max(0.1, style.shimmer)

@@ -1,7 +1,8 @@
 """Look-alike of SEWA in the packaging of AVEC 2017: video-chat dialogues with continuous affect (papers.md 1.5).
 
-20 recordings of 90 s in its default size. Arousal and valence move the prosody word by word, and with liking they
-choose the words, so that meaning helps valence and liking, as in the paper. In English; the original is German.
+20 recordings of 90 s in its default size. Arousal and valence change the prosody word by word, and together with liking
+they choose the words, so that meaning helps to predict valence and liking, as in the paper. It is in English, while the
+original is German.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ser_synth.writing import write_audio, write_lines
 
 # centres of the moods in (arousal, mean of valence and liking); ours
 QUADRANTS = {"joy": (0.6, 0.6), "peace": (-0.5, 0.5), "gloom": (-0.5, -0.5), "rage": (0.6, -0.6)}
-PARTS = {"Train": 0.6, "Devel": 0.2, "Test": 0.2}  # ours: near the original's 34 : 14 : 16
+PARTITIONS = {"Train": 0.6, "Devel": 0.2, "Test": 0.2}  # ours: near the original's 34 : 14 : 16
 TINY: dict[str, Any] = {"minutes": 0.75, "recordings": 3}
 
 RATE = 16000  # Hz
@@ -33,19 +34,21 @@ OTHER = Recording(words_per_minute=185, gain_db=-18.5, noise_db=-78, room=0.3, l
 @dataclass(frozen=True)
 class Config:
     seed: str = "sewa"
-    minutes: float = 30.0  # of sound in all; ours: with 10 the CCC of valence is chance
+    minutes: float = 30.0  # of sound in all; ours: with 10 minutes the CCC of valence is at chance
     recordings: int = 20  # ours: 12 to train on, 4 for development, 4 to test
     subject_share: float = 0.78  # share of turns that are the subject's; ours
-    temperature: float = 0.55  # of the choice of a mood by affect: higher makes words tell less; ours
+    temperature: float = 0.55  # of the choice of a mood by affect: higher makes words less informative; ours
     laughter: float = 0.05  # share of the subject's turns with an event tag in the transcript; ours
     within: float = 1.75  # scales the spread of single turns: higher is harder; ours
     intensity: float = 1.0  # scales what affect does to the voice: lower is harder
     noise_db: float = -58.0  # floor of the whole recording, dB full scale; ours
-    microphone_db: float = 2.0  # spread of the channel's colour between subjects; ours: laptops at home
+    microphone_db: float = 2.0  # spread of the channel's colour between subjects; ours: they use laptops at home
 
     def __post_init__(self) -> None:
         if self.recordings < 3 or self.seconds < 10:
-            raise ValueError("recordings must be 3 or more (one a partition) and minutes give each of them 10 seconds")
+            raise ValueError(
+                "recordings must be 3 or more (one per partition), and minutes must give each of them 10 seconds"
+            )
 
     @property
     def seconds(self) -> float:
@@ -55,7 +58,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Job:
-    """One recording; `number` counts over all parts."""
+    """One recording; `number` counts over all partitions."""
 
     name: str
     number: int
@@ -63,15 +66,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Turn:
-    start: float  # seconds; spoken later only if the turn before it lasts longer than planned
+    start: float  # seconds; the turn starts later only if the turn before lasts longer than planned
     subject: bool
     tokens: list[str]
     laughs: bool
 
 
 def jobs(config: Config) -> list[Job]:
-    held_out = [max(1, round(config.recordings * PARTS[part])) for part in ("Devel", "Test")]
-    sizes = zip(PARTS, (config.recordings - sum(held_out), *held_out), strict=True)
+    held_out = [max(1, round(config.recordings * PARTITIONS[part])) for part in ("Devel", "Test")]
+    sizes = zip(PARTITIONS, (config.recordings - sum(held_out), *held_out), strict=True)
     names = [f"{part}_{i:02d}" for part, size in sizes for i in range(1, size + 1)]
     return [Job(name, k) for k, name in enumerate(names)]
 
@@ -83,16 +86,16 @@ def affect(job: Job, config: Config) -> np.ndarray:
 
 
 def plan(job: Job, config: Config) -> list[Turn]:
-    """Who says what when; depends on affect and on no acoustic parameter."""
+    """The turns of a recording; they depend on affect and on no acoustic setting."""
     truth, rng = affect(job, config), generator(config.seed, "text", job.name)
-    margin = 2.0  # seconds kept free at the end, for turns that last longer than planned
+    margin = 2.0  # seconds left free at the end, because turns may last longer than planned
     turns: list[Turn] = []
     start = float(rng.uniform(0.3, 1.0))
     while True:
         subject = bool(rng.random() < config.subject_share)
         tokens = _say(truth[_frame(start, truth)], config, rng) if subject else pick(PARTNER, rng).split()
         laughs = bool(subject and rng.random() < config.laughter)
-        end = start + 0.35 + 0.33 * len(tokens)  # seconds a turn takes at the neutral tempo, measured
+        end = start + 0.35 + 0.33 * len(tokens)  # duration of a turn at the neutral tempo, measured
         if end > config.seconds - margin:
             return turns
         turns.append(Turn(start, subject, tokens, laughs))
@@ -104,7 +107,7 @@ def _frame(seconds: float, truth: np.ndarray) -> int:
 
 
 def _say(now: np.ndarray, config: Config, rng: np.random.Generator) -> list[str]:
-    """A sentence in the mood of a quadrant, likelier the nearer it is to the affect `now` (3,)."""
+    """A sentence in the mood of a quadrant; quadrants near the affect `now` (3,) are more likely."""
     place = np.array([now[0], (now[1] + now[2]) / 2])
     distance = ((np.array(list(QUADRANTS.values())) - place) ** 2).sum(1)
     p = np.exp(-distance / config.temperature)
@@ -131,7 +134,7 @@ def run(job: Job, root: Path, config: Config, engine: Engine) -> None:
         else:
             speech = render(engine, turn.tokens, "en-us", other, chance, OTHER, rng)
         at = round(start * RATE)
-        sound = np.pad(sound, (0, max(0, at + len(speech.samples) - len(sound))))  # a late last turn is not cut
+        sound = np.pad(sound, (0, max(0, at + len(speech.samples) - len(sound))))  # a late last turn is not cut off
         sound[at : at + len(speech.samples)] += speech.samples
         free = start + speech.duration
     noise = generator(config.seed, "acoustics", job.name, "noise").standard_normal(len(sound))
@@ -141,7 +144,7 @@ def run(job: Job, root: Path, config: Config, engine: Engine) -> None:
 
 
 def _styles(truth: np.ndarray, start: float, n: int, config: Config, chance: Style) -> tuple[Style, list[Style]]:
-    """(style of the turn from the affect at its start, change of style at each of its n words)."""
+    """The style of a turn from the affect at its start, and the change of style at each of its n words."""
 
     def voice(frame: int) -> np.ndarray:
         arousal, valence, _ = config.intensity * truth[frame]
@@ -169,7 +172,8 @@ def _write_turns(root: Path, job: Job, spoken: list[tuple[Turn, float, Speech]])
 
 
 def _write_labels(root: Path, job: Job, truth: np.ndarray, config: Config) -> None:
-    """Gold standard as in AVEC 2017 (name; time; arousal; valence; liking, no header), and what each rater drew."""
+    """The gold standard as in AVEC 2017 (name; time; arousal; valence; liking, no header), and the trace of each
+    rater."""
     raters = Raters()
     ratings = annotate(generator(config.seed, "labels", job.name, "raters"), truth, raters)
     gold = gold_standard(ratings, raters)

@@ -1,7 +1,8 @@
 """Sentences from frames and topic vocabularies, so that co-occurrence carries meaning and word choice carries affect.
 
-A topic conditions every content word of a sentence, and paragraphs stay on a topic: in 10 000 tokens a skip-gram model
-finds 93 % of a word's neighbours in its own topic, in 20 000 98 % (chance 6 %). Vocabulary and frames are ours.
+All content words of a sentence belong to one topic, and a paragraph stays on its topic. A skip-gram model finds 93 % of
+a word's neighbours in its own topic after 10 000 tokens and 98 % after 20 000 (chance 6 %). Vocabulary and frames are
+ours.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def bare(token: str) -> str:
 
 
 def is_content(token: str, language: str) -> bool:
-    """Is it a word that can bear stress? `language` is a code such as "de" or "en-us"."""
+    """Whether a token can be stressed; `language` is a code such as "de" or "en-us"."""
     return bare(token) not in FUNCTION_WORDS[language.split("-")[0]]
 
 
@@ -148,14 +149,14 @@ def fill(frame: str, pools: Pools, rng: np.random.Generator) -> list[str]:
 
 
 def story(topic: str, rng: np.random.Generator) -> list[str]:
-    """One sentence of narrative about a topic or in a mood."""
+    """One narrative sentence about a topic or in a mood."""
     if topic in TOPICS:
         return fill(pick(NARRATIVE, rng), TOPICS[topic], rng)
     return fill(pick(MOODY, rng), MOODS[topic], rng)
 
 
 def sentences(rng: np.random.Generator) -> Iterator[list[str]]:
-    """Sentences of endless paragraphs, each mostly on one topic."""
+    """Endless sentences, in paragraphs that are mostly on one topic."""
     names = (*TOPICS, *MOODS)
     while True:
         topic = pick(names, rng)

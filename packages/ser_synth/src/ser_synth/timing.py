@@ -1,4 +1,4 @@
-"""Word intervals from the synthesizer's events: exactly one interval a token."""
+"""Word intervals from the synthesizer's events: exactly one interval per token."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Event:
 
 
 def phone_intervals(events: Sequence[Event], total: int, pauses: bool = False) -> list[Interval]:
-    """Samples [start, end) of every phone, or of every pause: a pause ends a phone but is none itself."""
+    """Samples [start, end) of every phone, or with `pauses` of every pause; a pause ends the phone before it."""
     phones = [e for e in events if not e.word]
     ends = [e.sample for e in phones[1:]] + [total]
     intervals = zip(phones, ends, strict=True)
@@ -37,16 +37,16 @@ def word_intervals(
     """Samples [start, end) of every token.
 
     `spans` gives the characters [start, end) of each token in the text, `total` the number of samples. Frequent pairs
-    ("of the", "I am") share one word event; such a group is cut at the phone boundary given by ``phones_alone(token)``,
-    the number of phones of each token spoken by itself. Raises `SynthError` when the events do not cover every token
-    (the library loses events in very long sentences).
+    ("of the", "I am") share one word event. Such a group is divided at the phone boundary that ``phones_alone(token)``
+    gives, the number of phones of each token when it is spoken alone. Raises `SynthError` when the events do not cover
+    every token (the library loses events in very long sentences).
     """
     onsets = _onsets(events, spans)
     if not onsets:
         raise SynthError(f"the synthesizer reported no word in {len(spans)} tokens", None, "Shorten the sentence")
     phones, pauses = phone_intervals(events, total), phone_intervals(events, total, pauses=True)
     leaders = sorted(onsets)
-    first = [0, *leaders[1:]]  # what stands before the first reported word belongs to its group
+    first = [0, *leaders[1:]]  # what comes before the first reported word belongs to its group
     result: list[Interval] = []
     for k, token in enumerate(leaders):
         following = k + 1 < len(leaders)
@@ -57,7 +57,7 @@ def word_intervals(
             raise SynthError(
                 f"the synthesizer lost a word near token {token} of {len(spans)}", None, "Shorten the sentence"
             )
-        if any(a < onset < b for a, b in pauses):  # "many a": the glide between two vowels has no phone, but sounds
+        if any(a < onset < b for a, b in pauses):  # "many a": the glide between two vowels has no phone but is audible
             own[0] = onset, own[0][1]
         edges = _edges([phones_alone(i) for i in members], len(own)) if len(members) > 1 else [0, len(own)]
         result += [(own[a][0], own[b - 1][1]) for a, b in pairwise(edges)]
@@ -75,7 +75,7 @@ def _onsets(events: Sequence[Event], spans: Sequence[Interval]) -> dict[int, int
 
 
 def _edges(weights: Sequence[int], n: int) -> list[int]:
-    """Cuts n phones into len(weights) pieces in proportion to the weights, none of them empty."""
+    """Divides n phones into len(weights) pieces in proportion to the weights; no piece is empty."""
     share = np.cumsum(weights) / sum(weights)
     edges = [0]
     for k, s in enumerate(share):

@@ -1,9 +1,9 @@
-"""Who speaks and how: speakers, emotional styles, and the espeak voice file that both make together.
+"""Speakers, emotional styles, and the espeak voice file for a speaker in a style.
 
-A style is a change against the same speaker's neutral speech. Directions of the changes follow Emofilt's rule file
-(Burkhardt), Burkhardt & Sendlmeier 2000, Murray & Arnott 1993, Scherer 2003, Juslin & Laukka 2003 and Cahn 1990
-(surprise); the sizes are ours, tuned once so that IS10 functionals with a linear SVM, leaving one speaker out, find the
-look-alike of EMO-DB about as hard as EMO-DB.
+A style is a change relative to the same speaker's neutral speech. The directions of the changes follow Emofilt's rule
+file (Burkhardt), Burkhardt & Sendlmeier 2000, Murray & Arnott 1993, Scherer 2003, Juslin & Laukka 2003 and Cahn 1990
+(surprise). The sizes are ours. They were tuned once, so that the look-alike of EMO-DB is about as hard as EMO-DB for a
+linear SVM on IS10 functionals, leaving one speaker out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Style:
     f0: float = 0.0  # mean F0, semitones
     span: float = 0.0  # log2 of the F0 range factor
     level: float = 0.0  # dB
-    tilt: float = 0.0  # dB an octave of voiced sound; > 0 tense and loud, < 0 lax and soft
+    tilt: float = 0.0  # dB per octave of voiced sound; > 0 tense and loud, < 0 lax and soft
     breath: float = 0.0  # aspiration noise, dB
     jitter: float = 0.0  # F0 perturbation, percent
     tremor: float = 0.0  # depth of the 4.5-7 Hz F0 tremor, semitones
@@ -75,7 +75,7 @@ AROUSAL, VALENCE = STYLES.pop("arousal"), STYLES.pop("valence")  # change per un
 
 @dataclass(frozen=True)
 class Population:
-    """Distribution that speakers are drawn from; ours, in the range of adult voices, tuned with the table of styles."""
+    """Distribution of speakers; ours, in the range of adult voices, tuned together with the table of styles."""
 
     f0: tuple[float, float] = (108.0, 190.0)  # Hz, men and women
     f0_sd: float = 1.6  # semitones
@@ -84,7 +84,7 @@ class Population:
     formants: tuple[float, float] = (1.0, 1.15)  # formant scale on espeak's male vocal tract, men and women
     formant_sd: float = 0.03  # of the whole tract, and again of each formant
     tempo_sd: float = 0.05  # log2
-    tilt: float = -2.6  # dB an octave
+    tilt: float = -2.6  # dB per octave
     tilt_sd: float = 0.6
     breath: float = 2.0  # dB, not below 0
     breath_sd: float = 1.5
@@ -100,7 +100,7 @@ class Speaker:
     span: float  # semitones
     formants: tuple[float, ...]  # factors of F1..F5
     tempo: float  # log2
-    tilt: float  # dB an octave
+    tilt: float  # dB per octave
     breath: float  # dB
     strength: float  # scales every emotion
     microphone: tuple[float, ...]  # colour of the recording channel, dB at MICROPHONE_HZ
@@ -110,7 +110,8 @@ MICROPHONE_HZ = (60.0, 150.0, 400.0, 1000.0, 2500.0, 5000.0, 9000.0)  # ours: kn
 
 
 def draw_speaker(seed: str, name: str, sex: str, microphone_db: float, population: Population | None = None) -> Speaker:
-    """The speaker of this name in the corpus grown from `seed`; `sex` "f" or "m", `microphone_db` the channel's sd."""
+    """The speaker of this name in the corpus with this `seed`; `sex` is "f" or "m", `microphone_db` the channel's
+    sd."""
     p = population or Population()
     rng = generator(seed, "speaker", name)
     woman = int(sex == "f")
@@ -129,14 +130,14 @@ def draw_speaker(seed: str, name: str, sex: str, microphone_db: float, populatio
     )
 
 
-# How strongly a take is acted: lognormal with this sd, in this range. Ours: some takes are half-hearted.
+# How strongly a take is acted: lognormal with this sd, in this range. Ours: some takes are only half acted.
 ACTING_SD, ACTING_RANGE = 0.25, (0.45, 1.7)
 
 
 def perform(
     speaker: Speaker, emotion: str, rng: np.random.Generator, intensity: float, within: float, personal: float
 ) -> Style:
-    """One take of a class: its mean scaled by how strongly it is acted, the speaker's own way of doing it, and chance.
+    """One take of a class: the scaled mean of the class, plus the speaker's own way of acting it, plus chance.
 
     `intensity` scales the mean, `within` and `personal` the standard deviations WITHIN and PERSONAL.
     """
@@ -148,11 +149,13 @@ def perform(
 
 
 def voice_file(speaker: Speaker, style: Style) -> str:
-    """Lines of an espeak voice file: F0 and its range, formants and their widths, spectral slope of voiced sound."""
-    span = float(np.clip(speaker.span * 2**style.span, 1, 20))  # semitones; beyond, espeak's contours break
-    low = round(np.clip(speaker.f0 * 2 ** ((style.f0 - 0.42 * span) / 12), 40, 420))  # the mean lies 42 % up the range
+    """The text of an espeak voice file: F0 and its range, formants and their widths, spectral slope of voiced sound."""
+    span = float(np.clip(speaker.span * 2**style.span, 1, 20))  # semitones; beyond that, espeak's contours break
+    low = round(np.clip(speaker.f0 * 2 ** ((style.f0 - 0.42 * span) / 12), 40, 420))  # the mean is at 42 % of the range
     lines = [f"pitch {low} {round(low * 2 ** (span / 12))}"]
-    shifted_by_pitch = 1 + (low - 82) / 82 / 4  # espeak's own scaling: undone, or a high voice becomes a child's
+    shifted_by_pitch = (
+        1 + (low - 82) / 82 / 4
+    )  # espeak's own scaling, undone here: otherwise a high voice becomes a child's
     opening = style.f1 / 100 * np.array([1, 1 / 3, 0.1, 0, 0])  # an open jaw raises F1 most
     factors = np.array(speaker.formants) * (1 + style.spread / 100) * (1 + opening) / shifted_by_pitch
     width = round(100 - np.clip(4 * style.tilt, -40, 30))  # percent; a tense voice has narrower formants

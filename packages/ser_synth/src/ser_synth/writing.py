@@ -1,4 +1,4 @@
-"""Writing one job's files; not atomic, because `_build` makes the corpus in a folder that it renames at the end."""
+"""Writes the files of one job. This is not atomic, because `build` renames the whole folder at the end."""
 
 from __future__ import annotations
 
