@@ -1,4 +1,4 @@
-"""What the report says of continuous experiments and of word vectors, read as text."""
+"""The text of the report on continuous experiments and on word vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ser.layout import Layout
 from ser.report import experiment as section
 from ser.report import words as semantics
 from ser.report.study import Experiment
-from ser.words.config import MODES, STREAMS
+from ser.tasks import MODES, STREAMS
 
 
 def rows(table):

@@ -354,7 +354,7 @@ def contrast(one, two):
 
 
 def test_colours_have_the_contrast_of_wcag_aa():
-    """4.5 for text on each ground it stands on, 3 for lines and ticks, in light, dark and print."""
+    """4.5 for text on each of its backgrounds, 3 for lines and ticks, in light, dark and print."""
     assert contrast("#000000", "#ffffff") == 21
     blocks = re.findall(r":root \{\s*(--[^}]*)\}", STYLE)
     assert len(blocks) == 3

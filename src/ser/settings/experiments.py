@@ -40,10 +40,6 @@ def word_stores(study: Study, item: Experiment) -> dict[str, str]:
     if not item.words:
         return {}
     module, folder = plugins.load("models", item.model), Layout(study.study).words(item.words)
-    if not hasattr(module, "word_inputs"):  # until the model itself says what it reads
-        from ser.words.settings import inputs
-
-        return {name: (folder / store).as_posix() for name, store in inputs(config(study, item)).items()}
     made = plugins.build(plugins.parameters("models", item.model), config(study, item), f"models.{item.model}")
     return {name: (folder / store).as_posix() for name, store in module.word_inputs(made).items()}
 

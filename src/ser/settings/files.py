@@ -15,6 +15,7 @@ from ser.files import write_json
 from ser.layout import Layout
 from ser.settings import experiments
 from ser.settings.schema import Experiment, Study, Words
+from ser.words.config import SYNTHETIC_TEXTS
 
 STAGES = Path("stages")
 
@@ -66,7 +67,7 @@ def _synthesizer(study: Study, corpus: str) -> list[str]:
 def _texts(study: Study, words: Words) -> list[str]:
     """The module with the sentences of the look-alike corpora where word vectors read it; nothing in ser imports it."""
     read = study.corpora[words.corpus].source != "real" or "synthetic" in words.values.get("texts", ())
-    return ["ser_synth.texts"] if read else []
+    return [SYNTHETIC_TEXTS] if read else []
 
 
 def _experiment(study: Study, item: Experiment) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Letters: N samples, W words, M frames of all words, T frames of one word, F coef
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,28 +17,10 @@ from ser.corpora import audio
 from ser.errors import SerError
 from ser.words.config import Speech2Vec
 from ser.words.occurrences import Signal, Span
+from ser.words.speech2vec import Tokens
 
 _BANDS = 128  # mel bands, librosa's default
 _WORDS = 32  # transformed together; more of them only take more memory
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Spoken words: `frames` (M, F) float32 of one word after the other, rows ``offsets[i]:offsets[i + 1]`` of word i;
-    the word and the utterance of each."""
-
-    frames: np.ndarray
-    offsets: np.ndarray
-    words: tuple[str, ...]
-    utterances: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Frames of each word, (W,) int64."""
-        return np.diff(self.offsets)
 
 
 def tokens(table: pd.DataFrame, signal: Signal, config: Speech2Vec) -> Tokens:
@@ -85,7 +66,8 @@ def mfcc(pieces: Sequence[np.ndarray], config: Speech2Vec) -> Iterator[np.ndarra
 
     The definition of ``librosa.feature.mfcc``: Hann window, centred frames with zeros beyond the ends, so that there
     are 1 + N // hop; power; Slaney's mel bands; dB, not lower than 80 dB below the loudest value of the word;
-    orthonormal DCT. librosa computes its filters at every call, which takes 50 times as long as a word.
+    orthonormal DCT. librosa itself takes ten times as long, because it computes its filters at every call
+    (benchmarks/speech2vec.py).
     """
     transform = _transform(config)
     for first in range(0, len(pieces), _WORDS):
