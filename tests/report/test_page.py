@@ -75,7 +75,7 @@ def make(emotions, affect, tmp_path, monkeypatch):
         scores = [c for c in worse if c.startswith("score_")]
         worse[scores] = np.random.default_rng(1).dirichlet([1] * len(scores), size=len(worse))
         for name, table, more in (
-            ("good", emotions, {"paper": "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"}),
+            ("good", emotions, {"paper": "fusion_convbert.table_4.cnns.emodb/speaker_independent"}),
             ("bad-<b>", worse, {}),
             ("affect", affect, {"corpus": "sewa", "protocol": "partitions"}),
         ):
@@ -354,7 +354,7 @@ def contrast(one, two):
 
 
 def test_colours_have_the_contrast_of_wcag_aa():
-    """4.5 for text on each ground it stands on, 3 for lines and ticks, in light, dark and print."""
+    """4.5 for text on each of its backgrounds, 3 for lines and ticks, in light, dark and print."""
     assert contrast("#000000", "#ffffff") == 21
     blocks = re.findall(r":root \{\s*(--[^}]*)\}", STYLE)
     assert len(blocks) == 3
