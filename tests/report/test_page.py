@@ -75,7 +75,7 @@ def make(emotions, affect, tmp_path, monkeypatch):
         scores = [c for c in worse if c.startswith("score_")]
         worse[scores] = np.random.default_rng(1).dirichlet([1] * len(scores), size=len(worse))
         for name, table, more in (
-            ("good", emotions, {"paper": "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"}),
+            ("good", emotions, {"paper": "fusion_convbert.table_4.cnns.emodb/speaker_independent"}),
             ("bad-<b>", worse, {}),
             ("affect", affect, {"corpus": "sewa", "protocol": "partitions"}),
         ):

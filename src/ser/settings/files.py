@@ -115,16 +115,16 @@ def _evaluate(study: Study) -> dict[str, Any]:
 
 
 def _report(study: Study) -> dict[str, Any]:
-    """`shareable`: whether the audio of a corpus may be part of the report."""
+    """`shareable`: whether the licence of a corpus allows its audio in a report; `audio`: whether the user wants it."""
     corpora = {}
     for name in study.corpora:
         card = plugins.load("corpora", name).CARD
-        shareable = card.shareable and study.report.audio
-        corpora[name] = {"title": card.title, "licence": card.licence, "shareable": shareable}
+        corpora[name] = {"title": card.title, "licence": card.licence, "shareable": card.shareable}
     return {
         "study": study.study,
         "experiments": list(study.all_experiments),
         "folds": {name: f"{e.corpus}-{e.folds}" for name, e in study.all_experiments.items()},
         "corpora": corpora,
+        "audio": study.report.audio,
         **_code("report"),
     }
