@@ -86,10 +86,6 @@ def _train(study: Study, name: str, item: Experiment) -> dict[str, Any]:
     layout, models = Layout(study.study), [f"ser.models.{item.model}"]
     if item.control == "majority":
         models.append("ser.models.majority")  # what runs in place of the model
-    config = experiments.config(study, item)
-    pretrained = layout.pretrained(item.pretrained).as_posix() if item.pretrained else None
-    if pretrained and "pretrained" in plugins.keys("models", item.model):
-        config["pretrained"] = pretrained
     return {
         "study": study.study,
         "experiment": name,
@@ -97,9 +93,9 @@ def _train(study: Study, name: str, item: Experiment) -> dict[str, Any]:
         "feature": item.feature,
         "functionals": item.functionals or None,
         "features": experiments.feature_names(item),
-        "pretrained": pretrained,
+        "pretrained": layout.pretrained(item.pretrained).as_posix() if item.pretrained else None,
         "words": experiments.word_stores(study, item),
-        "config": config,
+        "config": experiments.config(study, item),
         "training": experiments.training(study, item),
         "device": study.run.device,
         "precision": study.run.precision,
