@@ -22,8 +22,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ser.words import mfcc, speech2vec
 from ser.words.config import Speech2Vec
-from ser.words.mfcc import Tokens
-from ser.words.speech2vec import Model
+from ser.words.speech2vec import Model, Tokens
 
 
 class Padded(Model):

@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ser import caching
 from ser.corpora import manifest
 from ser.pretraining import run as pretraining
 from ser.training import experiment
+from ser.words import spaces
+from ser.words.speech2vec import Tokens
+from ser.words.vectors import Vectors
 from tests import toy
 from tests.pretraining import speech
+from tests.words import test_make
 
 SER = Path(caching.__file__).parent
 FILES = sorted(p for p in SER.rglob("*.py"))
 EDIT = "\nEDITED = 1"
+KINDS = ("fold of cnns", "fold of svm", "encoder", "packed features", "Speech2Vec", "alignment")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +48,17 @@ def results(tmp_path_factory):
         ("ser.pretraining.sources", "ser.features.logmel"),
         lambda: pretraining.features_fingerprint(speech.SETTINGS, wanted, table),
     )
+    config = test_make.CONFIG
+    tokens = Tokens(np.ones((3, 13), np.float32), np.arange(4), ("a", "b", "a"), ("u",) * 3)
+    space = Vectors(("a", "b"), np.ones((2, 8), np.float32), np.ones(2, np.int64))
+    found["Speech2Vec"] = (
+        ("ser.words.speech2vec",),
+        lambda: spaces.speech2vec_path(config, tokens, "cpu", folder).name,
+    )
+    found["alignment"] = (
+        ("ser.words.alignment",),
+        lambda: spaces.alignment_path(config, space, space, "cpu", folder).name,
+    )
     return found
 
 
@@ -56,7 +73,7 @@ def edit(monkeypatch):
     return edited
 
 
-@pytest.mark.parametrize("kind", ["fold of cnns", "fold of svm", "encoder", "packed features"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_file_in_the_closure_changes_the_name_and_no_other_file_does(results, edit, monkeypatch, kind):
     modules, name = results[kind]
     closure, versions = set(caching.closure(*modules)), caching.versions(*modules)

@@ -93,7 +93,7 @@ def check(command: str) -> None:
 def _ser(words: list[str]) -> None:
     options = parser().parse_args(words)
     if options.command == "compare":
-        assert {options.a, options.b} <= names(study(options.study), *GROUPS)
+        assert {options.a, options.b} <= names(study(options.study or "demo"), *GROUPS)
     if options.command == "corpora" and options.name:
         assert options.name in plugins.names("corpora")
     if options.command == "study" and options.study_command in ("start", "status") and options.name not in MADE:

@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"ser {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    corpora = commands.add_parser("corpora", help="table of corpora: licence, what is here, how to get the rest")
+    corpora = commands.add_parser("corpora", help="table of corpora: licence, which are here, how to get the others")
     corpora.add_argument("name", nargs="?", help="one corpus: its whole card")
     corpora.set_defaults(run=lambda a: _corpora(a.name))
 
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     )
     new.add_argument("--csv", help="your own table (columns file, speaker, emotion), for --corpora table")
     new.set_defaults(run=_study_new)
-    start = studies.add_parser("start", help="let DVC see a study: copies the graph into its folder")
+    start = studies.add_parser("start", help="copy the graph into the folder of a study, so that DVC can run it")
     start.add_argument("name", help="name of the study: a folder of studies/")
     start.set_defaults(run=_study_start)
     status = studies.add_parser("status", help="what `dvc repro` would run, why, and how long that took before")

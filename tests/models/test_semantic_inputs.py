@@ -1,4 +1,4 @@
-"""What the model `semantic` reads, and what an experiment of it must therefore name."""
+"""The inputs of the model `semantic`, which an experiment must name."""
 
 from __future__ import annotations
 

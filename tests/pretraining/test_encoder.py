@@ -108,7 +108,7 @@ class TestMasks:
 
     @staticmethod
     def draw(masking=MASKING, lengths=LENGTHS, seeds=range(2000)):
-        """Masks of many batches, each seeded anew."""
+        """Masks of many batches, each with a new seed."""
         for seed in seeds:
             yield mockingjay.mask(lengths, [np.random.default_rng([seed, i]) for i in range(len(lengths))], masking)
 
@@ -135,7 +135,7 @@ class TestMasks:
         for masks in self.draw(lengths=(150,)):
             hidden, own = masks.loss[0], torch.arange(150)
             zero, moved = masks.zero[0], masks.source[0] != own
-            assert torch.equal(zero, hidden) or not zero.any()  # one draw an utterance
+            assert torch.equal(zero, hidden) or not zero.any()  # one draw per utterance
             assert not (moved & ~hidden).any()
             kinds += (bool(zero.any()), bool(moved.any()), not zero.any() and not moved.any())
         # three standard deviations of 2000 draws: 0.027 and 0.020

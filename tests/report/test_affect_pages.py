@@ -1,4 +1,4 @@
-"""What the report says of continuous experiments and of word vectors, read as text."""
+"""The text of the report on continuous experiments and on word vectors."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def write(path: Path, text: str, encoding: str = "utf-8", newline: str = "\n") -
 
 
 def tree(root: Path, header: bool = False, segmentation: bool = True, **form: str) -> Path:
-    """Four recordings of eight tones, one a word, from 0.5 s on, 0.3 s apart; `form`: encoding, newline of files."""
+    """Four recordings of eight tones, one per word, from 0.5 s on, 0.3 s apart; `form`: encoding, newline of files."""
     g = np.random.default_rng(0)
     (root / "audio").mkdir(parents=True)
     for name in NAMES:

@@ -34,7 +34,7 @@ FILES += ("aligned/alignment.safetensors", "aligned/alignment.json")
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Six utterances of twelve words, each a tone of its own for 0.1 s; the last two are for testing."""
+    """Six utterances of twelve words, each a different tone of 0.1 s; the last two are for testing."""
     folder = tmp_path_factory.mktemp("tones")
     g = np.random.default_rng(0)
     rows, spans = [], []
@@ -59,7 +59,7 @@ def _write(folder, table, spans):
 
 
 def _make(corpus, out, config=CONFIG, root=None):
-    """Vectors and reports in one folder, checkpoints beside it."""
+    """Vectors and reports in one folder, checkpoints in another."""
     source = Source(corpus, root or corpus)
     return make.make(config, source, source, out, out, "cpu", out.parent / "checkpoints")
 
@@ -70,7 +70,7 @@ def _bytes(out):
 
 @pytest.fixture(scope="module")
 def whole(corpus, tmp_path_factory):
-    """What a stage leaves that nothing disturbed."""
+    """The files of a stage that was not interrupted."""
     out = tmp_path_factory.mktemp("whole") / "out"
     return out, _make(corpus, out)
 

@@ -33,7 +33,7 @@ def _tone(i: int) -> np.ndarray:
 
 
 def _corpus(folder: Path, names: list[str], parts: list[str]) -> list[tuple[str, float, float, str]]:
-    """Recordings of 2 s: eight tones of 0.1 s, one a word, from 0.2 s on, then silence."""
+    """Recordings of 2 s: eight tones of 0.1 s, one per word, from 0.2 s on, then silence."""
     g = np.random.default_rng(len(names))
     rows, spans = [], []
     (folder / "audio").mkdir(parents=True)
@@ -101,7 +101,7 @@ def test_types_are_looked_up_and_tokens_are_encoded(made):
     tokens, mapped = (np.asarray(_store(made, f"{s}-token_aligned")["Train_01"]) for s in ("speech2vec", "aligned"))
     spoken = tokens.any(1)
     np.testing.assert_allclose(mapped[spoken], learned.aligned(tokens[spoken]), atol=1e-5)
-    assert not mapped[~spoken].any()  # a row without a word is zero, not what W makes of zero
+    assert not mapped[~spoken].any()  # a row without a word is zero, not the image of zero under W
 
 
 def test_the_random_control_knows_the_word_only_where_the_word_is_known(made):
@@ -119,7 +119,7 @@ def test_the_random_control_knows_the_word_only_where_the_word_is_known(made):
 def test_chunks_keep_to_the_turns(made):
     turns = np.asarray(_store(made, "turns")["Train_01"])[:, 0]
     assert turns.tolist() == [0] * 5 + [1] * 6 + [0] * 9  # round(10 * 0.5) to round(10 * 1.0), both included
-    assert np.asarray(_store(made, "turns")["Test_01"]).all()  # the corpus does not say
+    assert np.asarray(_store(made, "turns")["Test_01"]).all()  # the corpus does not state it
     encoded = np.asarray(_store(made, "speech2vec-token_unsupervised")["Train_01"]).any(1)
     assert encoded[5:10].all()
     assert not encoded[:5].any()

@@ -16,7 +16,8 @@ from ser.tasks import Examples, Inputs, Window
 
 class Scores(NamedTuple):
     """Predictions of a part. `votes`: how many windows of each utterance have each class as their best; None where an
-    utterance is one window."""
+    utterance is one window.
+    """
 
     values: Any  # (n, K) float64 class probabilities, or n arrays (R, D)
     votes: np.ndarray | None = None  # (n, K) int64
@@ -47,8 +48,9 @@ def traces(inputs: Inputs, outputs: Iterable[tuple[list[Window], np.ndarray]]) -
 
 
 def judge(scores: Scores, dev: Examples) -> dict[str, float]:
-    """dev_loss and dev_score: mean negative log probability and macro recall; or 1 - CCC and CCC, frames pooled over
-    the recordings and the mean taken over dimensions (papers.md 2: the selection criterion of P4)."""
+    """dev_loss and dev_score: mean negative log probability and macro recall; for continuous labels 1 - CCC and CCC,
+    with the frames of all recordings pooled, and then the mean over dimensions (papers.md 2: P4 selects by it).
+    """
     if isinstance(dev.labels, np.ndarray):
         truth = dev.labels
         own = scores.values[np.arange(len(truth)), truth]

@@ -6,7 +6,6 @@ Letters: N samples, W words, M frames of all words, T frames of one word, F coef
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,28 +17,10 @@ from ser.corpora import audio
 from ser.errors import SerError
 from ser.words.config import Speech2Vec
 from ser.words.occurrences import Signal, Span
+from ser.words.speech2vec import Tokens
 
 _BANDS = 128  # mel bands, librosa's default
 _WORDS = 32  # transformed together; more of them only take more memory
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Spoken words: `frames` (M, F) float32 of one word after the other, rows ``offsets[i]:offsets[i + 1]`` of word i;
-    the word and the utterance of each."""
-
-    frames: np.ndarray
-    offsets: np.ndarray
-    words: tuple[str, ...]
-    utterances: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Frames of each word, (W,) int64."""
-        return np.diff(self.offsets)
 
 
 def tokens(table: pd.DataFrame, signal: Signal, config: Speech2Vec) -> Tokens:

@@ -35,7 +35,7 @@ class Spaces(NamedTuple):
     speech: Vectors
     encoder: speech2vec.Model
     curve: list[dict[str, float]]
-    tokens: mfcc.Tokens
+    tokens: speech2vec.Tokens
     embeddings: np.ndarray
     maps: dict[str, tuple[Vectors, Aligned]]
 
@@ -58,7 +58,7 @@ def learn(
     text = word2vec.train(sentences, config.word2vec)
     _check_vocabularies(spoken, text, config)
     tokens = mfcc.tokens(spoken, signal, config.speech2vec)
-    path = _speech2vec_path(config, tokens, device, checkpoints)
+    path = speech2vec_path(config, tokens, device, checkpoints)
     encoder, curve = speech2vec.train(tokens, config.speech2vec, path, device)
     embeddings = speech2vec.embed(encoder, tokens, device)
     speech = speech2vec.types(tokens.words, embeddings, config.speech2vec.min_count)
@@ -77,11 +77,19 @@ def _check_vocabularies(spoken: pd.DataFrame, text: Vectors, config: Config) -> 
         raise SerError(what, "words: texts", "Give text in the language and on the subject of the speech")
 
 
-def _speech2vec_path(config: Config, tokens: mfcc.Tokens, device: str, checkpoints: Path) -> Path:
+def speech2vec_path(config: Config, tokens: speech2vec.Tokens, device: str, checkpoints: Path) -> Path:
+    """The checkpoint of the training of Speech2Vec on these words."""
     settings = {k: v for k, v in dataclasses.asdict(config.speech2vec).items() if k != "checkpoint_every"}
     inputs = {"frames": tokens.frames.tobytes(), "offsets": tokens.offsets.tobytes()}
     inputs["words"] = digest(tokens.words, tokens.utterances).encode()
     return _checkpoint("ser.words.speech2vec", settings | {"threads": config.threads}, inputs, device, checkpoints)
+
+
+def alignment_path(config: Config, speech: Vectors, text: Vectors, device: str, checkpoints: Path) -> Path:
+    """The checkpoint of the adversarial training that maps these spaces."""
+    settings = dataclasses.asdict(config.alignment) | {"threads": config.threads}
+    inputs = {"speech": speech.matrix.tobytes(), "text": text.matrix.tobytes()}
+    return _checkpoint("ser.words.alignment", settings, inputs, device, checkpoints)
 
 
 def _maps(
@@ -89,11 +97,9 @@ def _maps(
 ) -> dict[str, tuple[Vectors, Aligned]]:
     """W and its controls: random vectors for the words of speech, no map, and the map that knows the words."""
     options, random = config.alignment, vectors.random(speech, config.alignment.seed)
-    settings = dataclasses.asdict(options) | {"threads": config.threads}
 
     def aligned(space: Vectors) -> Aligned:
-        inputs = {"speech": space.matrix.tobytes(), "text": text.matrix.tobytes()}
-        path = _checkpoint("ser.words.alignment", settings, inputs, device, checkpoints)
+        path = alignment_path(config, space, text, device, checkpoints)
         return alignment.align(space, text, options, path, device)
 
     return {

@@ -1,9 +1,9 @@
-"""Mockingjay: the pretrained encoder of Fusion-ConvBERT, its pretraining head and its masking.
+"""Mockingjay: the pretrained encoder of Fusion-ConvBERT, its pretraining head and its masking (papers.md 4.3).
 
-Liu et al., ICASSP 2020, as used by Lee, Han, Ko, Sensors 2020, section 3.3 (papers.md 4.3): a linear input block with
-fixed sinusoidal positions, then post-norm Transformer layers. Deviations: queries, keys and values are one projection
-(the same numbers, one product); padded keys get weight 0 exactly, where the reference adds -10000; lengths are given,
-where the reference infers them from frames that are not zero.
+Liu et al., ICASSP 2020, as used in P1 (Lee, Han, Ko, Sensors 2020) section 3.3: a linear input block with fixed
+sinusoidal positions, then post-norm Transformer layers. Deviations: queries, keys and values are one projection (the
+same numbers, one product); padded keys get weight 0 exactly, where the reference adds -10000; lengths are given, where
+the reference infers them from frames that are not zero.
 
 Letters: B utterances, T frames (padded), L valid frames, F columns of a frame, H hidden, A heads, M masked frames.
 """
@@ -50,7 +50,7 @@ class Config:
             raise ValueError(f"hidden {self.hidden} must be even and a multiple of heads {self.heads}")
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} lies from 0 to below 1, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,17 @@ class Masking:
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1 or self.segment < 1:
-            raise ValueError(f"share {self.share} lies between 0 and 1, segment {self.segment} is at least 1 frame")
+            raise ValueError(
+                f"share must be between 0 and 1 and segment at least 1 frame, not {self.share} and {self.segment}"
+            )
         if min(self.zero, self.replace) < 0 or self.zero + self.replace > 1:
-            raise ValueError(f"zero {self.zero} and replace {self.replace} are probabilities, together at most 1")
+            raise ValueError(
+                f"zero and replace are probabilities, together at most 1, not {self.zero} and {self.replace}"
+            )
 
 
 class Encoder(nn.Module):
-    """(B, T, F), (B,) -> (B, T, H). A valid frame's result does not depend on the padding; that of padding is void."""
+    """(B, T, F), (B,) -> (B, T, H). Valid frames do not depend on padding; results of padded frames are undefined."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -184,9 +188,7 @@ def masked(x: Tensor, masks: Masks) -> Tensor:
 
 
 def save_encoder(folder: Path, encoder: nn.Module, config: Config, card: Mapping[str, Any]) -> None:
-    """Writes ``encoder.safetensors`` and ``card.json`` (the sizes under `config`, then `card`); equal weights give
-    equal bytes.
-    """
+    """Writes ``encoder.safetensors`` and ``card.json``: the sizes under `config`, then `card`."""
     about = {"kind": "mockingjay", "config": dataclasses.asdict(config), **card}
     weights.save(Path(folder) / "encoder.safetensors", encoder.state_dict(), about)
 
@@ -194,7 +196,7 @@ def save_encoder(folder: Path, encoder: nn.Module, config: Config, card: Mapping
 def load_encoder(folder: Path) -> tuple[Config, dict[str, Tensor]]:
     """Sizes and weights of a pretrained encoder, for ``Encoder(config).load_state_dict(weights)``.
 
-    Raises `SerError` when the folder holds none, or when sizes and weights do not fit.
+    Raises `SerError` when the folder holds no encoder, and when sizes and weights do not fit.
     """
     folder = Path(folder)
     card = read_json(folder / "card.json")
