@@ -75,7 +75,7 @@ def make(emotions, affect, tmp_path, monkeypatch):
         scores = [c for c in worse if c.startswith("score_")]
         worse[scores] = np.random.default_rng(1).dirichlet([1] * len(scores), size=len(worse))
         for name, table, more in (
-            ("good", emotions, {"paper": "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"}),
+            ("good", emotions, {"paper": "fusion_convbert.table_4.cnns.emodb/speaker_independent"}),
             ("bad-<b>", worse, {}),
             ("affect", affect, {"corpus": "sewa", "protocol": "partitions"}),
         ):
@@ -278,6 +278,24 @@ def test_figures_are_inside_and_missing_arrays_are_explained(make):
     assert "need checkpoints/gone.npz, which is not on this machine: dvc repro -f -s train@good makes it." in found.text
     assert "need data/s/pretrained/speech/samples.npz: dvc repro pretrain@speech makes it." in found.text
     assert "L1 loss of masked frames" in found.text
+
+
+def test_arrays_of_the_first_fold_become_figures(make, emotions):
+    layout, g = make(), np.random.default_rng(0)
+    names = sorted(set(emotions["utterance"]))[:20]
+    arrays = {
+        "utterances": np.array(names), "latents": g.normal(size=(20, 4)), "examples": np.array([0, 19]),
+        "inputs": g.random((2, 32, 10)), "reconstructions": g.random((2, 4, 32, 10)), "axes": np.array([100.0, 16e3]),
+    }  # fmt: skip
+    np.savez("first.npz", **arrays)
+    write_json(layout.card("good"), {"folds": "loso", "artefacts": "first.npz"})
+    study = load(layout)
+    drawn = gallery.draw(study)
+    assert not drawn.missing
+    assert [p.path.name for p in drawn.experiments["good"]] == ["latents-good.png", "reconstructions-good.png"]
+    test = gallery.tested(study, study.experiments["good"], arrays)
+    truth = emotions.drop_duplicates("utterance").set_index("utterance")["truth"]
+    assert test["emotion"].tolist() == truth.loc[names].tolist()
 
 
 def store(layout, emotions, seconds=1.0):

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ser.evaluation import intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
-from ser.evaluation.published import normalised
 from ser.evaluation.results import Description, Interval, Option, Result, Score
 from ser.files import read_json
 from ser.layout import Layout
@@ -90,7 +89,7 @@ def describe(details: Mapping[str, Any]) -> Description:
     names = ["experiment", "study", "model", "size", "corpus", "protocol", "speaker_independent", "selection"]
     names += ["transductive", "control", "paper"]
     known: dict[str, Any] = {name: details.get(name) for name in names}
-    return Description(data=data, **known | {"paper": normalised(known["paper"] or "")})
+    return Description(data=data, **known)
 
 
 def score(

@@ -113,8 +113,7 @@ def _check_source(study: Study, item: Experiment) -> None:
 def _check_model(study: Study, item: Experiment, made: Any, where: str) -> None:
     """The model can read what the experiment's group adds, and accepts the features and words it is given."""
     module, added = plugins.load("models", item.model), next((k for k in GROUPS.values() if k and getattr(item, k)), "")
-    reads = getattr(module, "READS", None)
-    if added and reads is not None and added not in reads:
+    if added and added not in getattr(module, "READS", ()):
         raise SerError(f"{item.model} reads no {added}", f"{where}.{added}", "Move the experiment to another block")
     if hasattr(module, "check") and item.control != "majority":
         kinds = {name: study.features[f"{item.corpus}-{name}"].feature for name in feature_names(item)}

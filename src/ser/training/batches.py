@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[list[Window]]:
     """The batches of one epoch: windows in random order, and with `bucket` batches of similar length.
 
-    Bucketing sorts by length within pools of 32 batches (ours: enough for little padding, and still random). What it
-    costs is said in `ser.recipe.Training`.
+    Bucketing sorts by length within pools of 32 batches (ours: enough for little padding, and still random). Its price
+    is explained in `ser.recipe.Training`.
     """
     generator = np.random.default_rng(seed_of(seed, "order", epoch))
     items = windows.drawn(examples, training)
