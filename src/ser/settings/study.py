@@ -16,7 +16,7 @@ from typing import Any
 from ser import plugins
 from ser.corpora.overview import state
 from ser.errors import SerError
-from ser.files import replacing
+from ser.files import remove, replacing
 from ser.settings import check
 from ser.settings.schema import GROUPS
 
@@ -124,7 +124,7 @@ def _write(target: Path, data: Any, yaml: Any) -> None:
             yaml.dump(data, file)
         start(target.name)
     except BaseException:
-        shutil.rmtree(target)
+        remove(target, STUDIES)
         raise
 
 
