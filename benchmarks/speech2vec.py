@@ -3,9 +3,9 @@
     python benchmarks/speech2vec.py [--steps N] [--threads N] [--small]
 
 ``lengths``: one training step of Speech2Vec with words of equal length together, as it is, and with padded words, whose
-encoder reads packed sequences. ``mfcc``: the MFCC of words, many together by torchaudio, as it is, and word by word by
-torchaudio and by librosa. Paper size (d = 100, batches of 4 096 pairs), words as long as in read speech. The two sides
-take turns in one process: same threads, inputs and allocator.
+encoder reads packed sequences. ``mfcc``: the MFCC of words, many together, as it is, word by word, and by librosa.
+Paper size (d = 100, batches of 4 096 pairs), words as long as in read speech. The two sides take turns in one process:
+same threads, inputs and allocator.
 """
 
 from __future__ import annotations
