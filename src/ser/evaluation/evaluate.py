@@ -6,7 +6,7 @@ Everything is computed from predictions and cards alone, on any machine, in abou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace as _replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +80,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
         if processed := postprocessed(predictions, dev, description, draws, confidence):
             more["postprocessing"] = processed
             extra.append(postprocessing.NOTE)
-    return _replace(result, notes=[*result.notes, *extra], **more)
+    return replace(result, notes=[*result.notes, *extra], **more)
 
 
 def describe(details: Mapping[str, Any]) -> Description:
@@ -126,7 +126,7 @@ def score(
         *notes.of_data(predictions, result, few_units),
         *notes.of_unlabelled(unlabelled),
     ]
-    return _replace(result, notes=remarks)
+    return replace(result, notes=remarks)
 
 
 def postprocessed(
@@ -199,7 +199,7 @@ def _spread(measured: _Measured, predictions: Predictions) -> dict[str, Score]:
     out = _headline(measured)
     for name, statistic in statistics.items():
         values = statistic(folds).ravel()
-        out[name] = _replace(out[name], fold_mean=_round(metrics.mean(values, axis=0)), fold_sd=_sd(values))
+        out[name] = replace(out[name], fold_mean=_round(metrics.mean(values, axis=0)), fold_sd=_sd(values))
     return out
 
 
@@ -212,7 +212,7 @@ def _interval(predictions: Predictions, measured: _Measured, draws: int, confide
 def _unavailable(predictions: Predictions, description: Description, unlabelled: list[str]) -> Result:
     """The result of predictions without any label: no numbers, so that the study runs to its end."""
     remarks = [*notes.of_settings(description), *notes.of_unlabelled(unlabelled)]
-    counted = _replace(_counted(description, predictions), utterances=0)
+    counted = replace(_counted(description, predictions), utterances=0)
     return Result(counted, {name: Score() for name in pooling.toolbox(predictions)[1]}, notes=remarks)
 
 
@@ -226,7 +226,7 @@ def _pooled(predictions: Predictions) -> dict[str, float | None]:
 def _counted(description: Description, predictions: Predictions) -> Description:
     table, seeds = predictions.table, predictions.table["seed"].nunique()
     folds = sorted(set(table["fold"]))
-    return _replace(
+    return replace(
         description,
         kind=predictions.kind,
         labels=predictions.classes or predictions.dimensions,

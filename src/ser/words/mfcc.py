@@ -65,7 +65,7 @@ def mfcc(pieces: Sequence[np.ndarray], config: Speech2Vec) -> Iterator[np.ndarra
 
     The definition of ``librosa.feature.mfcc``: Hann window, centred frames with zeros beyond the ends, so that there
     are 1 + N // hop; power; Slaney's mel bands; dB, not lower than 80 dB below the loudest value of the word;
-    orthonormal DCT. librosa itself takes ten times as long, because it computes its filters at every call
+    orthonormal DCT. librosa itself takes eight times as long, because it computes its filters at every call
     (benchmarks/speech2vec.py). In double precision the values do not depend on which words are transformed together.
     """
     from scipy.fft import dct
