@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ser.files import replacing
+from ser.errors import SerError
+from ser.files import reading, replacing
 
 _EMPTY = np.zeros(0, np.int64)
 
@@ -28,14 +29,15 @@ class Result:
     dev: Sequence[np.ndarray] = ()  # predictions of the dev part, for continuous labels only
     artefacts: dict[str, np.ndarray] = field(default_factory=dict)  # arrays for figures, of the first fold only
 
-    def write(self, path: Path) -> None:
-        """Writes an .npz without pickle, and the artefacts to another one beside it."""
+    def write(self, path: Path, name: str) -> None:
+        """Writes an .npz without pickle, and the artefacts to another one beside it. `name`: fold and seed."""
         if self.artefacts:
             _savez(artefacts(path), utterances=np.array(self.utterances, dtype=str), **self.artefacts)
         scores, lengths = (self.scores, _EMPTY) if isinstance(self.scores, np.ndarray) else _joined(self.scores)
         dev, dev_lengths = _joined(self.dev)
         _savez(
             path,
+            name=np.array(name),
             scores=scores,
             lengths=lengths,
             dev=dev,
@@ -47,9 +49,11 @@ class Result:
         )
 
     @classmethod
-    def read(cls, path: Path) -> Result:
-        """A written result without its artefacts."""
-        with np.load(path) as file:
+    def read(cls, path: Path, name: str) -> Result:
+        """A written result without its artefacts. Raises `SerError` for a damaged file and one of another name."""
+        with reading(path), np.load(path) as file:
+            if (own := str(file["name"])) != name:
+                raise SerError(f"this is the result of {own}, not of {name}", path, "Remove it")
             scores, lengths = file["scores"], file["lengths"]
             return cls(
                 _split(scores, lengths) if len(lengths) else scores,
