@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ser import weights as weight_files
 from ser.files import replacing
 
 _EMPTY = np.zeros(0, np.int64)
@@ -27,9 +28,12 @@ class Result:
     utterances: tuple[str, ...] = ()  # what was tested, where it is not the fold's test part (the leak control)
     dev: Sequence[np.ndarray] = ()  # predictions of the dev part, for continuous labels only
     artefacts: dict[str, np.ndarray] = field(default_factory=dict)  # arrays for figures, of the first fold only
+    weights: dict[str, np.ndarray] = field(default_factory=dict)  # everything that a prediction needs of the training
 
     def write(self, path: Path) -> None:
-        """Writes an .npz without pickle, and the artefacts to another one beside it."""
+        """Writes an .npz without pickle, and before it, beside it, the artefacts and the weights."""
+        if self.weights:
+            weight_files.save_arrays(weights(path), self.weights)
         if self.artefacts:
             _savez(artefacts(path), utterances=np.array(self.utterances, dtype=str), **self.artefacts)
         scores, lengths = (self.scores, _EMPTY) if isinstance(self.scores, np.ndarray) else _joined(self.scores)
@@ -48,7 +52,7 @@ class Result:
 
     @classmethod
     def read(cls, path: Path) -> Result:
-        """A written result without its artefacts."""
+        """A written result without its artefacts and its weights."""
         with np.load(path) as file:
             scores, lengths = file["scores"], file["lengths"]
             return cls(
@@ -64,6 +68,11 @@ class Result:
 def artefacts(path: Path) -> Path:
     """The file of the artefacts of the result at `path`."""
     return path.with_suffix(".artefacts.npz")
+
+
+def weights(path: Path) -> Path:
+    """The file of the weights of the result at `path`."""
+    return path.with_suffix(".safetensors")
 
 
 def _savez(path: Path, **arrays: np.ndarray) -> None:
