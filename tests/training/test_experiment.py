@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -166,3 +167,16 @@ def test_inner_folds_of_one_class_do_not_stop_the_svm():
     x = np.random.default_rng(0).normal(size=(12, 2))
     y, speakers = np.repeat([0, 1], 6), np.repeat(["s1", "s2"], 6)
     assert model._inner(0.01, x, y, speakers) == 0.0, "each speaker's class is never seen in training"
+
+
+def test_a_speaker_whose_name_is_a_path_stays_in_the_folder_of_its_experiment(where, tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "p-seed1").mkdir()
+    for path in (where.manifest / "utterances.csv", where.folds):
+        path.write_text(
+            path.read_text().replace(",03,", ",../../../../precious/p,").replace("\n03,", "\n../../../../precious/p,")
+        )
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert (precious / "p-seed1").exists()
+    assert os.listdir(precious) == ["p-seed1"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ser.evaluation import calibration, intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Interval, Option, Result, Score
-from ser.files import read_json
+from ser.files import read_json, remove, unguarded
 from ser.layout import Layout
 
 DIGITS = 4  # of every number in a file of details (dvc.md, section 5)
@@ -47,7 +47,7 @@ def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.
     for folder in (layout.metrics / "scores", layout.metrics / "details"):
         for path in folder.glob("*.json"):
             if path.stem not in experiments:
-                path.unlink()
+                remove(path, folder)
     for result in found:
         results.write(layout, result)
     print(summary(found))
@@ -69,7 +69,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}
     beside = layout.card(experiment)
     if (path := beside.with_name("windows.csv")).exists():
-        more["windows"] = found = windows(pd.read_csv(path), predictions.classes)
+        more["windows"] = found = windows(unguarded(pd.read_csv(path)), predictions.classes)
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
         extra.append(text.format(**found))
     if (path := beside.with_name("dev.csv")).exists():

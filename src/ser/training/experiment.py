@@ -8,7 +8,6 @@ an old result.
 
 from __future__ import annotations
 
-import shutil
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tqdm import tqdm
 from ser import caching, compute
 from ser.corpora import manifest
 from ser.errors import SerError
-from ser.files import write_json
+from ser.files import file_name, remove, write_json
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
 from ser.store import Store
@@ -62,7 +61,8 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     module = controls.module_of(settings)
     check(settings, module)
     device = "cpu" if fold.is_classical(module) else compute.device(settings["device"])
-    folder = files.checkpoints / settings["study"] / settings["experiment"] / fingerprint(settings, files, device)
+    folder = files.checkpoints.joinpath(file_name(settings["study"]), file_name(settings["experiment"]))
+    folder /= fingerprint(settings, files, device)
     write_json(folder / "settings.json", settings)
     pairs = [(seed, i) for seed in settings["seeds"] for i in range(len(folds))]
     jobs = [
@@ -147,4 +147,4 @@ def train(job: Job) -> None:
     result = fold.train(job)
     watch.write(costs.path(job.result))  # before the result: a finished fold has its cost
     result.write(job.result)
-    shutil.rmtree(job.running, ignore_errors=True)
+    remove(job.running, job.folder)

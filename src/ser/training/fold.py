@@ -19,7 +19,7 @@ from ser import compute, plugins
 from ser.corpora.manifest import LABEL_RATE
 from ser.errors import SerError
 from ser.evaluation import metrics
-from ser.files import read_json
+from ser.files import file_name, read_json
 from ser.protocols.folds import Fold
 from ser.recipe import Training
 from ser.seeds import seed_everything, seed_of
@@ -70,12 +70,12 @@ class Job:
     @property
     def result(self) -> Path:
         """The file of the finished result."""
-        return self.folder / f"{self.name}.npz"
+        return self.folder / f"{file_name(self.name)}.npz"
 
     @property
     def running(self) -> Path:
         """The folder of its checkpoint while it is trained."""
-        return self.folder / self.name
+        return self.folder / file_name(self.name)
 
 
 def train(job: Job) -> Result:
