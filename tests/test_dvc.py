@@ -71,6 +71,8 @@ def test_graphs_of_other_studies_are_not_in_git():
     """DVC loads every graph in the folder at every command."""
     listed = subprocess.run(["git", "ls-files", "studies"], cwd=ROOT, capture_output=True, text=True).stdout.split()
     assert not [path for path in listed if path.endswith("dvc.yaml")]
+    ignored = subprocess.run(["git", "check-ignore", "studies/emodb/dvc.yaml"], cwd=ROOT, capture_output=True)
+    assert ignored.returncode == 1, "DVC refuses to run a graph that git ignores"
 
 
 def test_stages_are_thin():

@@ -1,8 +1,8 @@
 """Studies: `ser study start` and `ser study new`.
 
 The demo study is the repository root. Another study is a folder studies/<name> with a params.yaml; once it is started,
-also with a copy of the graph (dvc.yaml, not in git). DVC loads every graph it finds at every command, so a study that
-nobody runs has none.
+also with a copy of the graph (dvc.yaml). DVC loads every graph that it finds at every command, so a study that nobody
+runs has none: copies are not committed. They cannot be git-ignored either, because DVC then refuses to run them.
 """
 
 from __future__ import annotations
