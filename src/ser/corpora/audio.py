@@ -15,8 +15,8 @@ import soxr
 
 from ser.errors import SerError, warn
 from ser.files import digest
+from ser.plugins import RATES
 
-RATES = 1_000, 384_000  # Hz; ours: what recorders make. 1 Hz in a header would become 16000 samples for each one there
 _BLOCK = (
     1 << 22
 )  # samples that are decoded at a time, so that a header cannot ask for memory that the file does not fill
