@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ser.models.layers.classifier import frame_feature, masked_mean
+from ser.models.layers.classifier import cross_entropy, frame_feature, masked_mean
 from ser.tasks import Batch, Task
 
 # lineage: Zhao, Mao, Chen 2019, whose blocks P3 takes over; compact: fits the paper's 8 GB card (papers.md 6.3)
@@ -193,7 +193,7 @@ class Model(nn.Module):
 
         In training mode the centers then move; the optimiser does not train them.
         """
-        terms = {"cross_entropy": functional.cross_entropy(output.logits, batch.targets)}
+        terms = {"cross_entropy": cross_entropy(output.logits, batch)}
         if self.config.center_weight:
             f = output.embedding.to(self.centers.dtype)
             terms["center"] = self.config.center_weight * center_loss(f, batch.targets, self.centers)

@@ -5,15 +5,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torch import Tensor
+from torch.nn import functional
 
 from ser.errors import SerError
-from ser.tasks import Task
+from ser.tasks import Batch, Task
 
 
 class Output(NamedTuple):
     """What the forward pass of a classifier returns."""
 
     logits: Tensor  # (B, K): B utterances, K classes
+
+
+def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean cross-entropy of logits (B, K) with the labels of a training batch, which may be soft."""
+    return functional.cross_entropy(logits, batch.targets if batch.soft is None else batch.soft)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
