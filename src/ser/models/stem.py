@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.models.layers.classifier import cross_entropy, frame_feature
+from ser.models.layers.classifier import cross_entropy, frame_feature, statistics
 from ser.models.layers.convolution import check_branch
 from ser.models.layers.mockingjay import positions
 from ser.tasks import Batch, Task
@@ -74,12 +74,6 @@ class Config:
             raise ValueError("stem_strides are at least 1, one per convolution, and stem_kernel is odd")
         if not (0 <= self.dropout < 1 and 0 <= self.attention_dropout < 1 and self.auxiliary >= 0):
             raise ValueError("dropout and attention_dropout are in [0, 1), auxiliary is not negative")
-
-
-def statistics(x: Tensor, dim: int) -> Tensor:
-    """Mean and standard deviation over one dimension, side by side in the last one."""
-    deviation = (x.var(dim, unbiased=False) + 1e-5).sqrt()  # the gradient of a root is infinite at 0
-    return torch.cat([x.mean(dim), deviation], -1)
 
 
 class Convolutions(nn.Module):
