@@ -1,12 +1,11 @@
-"""The autoencoder's training step on a CPU or a GPU: useful FLOP/s against the machine's own matrix product.
+"""A training step of the autoencoder on a CPU or a GPU: useful FLOP/s against the machine's own matrix product.
 
-    python benchmarks/autoencoder.py [--steps N] [--threads N] [--hidden H ...]
+    python benchmarks/autoencoder.py [--steps N] [--threads N] [--hidden H ...] [--device cpu|cuda]
 
-Paper size (papers.md 5), batches of 32 crops of 128 frames, float32, bfloat16 autocast with --device cuda. Useful are
-the multiply-adds of convolutions, linear layers and recurrent products, once forward and twice backward (once for the
-layers on the input, which needs no gradient); norms, activations, dropout, attention weights, the clipping and the
-optimiser count as nothing. The rate of `torch.mm` is measured between the steps, so that both see the same machine.
-The conv bank: its share of a whole step's time against its share of the FLOPs.
+Paper size (papers.md 5), batches of 32 crops of 128 frames, float32, on CUDA bfloat16 autocast. Useful are the
+multiply-adds of convolutions, linear layers and recurrent products, once forward and twice backward (once for the conv
+bank, whose input needs no gradient); everything else counts as nothing. The rate of `torch.mm` is measured between the
+steps, so that both meet the same load of the machine. Wall seconds, medians.
 """
 
 from __future__ import annotations
@@ -19,49 +18,44 @@ import numpy as np
 import torch
 from torch import nn
 
-from ser.models.emotion_autoencoder import Bank, Config, Convolution, Model
+from ser.models.emotion_autoencoder import FUNCTIONALS, Config, Model
 from ser.tasks import Batch, Task
-from ser.training import memory
 
 BINS, FRAMES, CLASSES = 513, 128, 7
-SIZES = {"logmag": BINS, "is09": 384, "is10": 1582}
-LEVELS = {"logmag": "frame", "is09": "utterance", "is10": "utterance"}
+SIZES = {"logmag": BINS, "functionals": FUNCTIONALS["table"]}
+LEVELS = {"logmag": "frame", "functionals": "utterance"}
 
 
 def drawn(crops: int, device: str) -> Batch:
+    """A random batch."""
     inputs = {"logmag": torch.rand(crops, FRAMES, BINS, device=device)}
-    inputs |= {n: torch.randn(crops, SIZES[n], device=device) for n in ("is09", "is10")}
-    return Batch(
-        inputs,
-        {"logmag": torch.full((crops,), FRAMES, device=device)},
-        torch.randint(CLASSES, (crops,), device=device),
-    )
+    inputs["functionals"] = torch.randn(crops, SIZES["functionals"], device=device)
+    lengths = {"logmag": torch.full((crops,), FRAMES, device=device)}
+    return Batch(inputs, lengths, torch.randint(CLASSES, (crops,), device=device))
 
 
-def multiply_adds(model: Model, batch: Batch) -> tuple[float, float]:
-    """Of one forward pass: of all layers, and of those on the input."""
-    total = first = 0.0
-    rows: list[tuple[nn.Module, int]] = []  # layer, rows it is applied to
+def flops(model: Model, batch: Batch) -> float:
+    """Useful floating-point operations of one training step."""
+    total = 0.0
+    bank = set(model.encoder.bank.modules())
 
     def count(layer: nn.Module, _: object, out: torch.Tensor | tuple) -> None:
+        nonlocal total
         x = out[0] if isinstance(out, tuple) else out
-        rows.append((layer, x.numel() // x.shape[-1]))
+        rows = x.numel() // x.shape[1 if isinstance(layer, nn.Conv1d) else -1]
+        weights = sum(p.numel() for name, p in layer.named_parameters() if "bias" not in name)
+        total += 2 * rows * weights * (2 if layer in bank else 3)
 
-    # the branches of the bank are called without their padding, so they are counted by the bank
-    kinds = (nn.Linear, nn.GRU, Convolution, Bank, nn.MultiheadAttention)
+    kinds = (nn.Linear, nn.GRU, nn.Conv1d, nn.MultiheadAttention)
     hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, kinds)]
-    model.train()
-    model(batch)
+    model.train()(batch)
     for hook in hooks:
         hook.remove()
-    for layer, n in rows:
-        weights = sum(p.numel() for name, p in layer.named_parameters() if "bias" not in name)
-        total += n * weights
-        first += n * weights * isinstance(layer, Bank)
-    return total, first
+    return total
 
 
 def timed(function: Callable[[], object], device: str) -> float:
+    """Wall seconds of one call."""
     if device == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -71,22 +65,17 @@ def timed(function: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def measure(config: Config, arguments: argparse.Namespace) -> None:
-    """Steps, banks alone and products by turns."""
-    device, crops = arguments.device, arguments.batch
+def measure(config: Config, crops: int, device: str, steps: int) -> None:
+    """Steps and products by turns; prints one line."""
     torch.manual_seed(0)
     model = Model(config, Task("classification", tuple("abcdefg"), SIZES, LEVELS)).to(device)
     model.functionals.factor.fill_(1.0)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)  # as the loop does
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)  # as in training
     batch = drawn(crops, device)
-    total, first = multiply_adds(model, batch)
-    work, bank_work = 2 * (3 * total - first), 2 * 2 * first
+    work = flops(model, batch)
     low = torch.bfloat16 if device == "cuda" else torch.float32
     n = 8192 if device == "cuda" else 2048
     a, b = (torch.randn(n, n, device=device, dtype=low) for _ in range(2))
-    bank, x = model.encoder.bank, batch.inputs["logmag"]
-    branches = len(bank.branches) * config.bank_channels
-    gradient = torch.randn(crops, FRAMES, branches, device=device)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
@@ -96,44 +85,38 @@ def measure(config: Config, arguments: argparse.Namespace) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
 
-    def bank_alone() -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            out = bank(x)[..., :branches]
-        out.backward(gradient.to(out.dtype))
-
-    turns = [(step, []), (bank_alone, []), (lambda: torch.mm(a, b), [])]
-    for turn in range(arguments.steps + 1):
-        for function, seconds in turns:
+    seconds: list[list[float]] = [[], []]
+    for turn in range(steps + 1):
+        for function, found in zip((step, lambda: torch.mm(a, b)), seconds, strict=True):
             spent = timed(function, device)
             if turn:  # the first warms up
-                seconds.append(spent)
-    whole, bank_time, product = (float(np.median(seconds)) for _, seconds in turns)
-    peak = 2 * n**3 / product
-    share, fair = bank_time / whole, bank_work / work
-    parameters = sum(p.numel() for p in model.parameters())
+                found.append(spent)
+    whole, product = (float(np.median(found)) for found in seconds)
+    rate, best = work / whole / 1e9, 2 * n**3 / product / 1e9
+    parameters = sum(p.numel() for p in model.parameters()) / 1e6
     print(
-        f"hidden {config.hidden}, {parameters / 1e6:.1f} M parameters: {whole * 1e3:.1f} ms a step of {crops} crops "
-        f"({crops / whole:.0f} crops/s), {work / 1e9:.0f} GFLOP, {work / whole / peak:.1%} of torch.mm "
-        f"({work / whole / 1e9:.1f} of {peak / 1e9:.1f} GFLOP/s)\n"
-        f"  bank: {bank_time * 1e3:.1f} ms, {share:.1%} of the step for {fair:.1%} of its FLOPs: {share / fair:.2f} x",
+        f"hidden {config.hidden}, {parameters:.1f} M parameters: {whole * 1e3:.1f} ms per step of {crops} crops "
+        f"({crops / whole:.0f} crops/s), {rate / best:.1%} of torch.mm ({rate:.1f} of {best:.1f} GFLOP/s)",
         flush=True,
     )
 
 
 def main() -> None:
+    from _common import keep_memory
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=32, help="crops a step")
+    parser.add_argument("--batch", type=int, default=32, help="crops per step")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--hidden", type=int, nargs="*", default=[512], help="widths; the others go with them")
+    parser.add_argument("--hidden", type=int, nargs="*", default=[512], help="widths; the other sizes follow")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    memory.keep()  # as the runner does
+    keep_memory()
     for hidden in arguments.hidden:
         sizes = {"bank_channels": hidden // 4, "encoder_gru": hidden // 4, "decoder_gru": hidden // 2}
-        dense = (hidden * 2, hidden, hidden // 4)
-        measure(Config(hidden=hidden, dense=dense, **sizes), arguments)
+        config = Config(hidden=hidden, dense=(hidden * 2, hidden, hidden // 4), **sizes)
+        measure(config, arguments.batch, arguments.device, arguments.steps)
 
 
 if __name__ == "__main__":

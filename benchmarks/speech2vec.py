@@ -1,142 +1,114 @@
-"""Speech2Vec in batches against a loop that encodes one word at a time, and against this machine's matrix product.
+"""Two decisions of `ser.words`, each against its plain form, in CPU seconds.
 
-    python benchmarks/speech2vec.py [--pairs N] [--steps N] [--threads N] [--small]
+    python benchmarks/speech2vec.py [--steps N] [--threads N] [--small]
 
-Paper size (d = 100, batches of 4 096 pairs), float32, words as long as in read speech (9 frames on average). Both sides
-do the whole training step. Useful are the products of the recurrent, attention and output layers on frames that exist,
-once forward and twice backward; gates, softmax and the optimiser count as nothing. `torch.mm` is measured between the
-steps, so that both see the same machine.
-
-Measured beside it: the decoder's LSTM alone, on words of one length together (as the model does), and packed.
+``lengths``: one training step of Speech2Vec with words of equal length together, as it is, and with padded words, whose
+encoder reads packed sequences. ``mfcc``: the MFCC of words, many together, as it is, word by word, and by librosa.
+Paper size (d = 100, batches of 4 096 pairs), words as long as in read speech. The two sides take turns in one process:
+same threads, inputs and allocator.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import librosa
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from pretraining import mm_rate  # the folder of a script is on its path
-from ser.training import memory
-from ser.words import speech2vec
+from ser.words import mfcc, speech2vec
 from ser.words.config import Speech2Vec
-from ser.words.mfcc import Tokens
-from ser.words.speech2vec import Model, by_length
+from ser.words.speech2vec import Model, Tokens
 
 
-def drawn(count: int, settings: Speech2Vec) -> Tokens:
-    """Noise for `count` words of 20 types, each as often as the next."""
+class Padded(Model):
+    """The same network without grouping: padded words, a mask in the loss, packed sequences in the encoder."""
+
+    def forward(self, x: Tensor, x_lengths: Tensor, centre: Tensor, y: Tensor, y_lengths: Tensor) -> Tensor:
+        packed = pack_padded_sequence(self._scaled(x), x_lengths, batch_first=True, enforce_sorted=False)
+        out, (h, c) = self.encoder.lstm(packed)
+        outputs, _ = pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])
+        valid = torch.arange(x.shape[1]) < x_lengths[:, None]
+        target = self._scaled(y)
+        states = (outputs, valid, torch.cat([*h], 1), torch.cat([*c], 1))
+        predicted = self.decoder(target, *(t.index_select(0, centre) for t in states))
+        inside = torch.arange(y.shape[1]) < y_lengths[:, None]
+        return ((predicted - target).square() * inside[..., None]).sum()
+
+
+def spoken(count: int, config: Speech2Vec) -> Tokens:
+    """Noise for `count` words of 20 types, 9 frames long on average."""
     rng = np.random.default_rng(0)
-    lengths = np.clip(rng.normal(9, 3.5, count).round().astype(int), 2, settings.frames)
-    frames = rng.normal(size=(lengths.sum(), settings.coefficients)).astype(np.float32)
+    lengths = np.clip(rng.normal(9, 3.5, count).round().astype(int), 2, config.frames)
+    frames = rng.normal(size=(lengths.sum(), config.coefficients)).astype(np.float32)
     words = tuple(f"w{i % 20}" for i in range(count))
     return Tokens(frames, np.concatenate([[0], np.cumsum(lengths)]), words, ("u",) * count)
 
 
-def useful(tokens: Tokens, pairs: np.ndarray, settings: Speech2Vec) -> float:
-    """Floating-point operations of one step: two a multiply-add, forward and twice that backward."""
-    d, f, lengths = settings.dim, settings.coefficients, tokens.lengths
-    centre, target = lengths[pairs[:, 0]], lengths[pairs[:, 1]]
-    encoder = 4 * d * (f + d // 2) * lengths[np.unique(pairs[:, 0])].sum()
-    decoder = (4 * d * (f + d) + 2 * d * d + d * f) * target.sum()
-    attention = 2 * d * (centre * target).sum()
-    return 6.0 * float(encoder + decoder + attention)
+def compare(title: str, sides: Mapping[str, Callable[[], object]], repeats: int) -> None:
+    """Median CPU seconds of each side, the sides in turn; the first round warms up."""
+    spent: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats + 1):
+        for name, function in sides.items():
+            start = time.process_time()
+            function()
+            spent[name].append(time.process_time() - start)
+    medians = {name: float(np.median(seconds[1:])) for name, seconds in spent.items()}
+    first = next(iter(medians.values()))
+    print(title + ": " + ", ".join(f"{n} {s:.3f} s ({s / first:.2f})" for n, s in medians.items()), flush=True)
 
 
-def step(model: Model, optimiser: torch.optim.Optimizer, tokens: Tokens, pairs: np.ndarray, size: int) -> float:
-    """One training step, `size` pairs at a time: the summed error."""
-    optimiser.zero_grad(set_to_none=True)
-    total = 0.0
-    for first in range(0, len(pairs), size):
-        error = speech2vec.error_of(model, tokens, pairs[first : first + size])
-        (error / len(pairs)).backward()
-        total += error.item()
-    optimiser.step()
-    return total
+def lengths(config: Speech2Vec, repeats: int) -> None:
+    tokens = spoken(config.batch, config)
+    pairs = speech2vec.Context(tokens, config).pairs(0)[: config.batch]
+    grouped, padded = Model(config), Padded(config)
+    padded.load_state_dict(grouped.state_dict())
+
+    def step(model: Model) -> float:
+        model.zero_grad(set_to_none=True)
+        error = speech2vec.error_of(model, tokens, pairs)
+        error.backward()
+        return error.item()
+
+    print(f"lengths: the losses differ by {abs(step(grouped) / step(padded) - 1):.1e}")
+    compare("lengths", {"grouped": lambda: step(grouped), "padded": lambda: step(padded)}, repeats)
 
 
-def timed(function: Callable[[], object], steps: int) -> float:
-    """Median seconds of a call; the first one warms up."""
-    spent = []
-    for _ in range(steps + 1):
-        start = time.perf_counter()
-        function()
-        spent.append(time.perf_counter() - start)
-    return float(np.median(spent[1:]))
+def coefficients(config: Speech2Vec, count: int, repeats: int) -> None:
+    rng = np.random.default_rng(0)
+    samples = np.clip(rng.normal(9, 3.5, count), 2, 30) * config.hop
+    words = [rng.normal(scale=0.1, size=int(n)).astype(np.float32) for n in samples]
 
+    def by_librosa() -> list[np.ndarray]:
+        made = [
+            librosa.feature.mfcc(y=w, sr=config.rate, n_mfcc=config.coefficients, n_fft=config.n_fft) for w in words
+        ]
+        return [m.T[: config.frames] for m in made]
 
-def against_one_word(settings: Speech2Vec, tokens: Tokens, batches: list[np.ndarray], few: int) -> None:
-    model = Model(settings)
-    still = torch.optim.SGD(model.parameters(), lr=0.0)  # both see the same weights
-    whole, alone = batches[0], batches[0][:few]
-    together, apart = (step(model, still, tokens, alone, size) for size in (few, 1))
-    start = time.perf_counter()
-    step(model, still, tokens, alone, 1)
-    loop = len(alone) / (time.perf_counter() - start)
-    turns = iter(batches * 10)
-    batch = len(whole) / timed(lambda: step(model, still, tokens, next(turns), settings.batch), len(batches))
-    print(
-        f"batches of {len(whole)}: {batch:.0f} pairs/s, one word at a time: {loop:.0f}, {batch / loop:.1f} times; "
-        f"loss differs by {abs(together / apart - 1):.1e}"
-    )
-
-
-def against_mm(settings: Speech2Vec, tokens: Tokens, batches: list[np.ndarray], size: int) -> None:
-    model = Model(settings)
-    optimiser = torch.optim.SGD(model.parameters(), lr=settings.lr)
-    shares, rates = [], []
-    for number, pairs in enumerate(batches):
-        start = time.perf_counter()
-        step(model, optimiser, tokens, pairs, settings.batch)
-        rate = useful(tokens, pairs, settings) / (time.perf_counter() - start)
-        peak = mm_rate(size)
-        if number:  # the first one warms up
-            shares.append(rate / peak)
-            rates.append(rate)
-    print(f"training step: {np.median(rates) / 1e9:.1f} GFLOP/s, {np.median(shares):.1%} of torch.mm")
-    rows, d = settings.batch // settings.frames, settings.dim  # of one length, on average
-    a, b = torch.randn(rows, d), torch.randn(d, 4 * d)
-    seconds = timed(lambda: [a @ b for _ in range(100)], 5) / 100
-    rate = 2 * a.numel() * 4 * d / seconds / 1e9
-    print(f"its product of one time step alone, ({rows}, {d}) x ({d}, {4 * d}): {rate:.1f} GFLOP/s")
-
-
-def lstm_alone(settings: Speech2Vec, tokens: Tokens, pairs: np.ndarray, steps: int) -> None:
-    lstm = nn.LSTM(settings.coefficients, settings.dim, batch_first=True)
-    y = speech2vec.pad(tokens, pairs[:, 1])
-
-    def grouped() -> None:
-        parts: list[Tensor] = [lstm(y.x[rows, :length])[0].sum() for length, rows in by_length(y.lengths)]
-        torch.stack(parts).sum().backward()
-
-    def packed() -> None:
-        lstm(pack_padded_sequence(y.x, y.lengths, batch_first=True, enforce_sorted=False))[0].data.sum().backward()
-
-    times = timed(grouped, steps), timed(packed, steps)
-    print(f"decoder's LSTM, forward and backward: by length {times[0]:.3f} s, packed {times[1]:.3f} s")
+    difference = max(np.abs(a - b).max() for a, b in zip(mfcc.mfcc(words, config), by_librosa(), strict=True))
+    print(f"mfcc: the values differ by at most {difference:.1e}")
+    sides: dict[str, Callable[[], object]] = {
+        "together": lambda: list(mfcc.mfcc(words, config)),
+        "word by word": lambda: [list(mfcc.mfcc([w], config)) for w in words],
+        "librosa": by_librosa,
+    }
+    compare(f"mfcc of {count} words", sides, repeats)
 
 
 def main() -> None:
-    memory.keep()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=200, help="pairs of the loop over single words")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it run?")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    settings = Speech2Vec(dim=8, batch=64, subsample=0.0) if arguments.small else Speech2Vec(subsample=0.0)
-    tokens = drawn(settings.batch * (arguments.steps + 2) // 6 + 100, settings)
-    pairs = speech2vec.Context(tokens, settings).pairs(0)
-    batches = [pairs[i * settings.batch : (i + 1) * settings.batch] for i in range(arguments.steps + 1)]
-    against_one_word(settings, tokens, batches, min(arguments.pairs, settings.batch))
-    against_mm(settings, tokens, batches, 256 if arguments.small else 2048)
-    lstm_alone(settings, tokens, batches[0], arguments.steps)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    config = Speech2Vec(dim=8, batch=64, subsample=0.0) if options.small else Speech2Vec(subsample=0.0)
+    lengths(config, options.steps)
+    coefficients(config, 5 if options.small else 100, options.steps)
 
 
 if __name__ == "__main__":

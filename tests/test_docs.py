@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+import ser
 from ser import plugins
 from ser.cli import parser
 from ser.settings import check as checks
@@ -93,7 +94,7 @@ def check(command: str) -> None:
 def _ser(words: list[str]) -> None:
     options = parser().parse_args(words)
     if options.command == "compare":
-        assert {options.a, options.b} <= names(study(options.study), *GROUPS)
+        assert {options.a, options.b} <= names(study(options.study or "demo"), *GROUPS)
     if options.command == "corpora" and options.name:
         assert options.name in plugins.names("corpora")
     if options.command == "study" and options.study_command in ("start", "status") and options.name not in MADE:
@@ -285,3 +286,10 @@ def test_the_github_workflow_never_puts_input_into_a_script():
     scripts = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     assert scripts
     assert not [script for script in scripts if "${{" in script]
+
+
+def test_one_version_everywhere():
+    cited = YAML(typ="safe").load(ROOT / "CITATION.cff")["version"]
+    newest = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)[0]
+    projects = [(ROOT / p).read_text() for p in ("pyproject.toml", "packages/ser_synth/pyproject.toml")]
+    assert {ser.__version__, newest, *(re.findall(r'^version = "(.+)"', t, flags=re.M)[0] for t in projects)} == {cited}

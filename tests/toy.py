@@ -19,7 +19,7 @@ from ser.training.experiment import Files
 
 CLASSES = ("anger", "neutral", "sadness")
 SPEAKERS = ("03", "08", "09", "10")
-PER_CELL = 4  # utterances a speaker and class
+PER_CELL = 4  # utterances per speaker and class
 
 
 def table() -> pd.DataFrame:

@@ -160,7 +160,7 @@ def answers(found: Mapping[str, Result]) -> dict[tuple[object, ...], list[str]]:
 
 
 def _metrics_diff(before: Side, after: Side) -> list[str]:
-    """`dvc metrics diff --md`, behind a fold."""
+    """`dvc metrics diff --md`, folded."""
     command = ["metrics", "diff", "--md", before.name, after.name]
     done = subprocess.run([sys.executable, "-m", "dvc", *command], capture_output=True, text=True, check=False)
     if done.returncode:

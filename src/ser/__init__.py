@@ -1,3 +1,3 @@
 """Speech emotion recognition: four papers, one pipeline."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

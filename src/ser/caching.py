@@ -1,12 +1,12 @@
 """What a cached result depends on, computed from the code and never listed by hand.
 
 A result may be used again only if nothing that it was made from has changed: the code (every project file that the
-responsible module imports, however deep), the settings, the contents of the inputs, the versions of the libraries that
+responsible module imports, at any depth), the settings, the contents of the inputs, the versions of the libraries that
 this code imports, and the device. `fingerprint` turns all of them into one name. Finished folds, encoders, word
-vectors, synthetic corpora and feature caches lie in a folder of that name. The `settings` stage writes the digest of
-each stage's code into the file that the stage depends on, so that DVC and the cache always agree.
+vectors, synthetic corpora and packed features are kept under that name. The `settings` stage writes the digest of the
+code of each stage into the file that the stage depends on, so DVC and the cache always agree.
 
-Comments, docstrings and blank lines do not count: rewriting an explanation makes nothing again.
+Comments, docstrings and blank lines do not count: after an explanation was rewritten, nothing is made again.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def closure(*modules: str | Path) -> list[Path]:
     todo: list[Path] = []
     for module in modules:
         files = [module] if isinstance(module, Path) else _files(tuple(module.split(".")))
-        if not files or not files[-1].is_file():
+        missing = not module.is_file() if isinstance(module, Path) else len(files) != len(module.split("."))
+        if missing:
             raise ValueError(f"there is no module {module}")
         todo += [file.resolve() for file in files]
     seen: set[Path] = set()

@@ -1,5 +1,5 @@
-"""The command line: `ser corpora`, `ser link`, `ser study new`, `ser study status`, `ser compare`. Running a study is
-DVC's: `dvc repro`.
+"""The command line: `ser corpora`, `ser link`, `ser study new`, `ser study start`, `ser study status`, `ser compare`.
+Studies are run by DVC: `dvc repro`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser import __version__
-from ser.errors import run_command
+from ser.errors import SerError, run_command
 
 EPILOG = """
 a study in four steps:
   ser corpora                                   which corpora are here, and how to get the others
   ser link iemocap /data/IEMOCAP_full_release   use the copy you have
-  ser study new mine --corpora emodb,iemocap    a folder studies/mine with its own params.yaml
+  ser study new mine --corpora emodb,iemocap    a folder studies/mine with its own params.yaml and graph
   dvc repro studies/mine/dvc.yaml               run it; `dvc metrics show` prints its numbers
+
+studies that are in the repository (studies/NAME) are started first: ser study start NAME
 """
 
 
@@ -28,18 +30,18 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"ser {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    corpora = commands.add_parser("corpora", help="table of corpora: licence, what is here, how to get the rest")
+    corpora = commands.add_parser("corpora", help="table of corpora: licence, which are here, how to get the others")
     corpora.add_argument("name", nargs="?", help="one corpus: its whole card")
     corpora.set_defaults(run=lambda a: _corpora(a.name))
 
-    link = commands.add_parser("link", help="use a corpus you already have, where it lies")
+    link = commands.add_parser("link", help="use a corpus that you already have, where it is")
     link.add_argument("corpus", help="name of the corpus, as `ser corpora` lists it")
     link.add_argument("path", type=Path, help="its folder, as unpacked from the original archive")
     link.set_defaults(run=lambda a: _link(a.corpus, a.path))
 
-    study = commands.add_parser("study", help="make a study, or ask what a study would rerun")
+    study = commands.add_parser("study", help="make or start a study, or ask what it would run again")
     studies = study.add_subparsers(dest="study_command", metavar="COMMAND", required=True)
-    new = studies.add_parser("new", help="a study with only the corpora you have, so that `dvc repro` of it is green")
+    new = studies.add_parser("new", help="make and start a study with only the corpora you have, so that it runs whole")
     new.add_argument("name", help="name of the study: letters, digits, - and _")
     new.add_argument("--corpora", required=True, help="comma-separated, such as emodb,ravdess")
     new.add_argument(
@@ -53,17 +55,17 @@ def parser() -> argparse.ArgumentParser:
     )
     new.add_argument("--csv", help="your own table (columns file, speaker, emotion), for --corpora table")
     new.set_defaults(run=_study_new)
-    start = studies.add_parser("start", help="let DVC see a study: copies the graph into its folder")
+    start = studies.add_parser("start", help="copy the graph into the folder of a study, so that DVC can run it")
     start.add_argument("name", help="name of the study: a folder of studies/")
     start.set_defaults(run=_study_start)
-    status = studies.add_parser("status", help="what `dvc repro` would rerun, why, and how long by past runs")
+    status = studies.add_parser("status", help="what `dvc repro` would run, why, and how long that took before")
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
     status.set_defaults(run=_study_status)
 
-    compare = commands.add_parser("compare", help="is one experiment better than another? paired tests over speakers")
+    compare = commands.add_parser("compare", help="is one experiment better than another? Paired tests over speakers")
     compare.add_argument("a", metavar="A", help="an experiment of the study, as `dvc metrics show` names it")
     compare.add_argument("b", metavar="B", help="another one, on the same utterances")
-    compare.add_argument("--study", default="demo", help="name of the study (default: demo)")
+    compare.add_argument("--study", help="name of the study (default: the one that has both experiments)")
     compare.set_defaults(run=_compare)
     return top
 
@@ -74,15 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _corpora(name: str | None) -> None:
-    from ser.corpora import overview as _overview
+    from ser.corpora import overview
 
-    print(_overview.card(name) if name else _overview.table())
+    print(overview.card(name) if name else overview.table())
 
 
 def _link(corpus: str, path: Path) -> None:
-    from ser.corpora import overview as _overview
+    from ser.corpora import overview
 
-    print(_overview.link(corpus, path))
+    print(overview.link(corpus, path))
 
 
 def _study_new(options: argparse.Namespace) -> None:
@@ -112,7 +114,18 @@ def _study_status(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from ser.evaluation import wording
 
-    print(wording.run(options.study, options.a, options.b))
+    print(wording.run(options.study or _study_of(options.a, options.b), options.a, options.b))
+
+
+def _study_of(*experiments: str) -> str:
+    """The study that has all these experiments; the demo where none has them. Raises `SerError` for several."""
+    found = {p.parts[1] for p in Path("metrics").glob(f"*/details/{experiments[0]}.json")}
+    for experiment in experiments[1:]:
+        found &= {p.parts[1] for p in Path("metrics").glob(f"*/details/{experiment}.json")}
+    if len(found) > 1:
+        what = f"several studies have these experiments: {', '.join(sorted(found))}"
+        raise SerError(what, "ser compare", "Name one: --study NAME")
+    return found.pop() if found else "demo"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
+SHOWN = 30  # errors that are printed at once
+
 
 class SerError(Exception):
     """An error the user can fix, printed as ``error: WHAT (WHERE). HINT`` without a traceback. WHERE names a file, a
@@ -93,6 +95,8 @@ def run_command(function: Callable[[], object]) -> None:
 
 
 def _stop(error: SerError) -> None:
-    for single in error.errors:
+    for single in error.errors[:SHOWN]:
         print(f"error: {single}", file=sys.stderr)
+    if len(error.errors) > SHOWN:
+        print(f"error: and {len(error.errors) - SHOWN} more", file=sys.stderr)
     sys.exit(1)

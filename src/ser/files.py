@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -46,8 +47,8 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
             try:
                 os.replace(temporary, path)
                 return
-            except OSError:  # the folder is there already and not empty
-                if not path.exists():
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 with suppress(FileNotFoundError):  # another process was faster
                     os.replace(path, old)

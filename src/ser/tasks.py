@@ -1,4 +1,4 @@
-"""What a model is given: a task, inputs without labels, examples with labels, padded batches with masks.
+"""What a model gets: a task, inputs without labels, examples with labels, padded batches with masks.
 
 Letters: B utterances of a batch, T frames (padded), F columns of a feature, K classes, R label rows,
 D continuous dimensions.
@@ -18,17 +18,21 @@ from ser.store import Store
 if TYPE_CHECKING:
     import torch
 
+# streams of word vectors, and what of the words is known at test time (papers.md 7.3); in which modes a stream exists
+MODES = ("type_lookup_oracle", "token_aligned", "token_unsupervised")
+STREAMS = {"word2vec": MODES[:1], "speech2vec": MODES, "aligned": MODES, "random_vectors": MODES}
+
 
 class Window(NamedTuple):
-    """`start` in frames; None: drawn at random in training, centred in prediction."""
+    """A piece of an utterance. `start` in frames; None: at random in training, centred in prediction."""
 
-    utterance: int  # position in the part
+    utterance: int  # its position in the part
     start: int | None
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted from what; head and input sizes come from here, never from constants."""
+    """What is predicted, and from which inputs. The sizes of a model's input and head come from here."""
 
     kind: Literal["classification", "continuous"]
     outputs: tuple[str, ...]  # class names in score order, or dimension names
@@ -45,7 +49,7 @@ class Inputs:
     stores: Mapping[str, Store]
     rows: tuple[int, ...]  # continuous tasks: label rows of each utterance, so that a prediction has as many
     durations: tuple[float, ...] = field(default=(), kw_only=True)  # s
-    windows: tuple[Window, ...] | None = field(default=None, kw_only=True)  # the leak control's; else the settings'
+    windows: tuple[Window, ...] | None = field(default=None, kw_only=True)  # given by the leak control only
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -69,11 +73,11 @@ class Examples(Inputs):
 
 @dataclass
 class Batch:
-    """B utterances on one device.
+    """B examples on one device.
 
-    inputs: feature -> (B, T, F) for frame features, zero-padded after the valid frames, or (B, F);
+    inputs: feature -> (B, T, F) for frame features, zero after the valid frames, or (B, F) for utterance features;
     lengths: frame feature -> (B,) valid frames; labels: (B,) class indices, (B, R, D) continuous with NaN where there
-    is none, or None; soft: (B, K) what the loss asks of each class, or None where that is the label alone.
+    is no label, or None; soft: (B, K) what the loss asks of each class, or None where that is the label alone.
     """
 
     inputs: dict[str, torch.Tensor]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ser import plugins
-from ser.corpora import Card, Utterance, manifest, packing
+from ser.corpora import Card, Utterance, manifest, packing, tables
 from ser.corpora.location import Location
 from ser.errors import SerError
 from ser.store import Store
@@ -104,15 +104,20 @@ def test_manifest_survives_the_disk(name: str, tree: Path, tmp_path: Path) -> No
     assert Store(tmp_path / "packed/audio").utterances == list(made["utterance"])
 
 
-def test_words_lie_in_order(name: str, tree: Path) -> None:
+@pytest.mark.parametrize("what", ["words", "turns", "sentences"])
+def test_times_are_in_order(name: str, what: str, tree: Path) -> None:
     module = plugins.load("corpora", name)
-    if not hasattr(module, "words"):
-        pytest.skip("no word alignments")
-    aligned = dict(module.words(tree, read(name, tree)))
-    assert aligned, "the hand-made tree holds an alignment"
-    for words in aligned.values():
-        assert [w.start for w in words] == sorted(w.start for w in words)
-        assert all(w.end > w.start and w.text.strip() == w.text != "" for w in words)
+    if not hasattr(module, what):
+        pytest.skip(f"has no {what}")
+    config = module.Config()
+    found = tables.timed(module, tree, tables.utterances(module, Location(tree, True), config))[what]
+    assert len(found), f"the hand-made files contain no {what}"
+    for _, rows in found.groupby("utterance"):
+        assert rows["start"].is_monotonic_increasing
+        assert (rows["start"] < rows["end"]).all()
+    if what == "words":
+        assert (found["word"] == found["word"].str.strip()).all()
+        assert (found["word"] != "").all()
 
 
 @pytest.mark.parametrize("prepare", [lambda root: None, Path.mkdir], ids=["missing", "empty"])

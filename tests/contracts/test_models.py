@@ -17,7 +17,7 @@ def where(tmp_path_factory):
     return toy.files(tmp_path_factory.mktemp("toy"))
 
 
-# a model of continuous labels alone says so, and runs this contract on its own toy (tests/models)
+# a model for continuous labels only declares it, and runs this contract on its own toy (tests/models)
 CLASSIFIERS = [
     m
     for m in plugins.names("models")

@@ -58,7 +58,7 @@ def test_wdseg(tmp_path: Path) -> None:
     assert iemocap.read_wdseg(path) == [Word(0.42, 0.62, "EXCUSE"), Word(0.81, 1.0, "ME")]
 
 
-def test_chapter(tmp_path: Path) -> None:
+def test_alignment_of_a_chapter(tmp_path: Path) -> None:
     path = trees.write(tmp_path / "a.txt", ALIGNMENT)
     words = [Word(0.53, 1.27, "NORTHANGER"), Word(1.5, 1.78, "ABBEY")]
     assert librispeech.read_alignment(path) == {"19-198-0000": words}

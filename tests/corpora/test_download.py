@@ -112,7 +112,7 @@ def test_fetch_once(server: Server, tmp_path: Path, name: str, checksum: str) ->
     assert len(server.requests) == 1
 
 
-def test_broken_connections_are_taken_up(server: Server, tmp_path: Path) -> None:
+def test_broken_connections_are_resumed(server: Server, tmp_path: Path) -> None:
     source = offer(server, "a.zip", packed({"x": NOISE}))
     server.breaks = 2
     fetch(source, tmp_path)
@@ -145,7 +145,7 @@ def test_resuming_when_all_is_there_or_the_server_cannot(server: Server, tmp_pat
         assert (root / "x").read_bytes() == NOISE
 
 
-def test_leftovers_of_another_file_are_thrown_away(server: Server, tmp_path: Path) -> None:
+def test_leftovers_of_another_file_are_removed(server: Server, tmp_path: Path) -> None:
     source = offer(server, "a.zip", packed({"x": NOISE}))
     (tmp_path / ".a.zip.partial.part").write_bytes(NOISE * 2)  # longer than the file there is
     fetch(source, tmp_path)
@@ -204,7 +204,7 @@ def stop_at(target: Path):  # type: ignore[no-untyped-def]
     return stopping
 
 
-def test_emodb_is_known_by_its_names(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emodb_is_recognised_by_its_file_names(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = sorted(emodb.published())
     server.files["download.zip"] = packed({f"wav/{name}.wav": b"" for name in names[1:]})
     card = dataclasses.replace(emodb.CARD, sources=(Source(server.url("download.zip")),))
@@ -217,7 +217,7 @@ def test_emodb_is_known_by_its_names(server: Server, tmp_path: Path, monkeypatch
     assert len(list((tmp_path / "wav").iterdir())) == 535
 
 
-def test_librispeech_subsets_come_together(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_librispeech_subsets_share_a_folder(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources = tuple(
         offer(
             server, f"{subset}.tar.gz", packed({f"LibriSpeech/{subset}/x": b"", "LibriSpeech/README.TXT": b""}, "tar")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -19,10 +20,10 @@ def rows(root: Path, *lines: str, columns: str = "file,speaker,emotion") -> Path
 
 def read(corpus: str, root: Path, synthetic: bool = True, jobs: int = 1, **options: object) -> pd.DataFrame:
     """The manifest of the corpus below `root`."""
-    folder = root.parent / f"{root.name} packed"
     config = plugins.load("corpora", corpus).Config(**options)
-    packing.pack(corpus, Location(root, synthetic), config, folder, jobs=jobs)
-    return manifest.read(folder / "utterances.csv")
+    with tempfile.TemporaryDirectory() as folder:
+        packing.pack(corpus, Location(root, synthetic), config, Path(folder, "packed"), jobs=jobs)
+        return manifest.read(Path(folder, "packed/utterances.csv"))
 
 
 def build(root: Path, jobs: int = 1, **options: object) -> pd.DataFrame:

@@ -33,8 +33,8 @@ def test_librispeech_subsets(tmp_path: Path) -> None:
     assert [u.id for u in chosen] == ["84-121550-0000"]
     with pytest.raises(SerError, match="subset 'dev-other' is not here"):
         list(librispeech.utterances(root, librispeech.Config(subsets=("dev-other",))))
-    said = librispeech.incomplete(u.file for u in librispeech.utterances(root))
-    assert said == ["dev-clean: 1 of 2703 utterances", "train-clean-100: 2 of 28539 utterances"]
+    lacking = librispeech.incomplete(u.file for u in librispeech.utterances(root))
+    assert lacking == ["dev-clean: 1 of 2703 utterances", "train-clean-100: 2 of 28539 utterances"]
 
 
 def test_librispeech_audio_and_transcripts_agree(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def continuous(root: Path, labels: str, seconds: float = 0.3) -> Path:
 
 def test_a_table_of_continuous_labels(tmp_path: Path) -> None:
     root = continuous(tmp_path / "mine", "time;valence;arousal\n0;0.5;-1\n0.1;0.25;1\n")
-    folder, said = write("table", root, synthetic=False, dimensions=("arousal", "valence"))
+    folder, line = write("table", root, synthetic=False, dimensions=("arousal", "valence"))
     card = read_json(folder / "card.json")
     assert (card["task"], card["outputs"]) == ("continuous", ["arousal", "valence"])
     labels = pd.read_csv(folder / "labels.csv")
@@ -44,7 +44,7 @@ def test_a_table_of_continuous_labels(tmp_path: Path) -> None:
         "arousal": [-1.0, 1.0],
         "valence": [0.5, 0.25],
     }
-    assert "2 labels in 1 utterances" in said
+    assert "2 labels in 1 utterances" in line
 
 
 def test_a_table_of_emotions_has_no_labels(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_label_times_on_the_grid(tmp_path: Path, times: list[float]) -> None:
 
 def test_label_times_of_sewa_are_checked_too(tmp_path: Path) -> None:
     root = trees.tree("sewa", tmp_path / "sewa")
-    folder, said = write("sewa", root)
+    folder, line = write("sewa", root)
     assert len(pd.read_csv(folder / "labels.csv")) == 6
-    assert "2 words in 1 utterances" in said
+    assert "2 words in 1 utterances" in line
     assert (folder / "turns.csv").read_text().splitlines()[:2] == ["utterance,start,end", "Train_01,0.5,2.25"]
     assert (folder / "sentences.csv").read_text().splitlines()[1] == "Train_01,0.5,2.25,Schön; <laughter>"
     trees.write(root / "labels/Train_01.csv", "'Train_01';0.0;0;0;0\n'Train_01';0.04;0;0;0\n")
@@ -97,11 +97,11 @@ def test_label_times_of_sewa_are_checked_too(tmp_path: Path) -> None:
 
 def test_incomplete_subsets_are_named(tmp_path: Path) -> None:
     root = trees.tree("librispeech", tmp_path / "librispeech")
-    _, said = write("librispeech", root, synthetic=False)
-    assert "incomplete subset dev-clean: 1 of 2703 utterances" in said
-    assert "incomplete subset train-clean-100: 2 of 28539 utterances" in said
-    _, said = write("librispeech", root, synthetic=True)
-    assert "incomplete" not in said
+    _, line = write("librispeech", root, synthetic=False)
+    assert "incomplete subset dev-clean: 1 of 2703 utterances" in line
+    assert "incomplete subset train-clean-100: 2 of 28539 utterances" in line
+    _, line = write("librispeech", root, synthetic=True)
+    assert "incomplete" not in line
 
 
 def pack_table(root: Path, *rows: str, rate: int = 16000, jobs: int = 1) -> Store:

@@ -105,7 +105,7 @@ def test_results_keep_their_order_and_work_stays_one_wave_ahead(monkeypatch):
             started.append(i)
         return i * i
 
-    results = extraction.run(work, range(200), [1.0] * 200, 2, "threading", "toy")
+    results = extraction.in_parallel(work, range(200), [1.0] * 200, 2, "threading", "toy")
     assert next(results) == 0
     assert len(started) <= 32  # 16 jobs per worker
     assert list(results) == [i * i for i in range(1, 200)]
@@ -122,4 +122,4 @@ def test_workers_use_one_thread_each():
     def work(_: int) -> int:
         return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
-    assert set(extraction.run(work, range(4), [9.0] * 4, 2, "threading", "toy")) == {1}
+    assert set(extraction.in_parallel(work, range(4), [9.0] * 4, 2, "threading", "toy")) == {1}

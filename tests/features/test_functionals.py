@@ -17,7 +17,7 @@ CONFIGURATIONS = Path(opensmile.__file__).parent / "core" / "config" / "is09-13"
 
 @pytest.fixture(scope="module")
 def signal() -> np.ndarray:
-    """1.2 s of a gliding tone in noise, in steps of 16 bits as the audio store holds it."""
+    """1.2 s of a gliding tone in noise, in steps of 16 bits as in the audio store."""
     random = np.random.default_rng(2)
     time = np.arange(19_200) / RATE
     sound = 0.4 * np.sin(2 * np.pi * (150 + 60 * time) * time) + 0.02 * random.normal(size=time.size)

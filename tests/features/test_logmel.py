@@ -20,7 +20,7 @@ RATE = 16000
 
 @pytest.fixture(scope="module")
 def signal() -> np.ndarray:
-    """0.9 s: a loud vowel-like tone, faint noise and digital silence, so that strong bands stand beside weak ones."""
+    """0.9 s: a loud vowel-like tone, faint noise and digital silence, so that there are strong and weak bands."""
     random = np.random.default_rng(3)
     time = np.arange(14_437) / RATE
     tone = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 12))

@@ -25,7 +25,7 @@ def gradients(module: torch.nn.Module) -> list[bool]:
 
 @pytest.mark.parametrize("variant", tiny.VARIANTS)
 def test_every_variant_overfits_a_toy_set(variant):
-    """Waves of another tempo for each emotion: all are told apart, and given back better than by their mean."""
+    """Waves with a different tempo per emotion: all are recognised, and reconstructed better than by their mean."""
     model = tiny.model(**tiny.STILL, **tiny.VARIANTS[variant], hidden=16, dense=(32, 16))
     batch = tiny.batch(frames=16)
     time, tempo = torch.arange(16)[None, :, None] / 16, (1 + batch.targets)[:, None, None]

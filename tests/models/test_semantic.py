@@ -225,7 +225,7 @@ class TestLoss:
 
     def test_over_sequences(self):
         given = batch()
-        given.labels[1] = torch.nan  # a block without a label says nothing
+        given.labels[1] = torch.nan  # a block without a label adds nothing to the loss
         given.labels[2, 4:] = torch.nan
         values = torch.randn(3, 10, 3)
         terms = self.model(ccc_over="sequence").loss(semantic.Output(values), given)

@@ -1,4 +1,4 @@
-"""The rows of P4 in the shipped studies: every experiment builds its model from what its settings hand it."""
+"""The rows of P4 in the shipped studies: every experiment builds its model from its settings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import pytest
 import torch
 
 from ser import plugins
+from ser.corpora.manifest import LABEL_RATE
 from ser.features import waveform
-from ser.models import semantic
 from ser.models.semantic import Config, Model
 from ser.recipe import Training
 from ser.settings import check
 from ser.settings import files as settings_files
-from ser.tasks import Batch, Task
+from ser.tasks import MODES, STREAMS, Batch, Task
 from ser.training.controls import module_of
 from ser.words import config as words
-from ser.words.config import MODES, STREAMS
 from tests.conftest import ROOT
 
 STUDIES = [ROOT / "params.yaml", ROOT / "studies" / "semantic" / "params.yaml"]
@@ -41,7 +40,7 @@ def given(files: dict, settings: dict) -> tuple[Task, words.Config | None]:
         made = files[f"features/sewa-{name}"]
         assert made["feature"] == "waveform"
         feature = plugins.build(waveform.Feature, made["config"], name)
-        assert feature.frame_rate == semantic.ROWS
+        assert feature.frame_rate == LABEL_RATE
         inputs[name] = feature.dim
     block = None
     for name, store in settings.get("words", {}).items():
@@ -80,7 +79,7 @@ def test_the_paper_study_has_the_rows_of_tables_2_to_4():
     tables = {
         files["evaluate"]["experiments"][s["experiment"]]["paper"] for study, files, s in ROWS if study == "semantic"
     }
-    rows = ["table_2.rows.word2vec", "table_2.rows.speech2vec", "table_2.rows.aligned_speech2vec"]
-    rows += ["table_2.rows.paralinguistic", "table_3.rows.concatenation", "table_3.rows.disentangled_attention"]
-    assert {f"semantic_ser.tables.{row}.sewa/devel" for row in rows} <= tables
-    assert "semantic_ser.tables.table_4.rows.disentangled_attention.sewa/test" in tables
+    rows = ["table_2.word2vec", "table_2.speech2vec", "table_2.aligned_speech2vec"]
+    rows += ["table_2.paralinguistic", "table_3.concatenation", "table_3.disentangled_attention"]
+    assert {f"semantic_ser.{row}.sewa/devel" for row in rows} <= tables
+    assert "semantic_ser.table_4.disentangled_attention.sewa/test" in tables

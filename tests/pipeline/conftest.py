@@ -41,11 +41,11 @@ pretraining:
   libri:
     {corpus: librispeech, feature: logmel, features: {bands: 20}, steps: 12, batch: 2, evaluate_every: 4,
      checkpoint_every: 2, workers: 0, encoder: {hidden: 16, layers: 1, heads: 2, ffn: 32}}
-semantics:
-  words:
-    {corpus: librispeech, target: sewa, texts: [target], word2vec: {dim: 8, negative: 3, min_count: 2},
+words:
+  tiny:
+    {corpus: librispeech, target: sewa, texts: [target], word2vec: {vector_size: 8, negative: 3, min_count: 2},
      speech2vec: {dim: 8, epochs: 6, batch: 64, min_count: 2, checkpoint_every: 1},
-     alignment: {hidden: 8, samples: 640, epochs: 2, refinements: 1}}
+     alignment: {dis_hid_dim: 8, epoch_size: 640, n_epochs: 2, n_refinement: 1}}
 models:
   majority: {}
   svm: {C: [0.01, 0.1]}
@@ -57,23 +57,17 @@ models:
     {channels: [2, 3], kernels: [8, 6], pools: [20, 20], attention: 6, dense: 6, hidden: 4,
      training: {epochs: 4, batch: 4, window: blocks, frames: 100, checkpoint_every: 1}}
 experiments:
-  majority-sewa:
-    {model: majority, corpus: sewa, folds: sewa-partitions, feature: is09, feature2: is09, extra: none, plot: scatter}
-  svm-emodb:
-    {model: svm, corpus: emodb, folds: emodb-loso, feature: is09, feature2: is09, extra: none,
-     plot: confusion_normalized}
-  cnns-emodb:
-    {model: cnns, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, extra: none, selection: dev,
-     plot: confusion_normalized}
-  fusion-emodb:
-    {model: fusion_convbert, corpus: emodb, folds: emodb-si, feature: logmel, feature2: logmel, extra: pretrained/libri,
-     plot: confusion_normalized}
-  aligned-sewa:
-    {model: semantic, corpus: sewa, folds: sewa-partitions, feature: waveform, feature2: waveform,
-     extra: semantics/words, plot: scatter, selection: dev}
+  majority-sewa: {model: majority, corpus: sewa, folds: partitions, feature: is09}
+  svm-emodb: {model: svm, corpus: emodb, folds: loso, feature: is09}
+  cnns-emodb: {model: cnns, corpus: emodb, folds: si, feature: logmel, selection: dev}
   paralinguistic-sewa:
-    {model: semantic, corpus: sewa, folds: sewa-partitions, feature: waveform, feature2: waveform, extra: none,
-     plot: scatter, selection: dev, config: {stream: paralinguistic, fusion: none}}
+    {model: semantic, corpus: sewa, folds: partitions, feature: waveform, selection: dev,
+     config: {stream: paralinguistic, fusion: none}}
+finetuning:
+  fusion-emodb: {model: fusion_convbert, corpus: emodb, folds: si, feature: logmel, pretrained: libri}
+with_functionals: {}
+with_words:
+  aligned-sewa: {model: semantic, corpus: sewa, folds: partitions, feature: waveform, words: tiny, selection: dev}
 statistics: {draws: 100}
 """
 
@@ -85,7 +79,8 @@ class Clone:
     @property
     def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "PYTHONPATH": str(self.root / "src"), "SER_JOBS": "2"}
+        source = os.pathsep.join(str(self.root / folder) for folder in ("src", "packages/ser_synth/src"))
+        return {**os.environ, "PATH": path, "PYTHONPATH": source, "SER_JOBS": "2"}
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -129,6 +124,8 @@ def new_clone(folder: Path) -> Clone:
             "--cached",
             "--others",
             "--exclude-standard",
+            "packages",
+            "requirements.lock",
             "src",
             "tools",
             "stages",

@@ -18,6 +18,7 @@ from ser.training import checkpoint
 from tests.pipeline.conftest import Clone, new_clone, stages_run
 
 pytestmark = pytest.mark.slow
+EXPERIMENTS = ("majority-sewa", "svm-emodb", "cnns-emodb", "paralinguistic-sewa", "fusion-emodb", "aligned-sewa")
 
 
 def _results(clone: Clone) -> dict[str, str]:
@@ -33,47 +34,52 @@ def test_it_runs_whole_and_a_second_run_is_a_no_op(finished):
     for experiment in ("majority-sewa", "svm-emodb", "cnns-emodb", "fusion-emodb", "aligned-sewa"):
         assert experiment in report
     assert "SYNTHETIC" in report
-    metrics = json.loads((finished.root / "metrics/demo/svm-emodb.json").read_text())
-    assert metrics["n"] == 56
-    assert metrics["ua_low"] <= metrics["ua"] <= metrics["ua_high"]
-    assert metrics["ua"] > 2 / 7, "an SVM on functionals is well above chance on the look-alike"
-    assert metrics["about"][0]["data"] == "synthetic"
+    details = json.loads((finished.root / "metrics/demo/details/svm-emodb.json").read_text())
+    ua = details["scores"]["ua"]
+    assert ua["low"] <= ua["value"] <= ua["high"]
+    assert ua["value"] > 2 / 7, "an SVM on functionals is well above chance on the look-alike"
+    assert details["description"]["data"] == "synthetic"
     again = finished.repro()
     assert stages_run(again.stdout) == []
     assert not finished.run("git", "status", "--porcelain").stdout
 
 
+def test_of_the_demo_git_keeps_the_headline_scores(finished):
+    kept = finished.run("git", "ls-files", "metrics", "reports", "data").stdout.split()
+    assert kept == [f"metrics/demo/scores/{e}.json" for e in sorted(EXPERIMENTS)]
+
+
 def test_dvc_shows_metrics_and_plots(finished, tmp_path):
     shown = finished.run("dvc", "metrics", "show", "--json").stdout
     data = json.loads(shown)[""]["data"]
-    assert set(data["metrics/demo/svm-emodb.json"]["data"]) >= {"wa", "ua", "f1", "ua_low", "ua_high", "n"}
+    assert set(data["metrics/demo/scores/svm-emodb.json"]["data"]) >= {"WA", "UA", "F1"}
     finished.run("python", "tools/offline_plots.py")
     finished.run("dvc", "plots", "show", "-o", str(tmp_path))
     page = (tmp_path / "index.html").read_text()
-    assert all(
-        f"metrics_demo_{kind}_{e}_csv" in page for kind in ("plots", "curves") for e in ("svm-emodb", "cnns-emodb")
-    )
+    for kind in ("predictions", "curves"):
+        assert all(f"metrics_demo_{kind}_{e}_csv" in page for e in ("svm-emodb", "cnns-emodb"))
+    assert "metrics_demo_curves_aligned-sewa_csv" in page
     assert "cdn." not in page.split("<body>")[0], "the page must draw without a network"
     assert not finished.run("git", "status", "--porcelain").stdout
 
 
-def test_touching_a_model_reruns_its_experiments_only(finished, copy_of):
+def test_a_comment_reruns_nothing_and_a_statement_what_depends_on_it(finished, copy_of):
     clone = copy_of(finished)
-    with (clone.root / "src/ser/models/svm.py").open("a") as file:
-        file.write("# a comment\n")
-    out = clone.repro().stdout
-    assert stages_run(out) == ["train@svm-emodb", "report"], "same predictions are not evaluated again, the cost is new"
+    file = clone.root / "src/ser/models/svm.py"
+    file.write_text(file.read_text() + "# a comment\n")
+    assert stages_run(clone.repro().stdout) == ["settings"]
+    file.write_text(file.read_text() + "EDITED = 1\n")
+    ran = stages_run(clone.repro().stdout)
+    assert ran == ["settings", "train@svm-emodb", "report"], "same predictions are not evaluated again, the cost is new"
 
 
 def test_an_experiment_with_another_value_reruns_what_it_touches(finished, copy_of):
     clone = copy_of(finished)
     out = clone.run("dvc", "exp", "run", "-n", "wide", "-S", "models.cnns.dense=4").stdout
     ran = stages_run(out)
-    assert "train@cnns-emodb" in ran
-    assert not [s for s in ran if "svm" in s or "majority" in s or s.startswith(("features", "folds", "audio"))]
-    assert clone.run("dvc", "metrics", "diff", "HEAD", "wide").returncode == 0
+    assert ran == ["settings", "train@cnns-emodb", "evaluate", "report"]
     difference = json.loads(clone.run("dvc", "metrics", "diff", "HEAD", "wide", "--json").stdout)
-    assert list(difference) in ([], ["metrics/demo/cnns-emodb.json"])
+    assert list(difference) in ([], ["metrics/demo/scores/cnns-emodb.json"])
 
 
 def test_a_changed_feature_value_leaves_other_features_alone(finished, copy_of):
@@ -83,22 +89,20 @@ def test_a_changed_feature_value_leaves_other_features_alone(finished, copy_of):
     assert "pretraining libri and feature emodb-logmel differ in bands" in refused
     clone.edit({"pretraining.libri.features.bands": 16})
     ran = stages_run(clone.repro().stdout)
-    assert {"features@emodb-logmel", "train@cnns-emodb", "pretrain@libri", "train@fusion-emodb"} <= set(ran)
+    assert {"features@emodb-logmel", "train@cnns-emodb", "pretrain@libri", "finetune@fusion-emodb"} <= set(ran)
     assert not [s for s in ran if "svm" in s or "sewa" in s]
 
 
-def test_a_changed_semantics_value_reruns_the_words_and_what_reads_them(finished, copy_of):
+def test_a_changed_value_of_words_reruns_them_and_what_reads_them(finished, copy_of):
     clone = copy_of(finished)
-    clone.edit({"semantics.words.alignment.refinements": 2})
+    clone.edit({"words.tiny.alignment.n_refinement": 2})
     ran = stages_run(clone.repro().stdout)
-    assert ran[:3] == ["settings", "semantics@words", "train@aligned-sewa"]
-    assert set(ran[3:]) <= {"evaluate@aligned-sewa", "report"}
+    assert ran[:3] == ["settings", "words@tiny", "train_with_words@aligned-sewa"]
+    assert set(ran[3:]) <= {"evaluate", "report"}
     lock = YAML(typ="safe").load((clone.root / "dvc.lock").read_text())["stages"]
-    read = {
-        name: [d["path"] for d in lock[f"train@{name}"]["deps"]] for name in ("aligned-sewa", "paralinguistic-sewa")
-    }
-    assert "data/demo/semantics/words" in read["aligned-sewa"]
-    assert not [path for path in read["paralinguistic-sewa"] if "data/demo/semantics" in path]
+    read = {name: [d["path"] for d in lock[name]["deps"]] for name in ("train@paralinguistic-sewa", ran[2])}
+    assert "data/demo/words/tiny" in read[ran[2]]
+    assert not [path for path in read["train@paralinguistic-sewa"] if "data/demo/words" in path]
 
 
 def test_killed_training_continues_and_ends_with_the_same_bytes(finished, copy_of):
@@ -159,22 +163,23 @@ def test_killed_pretraining_continues_and_ends_with_the_same_bytes(finished, cop
 
 def test_killed_speech2vec_continues_and_ends_with_the_same_bytes(finished, copy_of):
     clone = copy_of(finished)
-    wanted, out, saved = _results(clone), clone.root / "data/demo/semantics/words", clone.root / "checkpoints/semantics"
+    wanted, out, saved = _results(clone), clone.root / "data/demo/words/tiny", clone.root / "checkpoints/words"
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert len(before) > 30
     subprocess.run(["rm", "-rf", str(saved), str(out)], check=True)
-    _kill_when(clone, ["python", "stages/semantics.py", "demo", "words"], lambda: [*saved.glob("speech2vec-*.pt")])
+    _kill_when(clone, ["python", "stages/words.py", "demo", "tiny"], lambda: [*saved.glob("speech2vec-*.pt")])
     (path,) = saved.glob("speech2vec-*.pt")
     assert checkpoint.load(path)["progress"]["epoch"] < 6, "the network was trained before the kill"
     assert not [p for p in out.rglob("*") if p.is_file() and p.name != "target.txt"]
-    clone.run("dvc", "repro", "-f", "-s", "semantics@words")
+    clone.run("dvc", "repro", "-f", "-s", "words@tiny")
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
     clone.repro()
     assert _results(clone) == wanted
 
 
-@pytest.mark.parametrize("experiment", ["fusion-emodb", "aligned-sewa"])
-def test_killed_fine_tuning_continues_inside_a_fold(finished, copy_of, experiment):
+@pytest.mark.parametrize("stage", ["finetune@fusion-emodb", "train_with_words@aligned-sewa"])
+def test_killed_fine_tuning_continues_inside_a_fold(finished, copy_of, stage):
+    experiment = stage.split("@")[1]
     clone = copy_of(finished)
     wanted = _results(clone)
     folds = clone.root / "checkpoints/demo" / experiment
@@ -182,7 +187,7 @@ def test_killed_fine_tuning_continues_inside_a_fold(finished, copy_of, experimen
     command = ["python", "stages/train.py", "demo", experiment]
     _kill_when(clone, command, lambda: [*folds.glob("*/*/checkpoint.pt")])
     assert len([*folds.glob("*/*.npz")]) < (4 if experiment == "fusion-emodb" else 1), "trained before the kill"
-    clone.run("dvc", "repro", "-f", "-s", f"train@{experiment}")
+    clone.run("dvc", "repro", "-f", "-s", stage)
     clone.repro()
     assert _results(clone) == wanted
 
@@ -191,7 +196,8 @@ def test_one_worker_or_two_no_matter(finished, copy_of):
     clone = copy_of(finished)
     wanted = _results(clone)
     subprocess.run(["rm", "-rf", "checkpoints"], cwd=clone.root, check=True)
-    clone.run("dvc", "repro", "-f", "--glob", "train@*", SER_JOBS="1")
+    clone.run("dvc", "repro", "-f", "--glob", "*@*-emodb", SER_JOBS="1")
+    clone.run("dvc", "repro", "-f", "--glob", "train*@*-sewa", SER_JOBS="1")
     clone.repro()
     assert _results(clone) == wanted
 
@@ -205,7 +211,7 @@ def test_a_study_of_ones_own(finished, copy_of):
     ran = clone.repro(file).stdout
     assert f"{file}:train@svm-emodb" in ran or "train@svm-emodb" in ran
     assert "sewa" not in ran.split("settings", 1)[1]
-    assert (clone.root / "metrics/mine/svm-emodb.json").exists()
+    assert (clone.root / "metrics/mine/scores/svm-emodb.json").exists()
     assert "up to date" in clone.run("python", "-m", "ser", "study", "status", "mine").stdout
     assert stages_run(clone.repro(file).stdout) == []
 
@@ -260,7 +266,7 @@ class TestPlantedLeaks:
         victim = sorted(wavs.glob("03*.wav"))[0]
         copy = sorted(wavs.glob("08*.wav"))[0]
         copy.write_bytes(victim.read_bytes())
-        line = self._error(clone, "-f", "manifest@emodb", "folds@emodb-loso")
+        line = self._error(clone, "-f", "corpus@emodb", "folds@emodb-loso")
         assert victim.name in line
         assert copy.name in line
 
@@ -295,12 +301,13 @@ features:
 folds:
   table-loso: {{corpus: table, protocol: leave_one_speaker_out, seed: 1}}
 pretraining: {{}}
-semantics: {{}}
+words: {{}}
 models: {{svm: {{C: [0.01]}}}}
 experiments:
-  svm-table:
-    {{model: svm, corpus: table, folds: table-loso, feature: is09, feature2: is09, extra: none,
-      plot: confusion_normalized}}
+  svm-table: {{model: svm, corpus: table, folds: loso, feature: is09}}
+finetuning: {{}}
+with_functionals: {{}}
+with_words: {{}}
 statistics: {{draws: 50}}
 """
         (clone.root / "params.yaml").write_text(text)
@@ -309,9 +316,9 @@ statistics: {{draws: 50}}
     def test_a_users_own_table_runs_whole(self, tmp_path):
         clone, _ = self._own_corpus(tmp_path, None)
         clone.repro()
-        metrics = json.loads((clone.root / "metrics/demo/svm-table.json").read_text())
-        assert metrics["n"] == 8
-        assert metrics["about"][0]["data"] == "real"
+        details = json.loads((clone.root / "metrics/demo/details/svm-table.json").read_text())
+        assert details["description"]["utterances"] == 8
+        assert details["description"]["data"] == "real"
 
     @pytest.mark.parametrize(
         ("faulty", "message"),
@@ -331,7 +338,7 @@ statistics: {{draws: 50}}
         (line,) = [line for line in failed.stderr.splitlines() if line.startswith("error:")]
         assert message in line
         assert "Traceback" not in failed.stderr
-        assert not (clone.root / "data/demo/manifests/table").exists()
+        assert not (clone.root / "data/demo/corpora/table").exists()
 
     def test_a_missing_licensed_corpus_says_how_to_get_it(self, tmp_path):
         clone = new_clone(tmp_path / "clone")

@@ -108,7 +108,7 @@ class TestMasks:
 
     @staticmethod
     def draw(masking=MASKING, lengths=LENGTHS, seeds=range(2000)):
-        """Masks of many batches, each seeded anew."""
+        """Masks of many batches, each with a new seed."""
         for seed in seeds:
             yield mockingjay.mask(lengths, [np.random.default_rng([seed, i]) for i in range(len(lengths))], masking)
 
@@ -135,7 +135,7 @@ class TestMasks:
         for masks in self.draw(lengths=(150,)):
             hidden, own = masks.loss[0], torch.arange(150)
             zero, moved = masks.zero[0], masks.source[0] != own
-            assert torch.equal(zero, hidden) or not zero.any()  # one draw an utterance
+            assert torch.equal(zero, hidden) or not zero.any()  # one draw per utterance
             assert not (moved & ~hidden).any()
             kinds += (bool(zero.any()), bool(moved.any()), not zero.any() and not moved.any())
         # three standard deviations of 2000 draws: 0.027 and 0.020
@@ -153,12 +153,12 @@ class TestMasks:
     def test_replaced_segments_are_other_segments_of_the_same_utterance(self):
         x = torch.arange(150.0)[None, :, None].expand(1, 150, 3)
         for masks in self.draw(Masking(zero=0.0, replace=1.0), lengths=(150,), seeds=range(50)):
-            heard = mockingjay.masked(x, masks)[0, :, 0]
-            moved = heard != x[0, :, 0]
+            shown = mockingjay.masked(x, masks)[0, :, 0]
+            moved = shown != x[0, :, 0]
             assert not (moved & ~masks.loss[0]).any()
             assert moved.any()
             inside = masks.loss[0][1:] & masks.loss[0][:-1]
-            assert (heard.diff()[inside] == 1).float().mean() > 0.7  # whole stretches, not single frames
+            assert (shown.diff()[inside] == 1).float().mean() > 0.7  # whole stretches, not single frames
         assert torch.equal(x[0, :, 0], torch.arange(150.0))
 
     def test_loss_on_segment_starts_marks_one_frame_a_segment(self):
@@ -174,9 +174,9 @@ class TestMasks:
     def test_zeroed_frames_are_zero_and_the_others_untouched(self):
         x = torch.randn(1, 150, 4)
         (masks,) = self.draw(Masking(zero=1.0, replace=0.0), lengths=(150,), seeds=[3])
-        heard = mockingjay.masked(x, masks)
-        assert not heard[masks.loss].any()
-        assert torch.equal(heard[~masks.loss], x[~masks.loss])
+        shown = mockingjay.masked(x, masks)
+        assert not shown[masks.loss].any()
+        assert torch.equal(shown[~masks.loss], x[~masks.loss])
 
 
 class TestFiles:

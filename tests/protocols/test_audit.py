@@ -118,7 +118,7 @@ def test_a_dropped_test_item(folds, manifest):
         run(move(folds, 0, "03-anger-07", "test", None), manifest)
 
 
-def test_a_fold_that_was_lost(folds, manifest):
+def test_a_missing_fold(folds, manifest):
     with pytest.raises(SerError, match=r"utterance '08-anger-00' is never tested \(and 57 more\)"):
         run([folds[0], *folds[2:]], manifest)
 
@@ -208,7 +208,7 @@ def test_report_of_a_speaker_dependent_split(manifest):
     assert "100 % of test utterances have a speaker of train (speaker-dependent)" in "\n".join(report.summary())
 
 
-def test_duplicates_with_two_labels_unused_and_unlabelled_are_told():
+def test_duplicates_with_two_labels_unused_and_unlabelled_are_reported():
     manifest = fake.emodb()
     manifest["synthetic"] = 1
     manifest.loc[manifest["utterance"] == "03-fear-00", "pcm"] = "pcm of 03-anger-00"

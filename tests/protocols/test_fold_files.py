@@ -18,7 +18,7 @@ def test_round_trip(tmp_path):
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["folds.csv"]
 
 
-def test_what_a_protocol_claims_stands_beside_the_folds(tmp_path):
+def test_what_a_protocol_claims_is_beside_the_folds(tmp_path):
     folds = [Fold("f", ("a",), (), ("b",))]
     fold_files.write(folds, tmp_path / "x.csv", {"protocol": "kfold", "claims": {"carved_dev": False}, "seed": 1})
     assert fold_files.read(tmp_path / "x.csv") == folds

@@ -81,7 +81,7 @@ def test_leave_one_speaker_out_trains_on_the_nine_others():
     assert all(len(f.train) == 535 - len(f.test) and not f.dev for f in folds)
 
 
-def test_leave_one_speaker_out_carves_a_stratified_dev_part():
+def test_leave_one_speaker_out_takes_a_stratified_dev_part():
     manifest = fake.emodb()
     emotion = manifest.set_index("utterance")["emotion"]
     for fold in leave_one_speaker_out.folds(manifest, leave_one_speaker_out.Config(dev_share=0.1), 0):
@@ -111,7 +111,7 @@ def test_leave_one_session_out_needs_sessions():
 
 
 @pytest.mark.parametrize("order", ["seeded", "sorted"])
-def test_ravdess_has_two_women_and_two_men_a_fold(order):
+def test_ravdess_has_two_women_and_two_men_per_fold(order):
     manifest = fake.ravdess()
     folds = group_kfold.folds(manifest, group_kfold.Config(order=order, dev="next"), 0)
     assert [f.name for f in folds] == [f"group{i}" for i in range(6)]

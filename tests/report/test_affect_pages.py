@@ -1,4 +1,4 @@
-"""What the report says of continuous experiments and of word vectors, read as text."""
+"""The text of the report on continuous experiments and on word vectors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import pytest
 from ser.evaluation import evaluate, notes, predictions, results
 from ser.files import write_json
 from ser.layout import Layout
+from ser.recipe import CONTROLS
 from ser.report import experiment as section
 from ser.report import words as semantics
 from ser.report.study import Experiment
-from ser.words.config import MODES, STREAMS
+from ser.tasks import MODES, STREAMS
 
 
 def rows(table):
@@ -82,6 +83,10 @@ def test_stream_mode_and_fusion_are_said_in_words():
         "stream: paralinguistic: the waveform alone, no words"
     ]
     assert said(parameters=3) == notes.of_card(None) == notes.of_card({}) == []
+
+
+def test_every_control_has_its_note():
+    assert {"none", *notes.CONTROLS} == set(CONTROLS)
 
 
 def test_every_stream_and_mode_has_its_words():

@@ -13,7 +13,7 @@ from ser.evaluation.results import Description, Result, Score
 from ser.report import ledger, sections
 from ser.report.write import render
 
-CELL = "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"
+CELL = "fusion_convbert.table_4.cnns.emodb/speaker_independent"
 ABOUT = Description(
     "x", paper=CELL, corpus="emodb", protocol="speaker_independent", data="real", size="paper", selection="dev",
     folds=10, transductive=False, control="none",
@@ -95,10 +95,10 @@ def test_numbers_cited_from_others_are_context_and_never_reproduced():
     assert counts["semantic", "table 4"] == 4 * 2 * 3 - 4
     assert all(r.verdict == f"cited in {r.table}, not the paper's own: context only" for r in cited)
     assert not any(r.system == "proposed" for r in cited)
-    key = "fusion_convbert.tables.table_8.rows.guo_2019.emodb/speaker_independent"
+    key = "fusion_convbert.table_8.guo_2019.emodb/speaker_independent"
     row = wa_of({"x": result(wa=(0.87, 0.85, 0.9), paper=key)})
     assert (row.kind, row.verdict) == ("cited", "not comparable: cited, not the paper's own")
-    dang = "semantic_ser.tables.table_4.rows.dang_2017.sewa/devel"
+    dang = "semantic_ser.table_4.dang_2017.sewa/devel"
     assert published(dang).kind == "cited"
 
 
@@ -130,7 +130,7 @@ def test_numbers_by_class_are_set_beside_our_recall_without_an_interval():
 
 def test_means_of_a_table_by_class_are_our_headline_numbers():
     """P3, Table 6 (RAVDESS): accuracy 0.82, unweighted recall 0.81; Table 3 is IEMOCAP and contradicts itself."""
-    key = "clstm.tables.table_1.rows.convlstm_skip_bigru_center.ravdess/cv5"
+    key = "clstm.table_1.convlstm_skip_bigru_center.ravdess/cv5"
     found = result(wa=(0.8, 0.78, 0.83), paper=key, corpus="ravdess", protocol="kfold", folds=5, weighted_f1=0.79)
     rows = {r.metric: r for r in ledger.of(ledger.rows({"x": found}), "class") if r.ran}
     assert {r.table for r in rows.values()} == {"table 6"}
@@ -181,7 +181,7 @@ def test_the_test_partition_is_set_beside_the_published_test_row(make_affect, tm
     test["utterance"] = test["utterance"].str.replace("Devel", "Test")
     test["prediction_valence"] = test["truth_valence"]
     predictions.write(pd.concat([make_affect(), test]), tmp_path / "p.csv")
-    key = "semantic_ser.tables.table_4.rows.disentangled_attention.sewa/test"
+    key = "semantic_ser.table_4.disentangled_attention.sewa/test"
     about = describe({"experiment": "x", "protocol": "partitions", "corpus": "sewa", "paper": key})
     found = score(predictions.read(tmp_path / "p.csv"), about, 20)
     rows = {r.metric: r for r in ledger.rows({"x": found}) if r.ran}
@@ -195,7 +195,7 @@ def test_one_partition_alone_answers_to_its_own_column_only(make_affect, tmp_pat
     for other in fold:
         predictions.write(make_affect().assign(fold=fold[other]), tmp_path / "p.csv")
         details = {"protocol": "partitions", "corpus": "sewa", "synthetic": False, "size": "paper", "selection": "dev"}
-        details["paper"] = f"semantic_ser.tables.table_4.rows.disentangled_attention.sewa/{part}"
+        details["paper"] = f"semantic_ser.table_4.disentangled_attention.sewa/{part}"
         found = score(predictions.read(tmp_path / "p.csv"), describe({"experiment": "x", **details}), 20)
         rows = {r.metric: r for r in ledger.rows({"x": found}) if r.ran}
         expected = found.scores["ccc_valence"]

@@ -75,7 +75,7 @@ def make(emotions, affect, tmp_path, monkeypatch):
         scores = [c for c in worse if c.startswith("score_")]
         worse[scores] = np.random.default_rng(1).dirichlet([1] * len(scores), size=len(worse))
         for name, table, more in (
-            ("good", emotions, {"paper": "fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent"}),
+            ("good", emotions, {"paper": "fusion_convbert.table_4.cnns.emodb/speaker_independent"}),
             ("bad-<b>", worse, {}),
             ("affect", affect, {"corpus": "sewa", "protocol": "partitions"}),
         ):
@@ -280,6 +280,24 @@ def test_figures_are_inside_and_missing_arrays_are_explained(make):
     assert "L1 loss of masked frames" in found.text
 
 
+def test_arrays_of_the_first_fold_become_figures(make, emotions):
+    layout, g = make(), np.random.default_rng(0)
+    names = sorted(set(emotions["utterance"]))[:20]
+    arrays = {
+        "utterances": np.array(names), "latents": g.normal(size=(20, 4)), "examples": np.array([0, 19]),
+        "inputs": g.random((2, 32, 10)), "reconstructions": g.random((2, 4, 32, 10)), "axes": np.array([100.0, 16e3]),
+    }  # fmt: skip
+    np.savez("first.npz", **arrays)
+    write_json(layout.card("good"), {"folds": "loso", "artefacts": "first.npz"})
+    study = load(layout)
+    drawn = gallery.draw(study)
+    assert not drawn.missing
+    assert [p.path.name for p in drawn.experiments["good"]] == ["latents-good.png", "reconstructions-good.png"]
+    test = gallery.tested(study, study.experiments["good"], arrays)
+    truth = emotions.drop_duplicates("utterance").set_index("utterance")["truth"]
+    assert test["emotion"].tolist() == truth.loc[names].tolist()
+
+
 def store(layout, emotions, seconds=1.0):
     ids = sorted(set(emotions["utterance"]))
     with Writer(layout.audio("emodb"), None, "int16", {"rate": 8000}) as writer:
@@ -354,7 +372,7 @@ def contrast(one, two):
 
 
 def test_colours_have_the_contrast_of_wcag_aa():
-    """4.5 for text on each ground it stands on, 3 for lines and ticks, in light, dark and print."""
+    """4.5 for text on each of its backgrounds, 3 for lines and ticks, in light, dark and print."""
     assert contrast("#000000", "#ffffff") == 21
     blocks = re.findall(r":root \{\s*(--[^}]*)\}", STYLE)
     assert len(blocks) == 3

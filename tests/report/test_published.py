@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ser.errors import SerError
-from ser.evaluation.published import PAPERS, PROTOCOLS, normalised, numbers, published
+from ser.evaluation.published import PAPERS, numbers, published
+from ser.report.ledger import PROTOCOLS
 
 CELL = "fusion_convbert.table_4.cnns.emodb/speaker_independent"
 
@@ -24,11 +25,6 @@ def test_published_numbers_have_our_names_and_units():
         published("fusion_convbert.table_7.bert.iemocap/speaker_dependent").flag == "bert wa exceeds bolded fusion wa"
     )
     assert published("") is published(None) is None
-
-
-def test_the_longer_form_of_a_key_means_the_same():
-    assert published("fusion_convbert.tables.table_4.rows.cnns.emodb/speaker_independent") == published(CELL)
-    assert normalised("papers.a.tables.b.rows.c.d/e") == "a.b.c.d/e"
 
 
 @pytest.mark.parametrize(

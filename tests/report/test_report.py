@@ -1,4 +1,4 @@
-"""The Markdown report of a study: what its tables and sentences say."""
+"""The Markdown report of a study: the content of its tables and sentences."""
 
 from __future__ import annotations
 

@@ -82,6 +82,11 @@ WRONG = [
         "",
         r"missing key 'pretrained' .*fusion_convbert-emodb-groups\)\. Keys",
     ),
+    (
+        "model: fusion_convbert\n    corpus: emodb\n    folds: groups\n    feature: logmel\n    pretrained",
+        "model: cnns\n    corpus: emodb\n    folds: groups\n    feature: logmel\n    pretrained",
+        r"cnns reads no pretrained .*fusion_convbert-emodb-groups.pretrained",
+    ),
     ("functionals: is10", "functionals: is9", r"unknown feature of this study 'emodb-is9' .*\.functionals\)"),
     (
         "      bands: 40\n      hop: 320\n",

@@ -54,6 +54,26 @@ def test_finished_folds_are_not_trained_again(where, monkeypatch):
     assert where.predictions.read_bytes() == wanted
 
 
+def test_another_seed_trains_only_its_own_folds(where, monkeypatch):
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    trained = []
+    original = fold.train
+    monkeypatch.setattr(fold, "train", lambda job: trained.append(job.seed) or original(job))
+    experiment.run(toy.settings("svm", seeds=[1, 2]), where, {"jobs": 1})
+    assert set(trained) == {2}
+    assert len(trained) == len(toy.SPEAKERS)
+
+
+def test_the_card_names_the_arrays_that_a_model_leaves_for_figures(where):
+    settings, files = toy.for_model(where, "emotion_autoencoder")
+    experiment.run(settings, files, {"jobs": 1})
+    path = where.checkpoints.parent / read_json(files.card)["artefacts"]
+    with np.load(path) as arrays:
+        assert {"latents", "reconstructions", "utterances"} <= set(arrays)
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert read_json(where.card)["artefacts"] is None
+
+
 @pytest.mark.parametrize("change", ["settings", "labels", "features", "folds"])
 def test_a_change_never_reuses_an_old_fold(where, tmp_path, change):
     settings = toy.settings("svm")

@@ -26,7 +26,7 @@ CROPS = Training(epochs=1, batch=4, frames=8, window="crops", crop_hop=4)
 
 
 def _inputs(folder, lengths, labelled=False):
-    """Utterances whose frames count 0, 1, 2, ..., so that a piece tells where it was cut."""
+    """Utterances whose frames count 0, 1, 2, ..., so that a piece shows where it was cut."""
     with Writer(folder / "frames", 1, "float32", {"feature": "x", "level": "frame"}) as writer:
         for i, n in enumerate(lengths):
             writer.append(f"u{i}", np.arange(n, dtype=np.float32)[:, None])
@@ -132,7 +132,7 @@ def test_continuous_labels_are_learnt_and_judged_by_the_ccc(traces):
 
 
 class Noted(torch.nn.Module):
-    """Says what the loop called."""
+    """Records what the loop calls."""
 
     def __init__(self):
         super().__init__()
@@ -158,11 +158,11 @@ def test_a_model_may_prepare_and_have_a_schedule_of_its_own(tmp_path):
     assert loop.model.calls == [("prepare", 3), (0, 2), (1, 2)]  # 3 utterances of 2 crops in batches of 4
 
 
-# --- the runner: the deliberate leak, and controls that stand in for a model ------------------------------------------
+# --- the deliberate leak, and controls that replace a model ------------------------------------------
 
 
 def _identity_files(folder):
-    """Every utterance has a pattern of its own and no class signal: only a leak can score."""
+    """Every utterance has its own pattern and no class signal: only a leak can score."""
     where = toy.files(folder)
     generator = np.random.default_rng(1)
     with Writer(folder / "own", 12, "float32", {"feature": "logmel", "level": "frame"}) as writer:

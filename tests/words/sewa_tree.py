@@ -45,7 +45,7 @@ def write(path: Path, text: str, encoding: str = "utf-8", newline: str = "\n") -
 
 
 def tree(root: Path, header: bool = False, segmentation: bool = True, **form: str) -> Path:
-    """Four recordings of eight tones, one a word, from 0.5 s on, 0.3 s apart; `form`: encoding, newline of files."""
+    """Four recordings of eight tones, one per word, from 0.5 s on, 0.3 s apart; `form`: encoding, newline of files."""
     g = np.random.default_rng(0)
     (root / "audio").mkdir(parents=True)
     for name in NAMES:
@@ -55,11 +55,11 @@ def tree(root: Path, header: bool = False, segmentation: bool = True, **form: st
             tone = 0.1 * np.sin(2 * np.pi * (300 + 200 * i) * np.arange(round(0.2 * RATE)) / RATE)
             sound[round((0.5 + 0.3 * k) * RATE) :][: len(tone)] += tone
         soundfile.write(root / "audio" / f"{name}.wav", sound, RATE, subtype="PCM_16")
-        said = [WORDS[i] for i in order]
-        rows = [f"s0w{k};{0.5 + 0.3 * k:.4f};{0.7 + 0.3 * k:.4f};{w}\n" for k, w in enumerate(said)]
+        spoken = [WORDS[i] for i in order]
+        rows = [f"s0w{k};{0.5 + 0.3 * k:.4f};{0.7 + 0.3 * k:.4f};{w}\n" for k, w in enumerate(spoken)]
         if segmentation:
             write(root / f"segmentation/{name}.csv", "id;start;end;word\n" * header + "".join(rows), **form)
-        text = f"0.50;2.90;'{' '.join(said)}'\n"
+        text = f"0.50;2.90;'{' '.join(spoken)}'\n"
         write(root / f"transcriptions/{name}.csv", "start;end;text\n" * header + text, **form)
         write(root / f"turns/{name}.csv", "start;end\n" * header + "0.40;3.00\n", **form)
         values = g.uniform(-0.5, 0.5, (round(SECONDS * 10), 3)).round(4)

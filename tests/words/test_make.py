@@ -15,7 +15,6 @@ from ser.errors import SerError
 from ser.words import alignment, make, speech2vec, vectors
 from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source
-from tests.words.planted import pair, rotation
 
 RATE = 16000
 WORDS = ("north", "south", "east", "west", "up", "down", "left", "right")
@@ -35,7 +34,7 @@ FILES += ("aligned/alignment.safetensors", "aligned/alignment.json")
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Six utterances of twelve words, each a tone of its own for 0.1 s; the last two are for testing."""
+    """Six utterances of twelve words, each a different tone of 0.1 s; the last two are for testing."""
     folder = tmp_path_factory.mktemp("tones")
     g = np.random.default_rng(0)
     rows, spans = [], []
@@ -60,7 +59,7 @@ def _write(folder, table, spans):
 
 
 def _make(corpus, out, config=CONFIG, root=None):
-    """Vectors and reports in one folder, checkpoints beside it."""
+    """Vectors and reports in one folder, checkpoints in another."""
     source = Source(corpus, root or corpus)
     return make.make(config, source, source, out, out, "cpu", out.parent / "checkpoints")
 
@@ -71,7 +70,7 @@ def _bytes(out):
 
 @pytest.fixture(scope="module")
 def whole(corpus, tmp_path_factory):
-    """What a stage leaves that nothing disturbed."""
+    """The files of a stage that was not interrupted."""
     out = tmp_path_factory.mktemp("whole") / "out"
     return out, _make(corpus, out)
 
@@ -168,13 +167,3 @@ def test_what_would_stop_the_alignment_stops_before_speech2vec(corpus, tmp_path,
     _write(tmp_path / "dutch", table, spans)
     with pytest.raises(SerError, match="none of the 8 words spoken at least 2 times is among the 6 of the text"):
         _make(tmp_path / "dutch", tmp_path / "out", root=corpus)
-
-
-def test_words_of_the_figure():
-    speech, text = pair(100, 4, rotation(4, 0), 0)
-    aligned = alignment.supervised(speech, text, Alignment())
-    found = make.figure(speech, text, aligned, {})
-    assert found["words"].tolist() == [f"w{i}" for i in range(make.SHOWN)]
-    np.testing.assert_allclose(found["mapped"], aligned(speech.matrix)[: make.SHOWN], atol=1e-6)
-    topics = {f"w{i}": "t" for i in range(50, 60)}
-    assert make.figure(speech, text, aligned, topics)["words"].tolist() == [f"w{i}" for i in range(50, 60)]

@@ -30,7 +30,7 @@ def test_a_header_crlf_and_latin_1_change_nothing(tmp_path):
 
 
 def test_a_package_without_alignment_with_gaps_everywhere(tmp_path):
-    """As AVEC gives it out: transcripts only, of the test part no labels; and what is missing or short besides."""
+    """As AVEC distributes it: transcripts only, no labels of the test part; and other missing or short files."""
     root = tree(tmp_path / "c", segmentation=False)
     (root / "labels/Test_01.csv").unlink()
     (root / "transcriptions/Test_01.csv").unlink()

@@ -11,7 +11,7 @@ from torch import nn
 from ser.errors import SerError
 from ser.words import speech2vec
 from ser.words.config import Speech2Vec
-from ser.words.mfcc import Tokens
+from ser.words.speech2vec import Tokens
 
 SMALL = Speech2Vec(dim=8, batch=32, epochs=3, min_count=2, optimiser="adam", lr=0.01, subsample=0.1, checkpoint_every=2)
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import typing
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,11 @@ import pytest
 import soundfile
 
 from ser.corpora import manifest
-from ser.errors import SerError
-from ser.models import semantic
 from ser.store import Store
+from ser.tasks import STREAMS
 from ser.words import occurrences, speech2vec, streams, vectors
-from ser.words.config import MODES, STREAMS, Alignment, Config, Speech2Vec, Word2Vec
+from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source, make
-from ser.words.settings import check, inputs
 
 RATE = 16000
 WORDS = ("north", "south", "east", "west", "up", "down", "left", "right")
@@ -36,7 +33,7 @@ def _tone(i: int) -> np.ndarray:
 
 
 def _corpus(folder: Path, names: list[str], parts: list[str]) -> list[tuple[str, float, float, str]]:
-    """Recordings of 2 s: eight tones of 0.1 s, one a word, from 0.2 s on, then silence."""
+    """Recordings of 2 s: eight tones of 0.1 s, one per word, from 0.2 s on, then silence."""
     g = np.random.default_rng(len(names))
     rows, spans = [], []
     (folder / "audio").mkdir(parents=True)
@@ -104,7 +101,7 @@ def test_types_are_looked_up_and_tokens_are_encoded(made):
     tokens, mapped = (np.asarray(_store(made, f"{s}-token_aligned")["Train_01"]) for s in ("speech2vec", "aligned"))
     spoken = tokens.any(1)
     np.testing.assert_allclose(mapped[spoken], learned.aligned(tokens[spoken]), atol=1e-5)
-    assert not mapped[~spoken].any()  # a row without a word is zero, not what W makes of zero
+    assert not mapped[~spoken].any()  # a row without a word is zero, not the image of zero under W
 
 
 def test_the_random_control_knows_the_word_only_where_the_word_is_known(made):
@@ -122,7 +119,7 @@ def test_the_random_control_knows_the_word_only_where_the_word_is_known(made):
 def test_chunks_keep_to_the_turns(made):
     turns = np.asarray(_store(made, "turns")["Train_01"])[:, 0]
     assert turns.tolist() == [0] * 5 + [1] * 6 + [0] * 9  # round(10 * 0.5) to round(10 * 1.0), both included
-    assert np.asarray(_store(made, "turns")["Test_01"]).all()  # the corpus does not say
+    assert np.asarray(_store(made, "turns")["Test_01"]).all()  # the corpus does not state it
     encoded = np.asarray(_store(made, "speech2vec-token_unsupervised")["Train_01"]).any(1)
     assert encoded[5:10].all()
     assert not encoded[:5].any()
@@ -143,46 +140,6 @@ def test_transcripts_of_the_test_part_are_not_learned_from(made):
     lines = (made / "out" / "target.txt").read_text().splitlines()
     assert len(lines) == 1
     assert set(lines[0].split()) == {*WORDS, "laughter"}
-
-
-def test_settings_and_model_name_the_same_streams():
-    hints = typing.get_type_hints(semantic.Config)
-    assert set(typing.get_args(hints["stream"])) == {*STREAMS, "paralinguistic"}
-    assert typing.get_args(hints["mode"]) == MODES
-    default = semantic.Config()
-    assert inputs({}) == {"words": f"streams/{default.stream}-{default.mode}"}
-    assert inputs({"profile": "code"}) == {**inputs({}), "turns": "streams/turns"}
-    assert inputs({"stream": "paralinguistic", "fusion": "none"}) == {}
-    for profile in ("paper", "code"):
-        assert ("turns" in inputs({"profile": profile})) == semantic.Config(profile=profile).of("turn_channels")
-
-
-@pytest.mark.parametrize(
-    ("config", "extra", "feature", "message"),
-    [
-        ({}, "none", "waveform", r"it reads words, .*\(experiments.a.extra\)\. Write extra: semantics/<name>"),
-        ({"profile": "code"}, "features/sewa-is09", "waveform", "it reads words and turns, which the stage semantics"),
-        (
-            {"stream": "word2vec"},
-            "semantics/a",
-            "waveform",
-            r"needs to know .*\.config\)\. Set mode: type_look",
-        ),
-        ({"stream": "paralinguistic", "fusion": "none"}, "semantics/a", "waveform", "reads no .*Write extra: none"),
-        ({"stream": "paralinguistic", "fusion": "none"}, "none", "functionals", r"none in f .*\(experiments.a.feature"),
-        ({"fusion": "concat"}, "semantics/a", "logmel", "hears a waveform, and there is none in f"),
-    ],
-)
-def test_an_experiment_that_lacks_an_input_or_waits_for_one_it_does_not_read(config, extra, feature, message):
-    with pytest.raises(SerError, match=message):
-        check(config, extra, {"f": feature}, "experiments.a")
-
-
-def test_an_experiment_that_gets_what_it_reads():
-    check({}, "semantics/a", {"f": "functionals", "g": "waveform"}, "x")
-    check({"stream": "speech2vec", "fusion": "none"}, "semantics/a", {"f": "functionals"}, "x")
-    check({"stream": "paralinguistic", "fusion": "none"}, "none", {"f": "waveform"}, "x")
-    check({"stream": "paralinguistic", "fusion": "none", "profile": "code"}, "semantics/a", {"f": "waveform"}, "x")
 
 
 def test_settings_that_learn_from_the_test_part_are_refused():

@@ -72,7 +72,7 @@ def test_sentences_of_spoken_wikipedia(tmp_path):
 
 
 def test_synthetic_text_and_its_topics(tmp_path):
-    """What the demo's Word2Vec is judged by: neighbours are of a word's topic."""
+    """The measure for Word2Vec of the demo: the neighbours of a word belong to its topic."""
     texts.write_synthetic(tmp_path / "text.txt", 12_000)
     sentences = texts.sentences([tmp_path / "text.txt"], Word2Vec(min_words=2))
     assert 11_000 < sum(map(len, sentences)) < 12_100

@@ -32,7 +32,7 @@ def say(engine: Engine, tokens: list[str], seed: int = 1, rate: int = 175) -> es
     return engine.speak(tokens, "en-us", "pitch 90 150\n", ["\x0150P"] * len(tokens), rate, seed)
 
 
-def test_a_take_does_not_depend_on_what_was_said_before(engine: Engine) -> None:
+def test_a_take_does_not_depend_on_earlier_ones(engine: Engine) -> None:
     sentences = [PAIRS, ["Dogs", "are", "sitting", "by", "the", "door."], ["Stop."]]
     first = [say(engine, s).pcm for s in sentences]
     second = [say(engine, s).pcm for s in reversed(sentences)][::-1]
@@ -107,7 +107,7 @@ def test_a_long_or_spaced_tmpdir_works(tmp_path: Path) -> None:
         assert not Path(home.strip()).exists()  # cleared up
 
 
-def test_a_missing_wheel_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(SynthError, match=r"pip install espeakng-loader"):
         espeak.locate()
@@ -127,7 +127,7 @@ def speech(engine: Engine, emotion: str, recording: Recording, sex: str = "m") -
     return render(engine, tokens, "en-us", speaker, style, recording, generator("test", "x"))
 
 
-def test_rendered_words_lie_where_the_sound_is(engine: Engine) -> None:
+def test_rendered_words_are_where_the_sound_is(engine: Engine) -> None:
     made = speech(engine, "neutral", Recording(noise_db=-90, lead=(0.3, 0.3), tail=(0.3, 0.3)))
     inside = np.zeros(len(made.samples), bool)
     for start, end in made.words:

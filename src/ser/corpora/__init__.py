@@ -23,10 +23,9 @@
 ``incomplete(files)`` (only where parts of a corpus may be read)
     which of its subsets lack utterances.
 
-The contract tests read a few hand-made files of each corpus: a function of the corpus's name in tests/corpus_trees.py
-writes them. A new corpus gets such a function in a file of its own, tests/trees/NAME.py.
-
-The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same readers.
+The contract tests read a few files of each corpus, which tests/corpus_trees/NAME.py makes with its function
+``tree(root)``. The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same
+readers.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pandas as pd
 from ser import files
 from ser.errors import SerError
 
-LABEL_RATE = 10.0  # continuous labels per second, SEWA's (papers.md 1.5)
+LABEL_RATE = 10.0  # Hz: continuous labels and their predictions (SEWA, papers.md 1.5)
 COLUMNS = (
     "utterance",  # unique id
     "corpus",
@@ -34,7 +34,6 @@ COLUMNS = (
     "labels",  # file of continuous labels relative to the root
     "pcm",  # hash of the decoded mono samples: equal audio has equal pcm, whatever the file is called
 )
-LABEL_RATE = 10.0  # Hz: continuous labels and their predictions (SEWA, papers.md 1.5)
 _STRINGS = {c: str for c in COLUMNS if c not in ("synthetic", "start", "end", "duration", "rate", "channels")}
 
 

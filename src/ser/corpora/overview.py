@@ -45,8 +45,7 @@ def table() -> str:
 def card(name: str) -> str:
     """Everything about one corpus, as text for the terminal."""
     card: Card = plugins.load("corpora", name).CARD
-    width = min(100, shutil.get_terminal_size().columns)
-    counts = ", ".join(f"{k} {v}" for k, v in card.counts.items())
+    complete = card.utterances and card.speakers
     facts = {
         "licence": card.licence,
         "homepage": card.homepage,
@@ -54,29 +53,19 @@ def card(name: str) -> str:
         "language": card.language,
         "classes": ", ".join(card.classes),
         "dimensions": ", ".join(card.dimensions),
-        "complete": f"{card.utterances} utterances, {card.speakers} speakers"
-        if card.utterances and card.speakers
-        else "",
-        "counts": counts,
+        "complete": f"{card.utterances} utterances, {card.speakers} speakers" if complete else "",
+        "counts": ", ".join(f"{k} {v}" for k, v in card.counts.items()),
         "sharing": "its audio may be shared"
         if card.shareable
         else "its audio stays on this machine: share numbers only",
         "here": state(name),
         "to get it": card.steps,
     }
-    lines = [f"{name}: {card.title}"]
-    for key, value in facts.items():
-        if value:
-            lines.append(
-                textwrap.fill(
-                    f"{key:<11} {value}",
-                    width,
-                    subsequent_indent=" " * 12,
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
-            )
-    return "\n".join(lines)
+    wrap = textwrap.TextWrapper(min(100, shutil.get_terminal_size().columns), subsequent_indent=" " * 12)
+    wrap.break_long_words = wrap.break_on_hyphens = False
+    return "\n".join(
+        [f"{name}: {card.title}", *(wrap.fill(f"{key:<11} {fact}") for key, fact in facts.items() if fact)]
+    )
 
 
 def link(corpus: str, path: Path) -> str:

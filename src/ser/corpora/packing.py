@@ -24,7 +24,7 @@ from ser.errors import SerError
 from ser.files import write_json
 from ser.store import Writer
 
-WAVE = 64  # utterances per worker that are decoded before they must be written; ours: keeps memory bounded
+WAVE = 16  # utterances per worker that are decoded before they must be written; ours: bounds the memory
 
 
 def pack(corpus: str, location: Location, config: Any, folder: Path, rate: int | None = None, jobs: int = 1) -> str:

@@ -81,8 +81,7 @@ def outputs(card: Card, table: pd.DataFrame) -> list[str]:
 
 def labels(module: Any, config: Any, root: Path, table: pd.DataFrame) -> pd.DataFrame:
     """The continuous labels of all utterances that have some; raises `SerError` for times off the grid."""
-    dimensions = card(module, config).dimensions
-    found = [pd.DataFrame(columns=["utterance", "row", *dimensions])]
+    dimensions, found = card(module, config).dimensions, []
     for row in table[table["labels"] != ""].itertuples():
         times, values = module.read_labels(root / row.labels, config)
         _check_times(times, row.duration, root / row.labels)
@@ -90,7 +89,8 @@ def labels(module: Any, config: Any, root: Path, table: pd.DataFrame) -> pd.Data
         one.insert(0, "row", range(len(one)))
         one.insert(0, "utterance", row.utterance)
         found.append(one)
-    return pd.concat(found[1:] or found, ignore_index=True)
+    columns = ["utterance", "row", *dimensions]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
 
 
 def timed(module: Any, root: Path, utterances: Sequence[Utterance]) -> dict[str, pd.DataFrame]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace as _replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from ser.evaluation import ensembles, intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
-from ser.evaluation.published import normalised
 from ser.evaluation.results import Description, Interval, Option, Result, Score
 from ser.files import read_json
 from ser.layout import Layout
@@ -88,7 +87,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
         if processed := postprocessed(predictions, dev, description, draws, confidence):
             more["postprocessing"] = processed
             extra.append(postprocessing.NOTE)
-    return _replace(result, notes=[*result.notes, *extra], **more)
+    return replace(result, notes=[*result.notes, *extra], **more)
 
 
 def describe(details: Mapping[str, Any]) -> Description:
@@ -97,7 +96,7 @@ def describe(details: Mapping[str, Any]) -> Description:
     names = ["experiment", "study", "model", "size", "corpus", "protocol", "speaker_independent", "selection"]
     names += ["transductive", "control", "paper"]
     known: dict[str, Any] = {name: details.get(name) for name in names}
-    return Description(data=data, **known | {"paper": normalised(known["paper"] or "")})
+    return Description(data=data, **known)
 
 
 def score(
@@ -134,7 +133,7 @@ def score(
         *notes.of_data(predictions, result, few_units),
         *notes.of_unlabelled(unlabelled),
     ]
-    return _replace(result, notes=remarks)
+    return replace(result, notes=remarks)
 
 
 def postprocessed(
@@ -207,7 +206,7 @@ def _spread(measured: _Measured, predictions: Predictions) -> dict[str, Score]:
     out = _headline(measured)
     for name, statistic in statistics.items():
         values = statistic(folds).ravel()
-        out[name] = _replace(out[name], fold_mean=_round(metrics.mean(values, axis=0)), fold_sd=_sd(values))
+        out[name] = replace(out[name], fold_mean=_round(metrics.mean(values, axis=0)), fold_sd=_sd(values))
     return out
 
 
@@ -220,7 +219,7 @@ def _interval(predictions: Predictions, measured: _Measured, draws: int, confide
 def _unavailable(predictions: Predictions, description: Description, unlabelled: list[str]) -> Result:
     """The result of predictions without any label: no numbers, so that the study runs to its end."""
     remarks = [*notes.of_settings(description), *notes.of_unlabelled(unlabelled)]
-    counted = _replace(_counted(description, predictions), utterances=0)
+    counted = replace(_counted(description, predictions), utterances=0)
     return Result(counted, {name: Score() for name in pooling.toolbox(predictions)[1]}, notes=remarks)
 
 
@@ -234,7 +233,7 @@ def _pooled(predictions: Predictions) -> dict[str, float | None]:
 def _counted(description: Description, predictions: Predictions) -> Description:
     table, seeds = predictions.table, predictions.table["seed"].nunique()
     folds = sorted(set(table["fold"]))
-    return _replace(
+    return replace(
         description,
         kind=predictions.kind,
         labels=predictions.classes or predictions.dimensions,

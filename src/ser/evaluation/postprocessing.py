@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.corpora.manifest import LABEL_RATE
 from ser.errors import SerError
 from ser.evaluation import metrics
 from ser.evaluation.predictions import KEYS, PREDICTION, TRUTH, Predictions
 
-ROWS = 10.0  # rows a second of continuous labels (SEWA, papers.md 1.5)
 REPEAT = "Run the experiment's train stage again: dvc repro -f"
 NOTE = "post-processing fitted on dev is reported separately, never as the headline"
 OPTIONS = {  # papers.md 7.4; `all`: in this order
@@ -52,7 +52,7 @@ class Delay:
     delay_s: float
 
     def __call__(self, trace: Array) -> Array:
-        return trace[np.maximum(np.arange(len(trace)) - round(self.delay_s * ROWS), 0)]
+        return trace[np.maximum(np.arange(len(trace)) - round(self.delay_s * LABEL_RATE), 0)]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Median:
     def __call__(self, trace: Array) -> Array:
         from scipy.ndimage import median_filter  # here, so that importing this module stays light
 
-        return median_filter(trace, round(self.window_s * ROWS), mode="nearest")
+        return median_filter(trace, round(self.window_s * LABEL_RATE), mode="nearest")
 
 
 @dataclass(frozen=True)

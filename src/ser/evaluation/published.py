@@ -67,16 +67,6 @@ PAPERS = {
         2021,
     ),
 }
-PROTOCOLS = {  # of the published columns, in words
-    "speaker_independent": "10-fold leave-one-speaker-out with one dev speaker; on IEMOCAP the other speaker of the "
-    "test speaker's session is dev",
-    "speaker_dependent": "random 80:20 split of the utterances",
-    "loso10": "10-fold leave-one-speaker-out",
-    "cv10": "random 10-fold over utterances (speaker-dependent)",
-    "cv5": "random 5-fold over utterances (speaker-dependent)",
-    "devel": "AVEC 2017 development partition, CCC on the concatenation of all recordings",
-    "test": "AVEC 2017 test partition, CCC on the concatenation of all recordings",
-}
 
 
 @dataclass(frozen=True)
@@ -134,7 +124,7 @@ def published(key: str | None) -> Cell | None:
         return None
     table = numbers()
     table = table[table["kind"].isin(RESULTS_KINDS)]
-    names = normalised(key).split(".")
+    names = key.split(".")
     if len(names) != 4:
         what = "not the key of a published result"
         raise SerError(what, f"paper: {key}", "Write PAPER.TABLE.SYSTEM.CORPUS/PROTOCOL, as in paper_results.csv")
@@ -148,11 +138,6 @@ def published(key: str | None) -> Cell | None:
         **{name: first[name] for name in ("kind", "paper", "table", "system", "corpus", "protocol", "flag")},
         numbers=dict(zip(there["name"], there["value"], strict=True)),
     )
-
-
-def normalised(key: str) -> str:
-    """A key without the words of its longer form, PAPER.tables.TABLE.rows.SYSTEM.CORPUS/PROTOCOL."""
-    return ".".join(part for part in key.split(".") if part not in ("papers", "tables", "rows"))
 
 
 def _name(metric: str, label: str) -> str:

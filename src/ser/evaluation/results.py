@@ -158,13 +158,11 @@ def label(metric: str) -> str:
 
 
 def flat(result: Result) -> dict[str, float | None]:
-    """The headline numbers by short names, the one that systems are ranked by first."""
-    ordered = sorted(result.scores, key=lambda name: name != result.description.headline)
-    values = {name: result.scores[name].value for name in ordered}
-    return {
-        name.removeprefix("ccc_") if "_" in name else name.upper(): None if v is None else round(v, SHOWN)
-        for name, v in values.items()
-    }
+    """The headline numbers, the one that systems are ranked by first; of continuous labels the mean CCC alone, because
+    columns for the dimensions would make the rows of ``dvc metrics show`` too long."""
+    names = sorted((n for n in result.scores if "_" not in n), key=lambda name: name != result.description.headline)
+    values = {label(name): result.scores[name].value for name in names}
+    return {name: None if value is None else round(value, SHOWN) for name, value in values.items()}
 
 
 def table(results: Iterable[Result]) -> pd.DataFrame:

@@ -35,7 +35,9 @@ def extract(feature: Any, audio: Store, folder: str | Path, jobs: int = 1, backe
     bad: list[str] = []
     seconds = audio.lengths(ids) / rate
     with Writer(folder, feature.dim, "float32", card) as writer:
-        results = run(partial(_extract, feature=feature, audio=audio), ids, seconds, jobs, backend, card["feature"])
+        results = in_parallel(
+            partial(_extract, feature=feature, audio=audio), ids, seconds, jobs, backend, card["feature"]
+        )
         for utterance, length, rows in zip(ids, seconds, results, strict=True):
             if not np.isfinite(rows).all():
                 bad.append(f"{utterance!r} of {length:.3f} s")
@@ -50,7 +52,7 @@ def extract(feature: Any, audio: Store, folder: str | Path, jobs: int = 1, backe
     return Store(folder)
 
 
-def run(
+def in_parallel(
     work: Callable[[Item], Result], items: Sequence[Item], seconds: Iterable[float], jobs: int, backend: str, title: str
 ) -> Iterator[Result]:
     """Results of `work` in the order of `items`, from `jobs` workers, with a progress bar; `seconds` is the audio of

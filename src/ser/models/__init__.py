@@ -1,11 +1,14 @@
-"""Models: one module a system, each with a frozen `Config` (defaults: the paper's values) and a class `Model`.
+"""Models: one module per system, each with a frozen `Config` (defaults: the paper's values) and a class `Model`.
 
 A torch model is ``Model(config, task)``, an `nn.Module` with ``forward(batch) -> output`` (``output.logits``: (B, K),
 or ``output.values``: (B, R, D) for continuous labels) and ``loss(output, batch)``, a scalar or named scalars that add
-up to it; `ser.training.loop` trains it, and the contract tests do with the sizes in `TINY`. A module with
-``FIXED_LENGTH = True`` cannot be trained without `training.frames`. What a model may have besides, ``prepare``,
-``at_step``, ``parameter_groups``, ``notes``, ``artefacts`` and the module's ``draw``, stands in CONTRIBUTING.md.
+up to the loss. `ser.training.loop` trains it, and so do the contract tests, with the sizes in `TINY`. A model may also
+have ``prepare``, ``at_step``, ``parameter_groups``, ``load_pretrained``, ``notes`` and ``artefacts``, and its module
+``READS``, ``TASK``, ``FIXED_LENGTH``, ``check`` and ``word_inputs``; CONTRIBUTING.md explains them.
 
-A classical one is ``Model(config, task, seed)`` with ``fit(train, dev) -> history`` and ``scores(inputs)``. Both get
-head and input sizes from the task. Parts that several models, or the layers of one, are built from lie in `parts`.
+A model in the style of scikit-learn is ``Model(config, task, seed)`` with ``fit(train, dev) -> history`` and
+``scores(inputs)``. Both kinds take the sizes of inputs and outputs from the task.
+
+A model is complete in its file. Layers that two models share are in `layers`, faster equivalents of a plain layer in
+`kernels`.
 """

@@ -11,9 +11,9 @@ Deviations and completions:
   over the valid segments of the batch and their positions.
 * The reading "every segment is a sample of its own" (papers.md 6.1, `unit: segment`) is a matter of the training:
   ``window: crops, frames: 1, crop_hop: 1``; the probabilities are then averaged over the utterance.
-* A batch of 64 (papers.md 6.5) takes about 30 GiB on a CPU. ``training.micro_batch: 8`` computes it in parts and adds
-  their gradients. Two numbers differ from the whole batch: a batch norm then uses the statistics of each part, and the
-  centers move once per part.
+* Every 8 utterances of a batch take about 6 GiB on a CPU. ``training.micro_batch: 8`` computes a batch of 64 (papers.md
+  6.5) in parts and adds their gradients. Two numbers differ from those of the whole batch: a batch norm then uses the
+  statistics of each part, and the centers move once per part.
 
 Letters: B utterances, T segments, N valid segments of a batch, n sequences that have a segment t, L samples or
 positions, C channels, H units per direction, E units of the FC layer, K classes.

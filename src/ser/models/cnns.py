@@ -1,6 +1,6 @@
-"""CNNs: the convolutional branch of Fusion-ConvBERT (Lee, Han, Ko, Sensors 2020), used alone.
+"""CNNs: the convolutional branch of Fusion-ConvBERT alone (P1: Lee, Han, Ko, Sensors 20(22), 2020; papers.md 4.2).
 
-Section 3.2 and Table 1: four blocks of 3x3 convolution, layer normalisation, Swish, max-pooling with 64, 128, 256,
+P1 section 3.2 and Table 1: four blocks of 3x3 convolution, layer normalisation, Swish, max-pooling with 64, 128, 256,
 512 channels and pools 4x4, 4x4, 4x4, 2x2, then Dense 512 and K outputs. Deviations, all parameters (papers.md 4.2):
 the table ends in 1 x 1 x 512, which holds for 128 to 255 frames only, so the time axis is kept and averaged; layer
 norm is one group over (C, T, F) of a sample, as T varies; pools are maxima.
@@ -19,9 +19,14 @@ from ser.models.layers.classifier import Output, cross_entropy, frame_feature
 from ser.models.layers.convolution import ConvBranch, check_branch
 from ser.tasks import Batch, Task
 
+TINY = {"channels": [4, 8], "pools": [2, 2], "dense": 8}  # a Config of test size: the contract tests train it
+FIXED_LENGTH = True  # padding takes part in the group norm: without training.frames a result would depend on the batch
+
 
 @dataclass(frozen=True)
 class Config:
+    """Sizes of the branch and of the dense layer."""
+
     channels: tuple[int, ...] = (64, 128, 256, 512)  # P1 Table 1
     pools: tuple[int, ...] = (4, 4, 4, 2)  # P1 Table 1, time and frequency alike
     dense: int = 512  # P1 Table 1
@@ -30,13 +35,7 @@ class Config:
     def __post_init__(self) -> None:
         check_branch(self.channels, self.pools)
         if self.dense < 1 or not 0 <= self.dropout < 1:
-            raise ValueError(f"dense is at least 1 and dropout in [0, 1), not {self.dense} and {self.dropout}")
-
-
-TINY = {"channels": [4, 8], "pools": [2, 2], "dense": 8}  # a Config of test size: the contract tests train it
-
-
-FIXED_LENGTH = True  # padding takes part in the group norm: without training.frames a batch would change its members
+            raise ValueError(f"dense must be at least 1 and dropout in [0, 1), not {self.dense} and {self.dropout}")
 
 
 class Model(nn.Module):

@@ -35,16 +35,13 @@ from torch.nn import functional
 
 from ser.corpora.manifest import LABEL_RATE
 from ser.errors import SerError
-from ser.tasks import Batch, Task
+from ser.tasks import MODES, STREAMS, Batch, Task
 
 TASK = "continuous"  # the model predicts no classes
 READS = ("words",)
 FIXED_LENGTH = True  # a block is `training.frames` label rows
 WHERE = "models.semantic"
 WORDS, TURNS = "words", "turns"  # inputs made by the stage `words`: vectors (T, d); turns of the subject (T, 1)
-
-MODES = ("type_lookup_oracle", "token_aligned", "token_unsupervised")  # what is known at test time (papers.md 7.3)
-STREAMS = {"word2vec": MODES[:1], "speech2vec": MODES, "aligned": MODES, "random_vectors": MODES}  # in which modes
 
 PROFILES: dict[str, dict[str, Any]] = {  # papers.md 7, table: paper and public code
     "paper": {

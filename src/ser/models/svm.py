@@ -1,9 +1,11 @@
-"""Linear SVM on utterance-level functionals, the classic baseline (P2 Table 4: IS10 + SVM, kernel and C not given).
+"""Linear SVM on utterance-level functionals, the classic baseline (P2 Table 4: IS10 + SVM; papers.md 5.6).
 
-C is chosen by macro recall on the dev part; where a protocol has none, by cross-validation over the speakers of the
-training part (papers.md 3 asks never to select on test). Scaling `train` uses the training part's mean and deviation.
-`per_speaker` standardises each speaker by that speaker's own unlabelled utterances, test speakers included:
-transductive, and marked so wherever it is reported."""
+The paper gives neither kernel nor C. C is chosen by macro recall on the dev part; where a protocol has none, by
+cross-validation over the speakers of the training part (papers.md 3: never select on test). With scaling `train` the
+features are standardised by mean and deviation of the training part; with `per_speaker` each speaker's are standardised
+by that speaker's own unlabelled utterances, those of test speakers included. The latter is transductive, and reports
+say so.
+"""
 
 from __future__ import annotations
 
@@ -19,31 +21,36 @@ from ser.tasks import Examples, Inputs, Task
 
 @dataclass(frozen=True)
 class Config:
+    """Scaling of the features and values of C to choose from."""
+
     scaling: Literal["train", "per_speaker"] = "train"
-    C: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)  # ours: spans under- to over-fitting for 1582 columns
+    C: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)  # ours: from under- to over-fitting with 1582 columns
     inner_folds: int = 3  # ours: speaker folds inside the training part when there is no dev part
 
     def __post_init__(self) -> None:
         if not self.C or min(self.C) <= 0:
-            raise ValueError(f"C needs at least one positive value, not {self.C}")
+            raise ValueError(f"C needs at least one value, all of them positive, not {self.C}")
         if self.inner_folds < 2:
             raise ValueError(f"inner_folds must be at least 2, not {self.inner_folds}")
 
 
 class Model:
-    """One-against-one linear `sklearn.svm.SVC`; scores are the softmax of its pairwise votes and margins."""
+    """`sklearn.svm.SVC` with a linear kernel. Raises `SerError` for continuous labels and for frame-level features."""
 
     def __init__(self, config: Config, task: Task, seed: int) -> None:
         if task.kind != "classification":
             raise SerError("svm predicts classes; this corpus has continuous labels", "model svm")
         frames = [f for f, level in task.levels.items() if level != "utterance"]
         if frames:
-            raise SerError(f"svm needs utterance-level features, {frames[0]!r} has one row a frame", "model svm")
+            raise SerError(f"svm needs utterance-level features, {frames[0]!r} has one row per frame", "model svm")
         self.config, self.task = config, task
         self.notes: dict[str, object] = {"transductive": config.scaling == "per_speaker"}
 
     def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
-        """Chooses C, then fits on the training part; returns one row a value of C: training error and score."""
+        """Chooses C, then fits on the training part. Returns one row per value of C: training error and score.
+
+        Raises `SerError` when the training part has one class only, and when C cannot be chosen.
+        """
         x, y = self._scaled(train, train), np.asarray(train.labels)
         if len(np.unique(y)) < 2:
             only = self.task.outputs[int(y[0])]
@@ -65,7 +72,7 @@ class Model:
         return rows
 
     def scores(self, inputs: Inputs) -> np.ndarray:
-        """(n, K): softmax of the one-against-rest decision values; 0 for classes the training part lacks."""
+        """(n, K): softmax of the one-against-rest decision values; 0 for classes that the training part lacks."""
         values = self.model.decision_function(self._scaled(inputs, self.train))
         if values.ndim == 1:  # two classes give one column
             values = np.stack([-values, values], 1)
@@ -89,11 +96,13 @@ class Model:
         folds = min(self.config.inner_folds, len(set(speakers)))
         if folds < 2:
             raise SerError(
-                "no dev part and one training speaker: C cannot be chosen", "model svm", "Give one value: C: [0.01]"
+                "no dev part and only one training speaker: C cannot be chosen",
+                "model svm",
+                "Give one value: C: [0.01]",
             )
         prediction = np.empty_like(y)
         for train, test in GroupKFold(folds).split(x, y, speakers):
-            if len(np.unique(y[train])) < 2:  # the other speakers share one class: it is all that can be predicted
+            if len(np.unique(y[train])) < 2:  # the other speakers have one class, which is all that can be predicted
                 prediction[test] = y[train][0]
             else:
                 prediction[test] = self._svc(C).fit(x[train], y[train]).predict(x[test])

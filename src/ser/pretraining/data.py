@@ -62,7 +62,7 @@ def parts(table: pd.DataFrame, settings: Settings, source: FromAudio | FromStore
 
 def lengths(items: Sequence[Clip], settings: Settings, frame_rate: float) -> np.ndarray:
     """Frames of each clip by its duration, (n,), at most `longest`; batches are planned by them."""
-    # 1e-6: 1.13 s of 100 frames a second are 112.99999999999999 in floating point
+    # 1e-6: 1.13 s of 100 frames per second are 112.99999999999999 in floating point
     frames = 1 + np.floor([c.duration * frame_rate + 1e-6 for c in items]).astype(np.int64)
     return np.minimum(frames, settings.longest)
 

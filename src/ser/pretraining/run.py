@@ -151,7 +151,7 @@ def _about(settings: Settings, own: Processes, precision: str) -> dict[str, Any]
 
 
 def _corpus(settings: Settings, feature: Any, table: pd.DataFrame) -> dict[str, Any]:
-    """What was trained on, for the card."""
+    """The training data, for the card."""
     train, dev = data.split(table, settings)
     return {
         "corpus": "+".join(sorted(set(table["corpus"]))),

@@ -73,10 +73,10 @@ class FromStore:
 
 def pack(table: pd.DataFrame, source: FromAudio, card: dict[str, Any], folder: Path, jobs: int) -> None:
     """Writes the features of all utterances as one store."""
-    from ser.features.extraction import run
+    from ser.features.extraction import in_parallel
 
     items = clips(table)
     with Writer(folder, source.feature.dim, "float32", {**card, "level": "frame"}) as writer:
-        found = run(source, items, [c.duration for c in items], jobs, "threading", "features")
+        found = in_parallel(source, items, [c.duration for c in items], jobs, "threading", "features")
         for clip, x in zip(items, found, strict=True):
             writer.append(clip.utterance, x)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 INK, SOFT = "#1f4e79", "#8a8a8a"
 GOLD, SPEECH = "#c2571a", "#d95f02"  # differ from the blue also for readers who see no red
-MARKERS = "os^DvPX*"  # beside the colours, some of which are alike in grey
+MARKERS = "os^DvPX*"  # used with the colours, some of which look the same in grey
 PERPLEXITY = 30.0  # of t-SNE: the default of scikit-learn; fewer utterances lower it
 SEED = 0  # of t-SNE
 SHOWN = 300  # frames of a sample of the pretraining: 3 s, what one page shows legibly (ours)

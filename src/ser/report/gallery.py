@@ -13,8 +13,6 @@ from ser.report import figures
 from ser.report.figures import COLOURS
 from ser.report.study import Experiment, Study
 
-PREFIX = "artefact_"  # of the arrays for figures among those of a fold's result
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -59,9 +57,9 @@ def draw(study: Study) -> Gallery:
 
 
 def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
-    """The figures of the emotion-embedding autoencoder, from the result of the first fold in the cache."""
+    """The figures of the emotion-embedding autoencoder, from the arrays of the first fold in the cache."""
     path = Path(e.card["artefacts"])
-    arrays = {name.removeprefix(PREFIX): array for name, array in _arrays(path).items()}
+    arrays = _arrays(path)
     if not arrays:
         text = "Latents and reconstructions need {}, which is not on this machine: dvc repro -f -s train@{} makes it."
         found.missing[e.name] = text.format(path, e.name)

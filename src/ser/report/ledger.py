@@ -37,17 +37,7 @@ GPU = {  # papers.md 8, cost guide: what a CPU cannot train at paper size in rea
 }
 NO_GPU_NEEDED = {"fusion_convbert": ("cnns",)}  # rows of such a paper that are small enough
 MEANS = {"overall accuracy": "wa", "weighted recall": "wa", "unweighted recall": "ua", "unweighted F1": "f1"}
-KINDS = {  # of published numbers, and the heading of their table
-    "own": "",
-    "class": "By class",
-    "cited": "Cited from others: context only",
-}
-LEGEND = """\
-Each number that a paper prints, and ours where an experiment of this study reproduces it, as fractions.
-reproduced: the published value is inside our interval, under the same protocol, on real data, at the paper's size.
-differs: the same, but it is outside. not comparable, not run: the verdict says why. (flagged): the paper
-contradicts itself there. By class we keep the recall alone, without an interval. cited: numbers of others that a paper
-quotes, context only."""
+KINDS = ("own", "class", "cited")  # of published numbers that the ledger lists
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,8 @@ def load(layout: Layout) -> Study:
             name: read_json(layout.folds(name).with_suffix(".json"))["audit"]
             for name in sorted(set(settings["folds"].values()))
         },
-        corpora=settings.get("corpora", {}),
-        audio=settings.get("audio", True),
+        corpora=settings["corpora"],
+        audio=settings["audio"],
         pretraining=tuple(sorted(p.parent for p in (layout.metrics / "pretraining").glob("*/curve.csv"))),
         words=tuple(sorted(p.parent for p in (layout.metrics / "words").glob("*/diagnostics.json"))),
     )

@@ -153,7 +153,7 @@ def _spaces(card: Mapping[str, Any]) -> Table:
         if similar:
             own.append(f"{_correlation(found['similarity'])} ({found['similarity']['pairs']} pairs)")
         rows.append(own)
-    header = ["vectors", "same topic among 5 nearest", "chance", "alike where spelt alike"]
+    header = ["vectors", "same topic among 5 nearest", "chance", "correlation with spelling"]
     caption = (
         "What the vectors hold (rank correlations). Cosines of two words in speech and in text: "
         f"{_correlation(card['agreement'])}; with the words shuffled within each speaker "

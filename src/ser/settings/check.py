@@ -87,7 +87,7 @@ def _build(data: Mapping[str, Any], faults: Faults) -> Study | None:
         block, _, rest = (error.where or "").partition(".")
         if block in BLOCKS and rest and isinstance(nested.get(block), dict):
             nested[block].pop(rest.split(".")[0].split("[")[0], None)
-        elif block not in BLOCKS:
+        elif block not in (*BLOCKS, "study", "root", "params"):  # an unknown key, or a block with defaults
             nested.pop(block, None)
     try:
         return plugins.build(Study, nested, "")

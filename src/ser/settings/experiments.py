@@ -40,10 +40,6 @@ def word_stores(study: Study, item: Experiment) -> dict[str, str]:
     if not item.words:
         return {}
     module, folder = plugins.load("models", item.model), Layout(study.study).words(item.words)
-    if not hasattr(module, "word_inputs"):  # until the model itself says what it reads
-        from ser.words.settings import inputs
-
-        return {name: (folder / store).as_posix() for name, store in inputs(config(study, item)).items()}
     made = plugins.build(plugins.parameters("models", item.model), config(study, item), f"models.{item.model}")
     return {name: (folder / store).as_posix() for name, store in module.word_inputs(made).items()}
 
@@ -131,8 +127,7 @@ def _check_source(study: Study, item: Experiment) -> None:
 def _check_model(study: Study, item: Experiment, made: Any, where: str) -> None:
     """The model can read what the experiment's group adds, and accepts the features and words it is given."""
     module, added = plugins.load("models", item.model), next((k for k in GROUPS.values() if k and getattr(item, k)), "")
-    reads = getattr(module, "READS", None)
-    if added and reads is not None and added not in reads:
+    if added and added not in getattr(module, "READS", ()):
         raise SerError(f"{item.model} reads no {added}", f"{where}.{added}", "Move the experiment to another block")
     if hasattr(module, "check") and item.control != "majority":
         kinds = {name: study.features[f"{item.corpus}-{name}"].feature for name in feature_names(item)}

@@ -15,6 +15,7 @@ from ser.files import write_json
 from ser.layout import Layout
 from ser.settings import experiments
 from ser.settings.schema import Experiment, Study, Words
+from ser.words.config import SYNTHETIC_TEXTS
 
 STAGES = Path("stages")
 
@@ -66,7 +67,7 @@ def _synthesizer(study: Study, corpus: str) -> list[str]:
 def _texts(study: Study, words: Words) -> list[str]:
     """The module with the sentences of the look-alike corpora where word vectors read it; nothing in ser imports it."""
     read = study.corpora[words.corpus].source != "real" or "synthetic" in words.values.get("texts", ())
-    return ["ser_synth.texts"] if read else []
+    return [SYNTHETIC_TEXTS] if read else []
 
 
 def _experiment(study: Study, item: Experiment) -> dict[str, Any]:
@@ -85,10 +86,6 @@ def _train(study: Study, name: str, item: Experiment) -> dict[str, Any]:
     layout, models = Layout(study.study), [f"ser.models.{item.model}"]
     if item.control == "majority":
         models.append("ser.models.majority")  # what runs in place of the model
-    config = experiments.config(study, item)
-    pretrained = layout.pretrained(item.pretrained).as_posix() if item.pretrained else None
-    if pretrained and "pretrained" in plugins.keys("models", item.model):
-        config["pretrained"] = pretrained
     return {
         "study": study.study,
         "experiment": name,
@@ -96,9 +93,9 @@ def _train(study: Study, name: str, item: Experiment) -> dict[str, Any]:
         "feature": item.feature,
         "functionals": item.functionals or None,
         "features": experiments.feature_names(item),
-        "pretrained": pretrained,
+        "pretrained": layout.pretrained(item.pretrained).as_posix() if item.pretrained else None,
         "words": experiments.word_stores(study, item),
-        "config": config,
+        "config": experiments.config(study, item),
         "training": experiments.training(study, item),
         "device": study.run.device,
         "precision": study.run.precision,
@@ -121,17 +118,17 @@ def _evaluate(study: Study) -> dict[str, Any]:
 
 
 def _report(study: Study) -> dict[str, Any]:
-    """`shareable`: whether the audio of a corpus may be part of the report."""
+    """`shareable`: whether the licence of a corpus allows its audio in a report; `audio`: whether the user wants it."""
     corpora = {}
     for name in study.corpora:
         card = plugins.load("corpora", name).CARD
-        shareable = card.shareable and study.report.audio
-        corpora[name] = {"title": card.title, "licence": card.licence, "shareable": shareable}
+        corpora[name] = {"title": card.title, "licence": card.licence, "shareable": card.shareable}
     folds = {name: f"{e.corpus}-{e.folds}" for name, e in study.all_experiments.items()}
     return {
         "study": study.study,
         "experiments": [*study.all_experiments, *study.ensembles],
         "folds": folds | {name: folds[e.members[0]] for name, e in study.ensembles.items()},
         "corpora": corpora,
+        "audio": study.report.audio,
         **_code("report"),
     }

@@ -33,7 +33,7 @@ features:
   table-is10: # 1582 numbers per utterance (openSMILE)
     corpus: table
     feature: functionals
-    {is10}
+    set: is10
 folds:
 {folds}
 models:
@@ -74,13 +74,9 @@ def blocks(csv: str | None, yaml: Any) -> Any:
         csv=_quoted(csv or table.Config.csv),
         folds=KFOLD.format(speakers=speakers) if few else LOSO,
         protocol="kfold" if few else "loso",
-        is10=IS10,
-        config="    config:\n      C: [0.01]\n" if few else "",
+        config="    config:\n      C:\n      - 0.01\n" if few else "",
     )
     return yaml.load(text)
-
-
-IS10 = "set: is10"
 
 
 def add(data: Any, extra: Any) -> None:

@@ -11,7 +11,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchaudio.functional import mask_along_axis
 
 from ser.recipe import Training
 from ser.tasks import Batch
@@ -25,6 +24,8 @@ def augmented(x: Tensor, training: Training) -> Tensor:
         x = warp(x, 1 + training.frequency_warp * (2 * float(torch.rand(())) - 1))
     if not (training.frequency_masks or training.time_masks):
         return x
+    from torchaudio.functional import mask_along_axis
+
     spectrogram = x.T[None]  # torchaudio's order: (channel, F, T)
     for _ in range(training.frequency_masks):
         spectrogram = mask_along_axis(spectrogram, min(training.frequency_width, spectrogram.shape[1]), 0.0, axis=1)

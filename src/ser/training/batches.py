@@ -1,4 +1,4 @@
-"""Batches: which windows come together, padded tensors."""
+"""Batches: which windows are in one, padded tensors."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from ser.training import windows
 
 
 def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[list[Window]]:
-    """One epoch's batches of windows: shuffled, and with `bucket` of similar length.
+    """The batches of one epoch: windows in random order, and with `bucket` batches of similar length.
 
-    Bucketing sorts by length inside pools of 32 batches (ours: long enough to cut padding, short enough to stay
-    random)."""
+    Bucketing sorts by length within pools of 32 batches (ours: enough for little padding, and still random). Its price
+    is explained in `ser.recipe.Training`.
+    """
     generator = np.random.default_rng(seed_of(seed, "order", epoch))
     items = windows.drawn(examples, training)
     indices = generator.permutation(len(items))
     if training.bucket:
         sizes = windows.sizes(examples, items, training)
         pool = 32 * training.batch
-        parts = [indices[i : i + pool] for i in range(0, len(indices), pool)]
-        indices = np.concatenate([p[np.argsort(sizes[p], kind="stable")] for p in parts])
+        pools = [indices[i : i + pool] for i in range(0, len(indices), pool)]
+        indices = np.concatenate([p[np.argsort(sizes[p], kind="stable")] for p in pools])
     batches = [[items[i] for i in indices[j : j + training.batch]] for j in range(0, len(indices), training.batch)]
     return [batches[i] for i in generator.permutation(len(batches))]
 
@@ -32,8 +33,9 @@ def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[l
 def collate(
     examples: Inputs, items: Sequence[Window], training: Training, device: str, crop: np.random.Generator | None
 ) -> Batch:
-    """One padded batch. `crop` draws the start of windows that have none, and says that this is training (frames are
-    augmented); without it such a window is centred and nothing is masked. All frame-level inputs are cut alike."""
+    """One padded batch. In training `crop` draws the start of windows that have none, and frames are augmented. With
+    None such windows are centred and nothing is changed. All frame-level inputs are cut at the same frames.
+    """
     import torch
 
     from ser.training import augmentation
@@ -47,7 +49,7 @@ def collate(
         if store.card["level"] == "utterance":
             inputs[name] = torch.from_numpy(np.array(store.rows(utterances), dtype=np.float32)).to(device)
             continue
-        # without `frames` an input keeps its own length, which may differ by a row from the labels'
+        # without `frames` an input keeps its own length, which may differ by one row from that of the labels
         pieces = [store[u][c] if size else store[u] for u, c in zip(utterances, cuts, strict=True)]
         valid = [len(p) for p in pieces]
         x = torch.zeros(len(pieces), size or max(*valid, training.frames or 0), int(store.card["dim"]))
@@ -73,7 +75,7 @@ def _labels(examples: Examples, items: Sequence[Window], cuts: Sequence[slice], 
 
 
 def batches(inputs: Inputs, training: Training, device: str) -> Iterator[tuple[list[Window], Batch]]:
-    """Batches for prediction, sorted by length; yields the windows of the batch with it."""
+    """Batches for prediction, sorted by length, each with its windows."""
     items = windows.fixed(inputs, training)
     indices = np.argsort(windows.sizes(inputs, items, training), kind="stable")
     # whole utterances by themselves: padding to the longest would change the statistics that networks pool

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ser.files import replacing
-from ser.seeds import seed_everything as seed_everything  # until the last user imports it from there
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""From a model's outputs on windows to one prediction an utterance, and what it is worth on dev.
+"""From the outputs of a model on windows to one prediction per utterance, and the score of the dev part.
 
 Letters: n utterances, K classes, R label rows, D continuous dimensions.
 """
@@ -16,14 +16,15 @@ from ser.tasks import Examples, Inputs, Window
 
 class Scores(NamedTuple):
     """Predictions of a part. `votes`: how many windows of each utterance have each class as their best; None where an
-    utterance is one window."""
+    utterance is one window.
+    """
 
     values: Any  # (n, K) float64 class probabilities, or n arrays (R, D)
     votes: np.ndarray | None = None  # (n, K) int64
 
 
 def classes(inputs: Inputs, outputs: Iterable[tuple[list[Window], np.ndarray]], windowed: bool) -> Scores:
-    """The mean of the class probabilities over an utterance's windows; `outputs`: (B, K) probabilities a batch."""
+    """The mean of the class probabilities over an utterance's windows; `outputs`: (B, K) probabilities per batch."""
     found = [(w.utterance, row) for items, block in outputs for w, row in zip(items, block, strict=True)]
     which = np.array([i for i, _ in found])
     rows = np.stack([row for _, row in found])
@@ -37,7 +38,7 @@ def classes(inputs: Inputs, outputs: Iterable[tuple[list[Window], np.ndarray]], 
 
 
 def traces(inputs: Inputs, outputs: Iterable[tuple[list[Window], np.ndarray]]) -> Scores:
-    """The blocks of each recording one after the other, cut to its label rows; `outputs`: (B, R, D) a batch."""
+    """The blocks of each recording joined, cut to its label rows; `outputs`: (B, R, D) per batch."""
     pieces: list[dict[int, np.ndarray]] = [{} for _ in range(len(inputs))]
     for items, block in outputs:
         for w, rows in zip(items, block, strict=True):
@@ -47,8 +48,9 @@ def traces(inputs: Inputs, outputs: Iterable[tuple[list[Window], np.ndarray]]) -
 
 
 def judge(scores: Scores, dev: Examples) -> dict[str, float]:
-    """dev_loss and dev_score: mean negative log probability and macro recall; or 1 - CCC and CCC, frames pooled over
-    the recordings and the mean taken over dimensions (papers.md 2: the selection criterion of P4)."""
+    """dev_loss and dev_score: mean negative log probability and macro recall; for continuous labels 1 - CCC and CCC,
+    with the frames of all recordings pooled, and then the mean over dimensions (papers.md 2: P4 selects by it).
+    """
     if isinstance(dev.labels, np.ndarray):
         truth = dev.labels
         own = scores.values[np.arange(len(truth)), truth]

@@ -44,7 +44,7 @@ def crop_starts(length: int, training: Training) -> list[int]:
 
 
 def block_starts(length: int, training: Training) -> list[int]:
-    """Consecutive blocks without overlap, the last one shorter."""
+    """Consecutive blocks without overlap; the last one may be shorter."""
     return list(range(0, max(length, 1), training.frames or 1))
 
 

@@ -9,7 +9,8 @@
 ``speech2vec``        S, the speech space
 ``alignment``         W: S -> T, adversarial and by Procrustes, with its controls
 ``vectors``           a vocabulary with its vectors
-``diagnostics``       what the spaces contain
+``diagnostics``       what vectors contain
+``spaces``            T, S and W of one corpus: learned, described, saved
 ``streams``           word vectors of a corpus's recordings on the grid of their labels
 ``make``              the stage, which does all of this
 """

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 OutOfVocabulary = Literal["zero", "random"]
+Step = Literal["renorm", "center"]
 GENERATED_TEXTS = ("target", "synthetic")  # the target's train part; sentences of the look-alike corpora
-MODES = ("type_lookup_oracle", "token_aligned", "token_unsupervised")  # what is known at test time (7.3)
-STREAMS = {"word2vec": MODES[:1], "speech2vec": MODES, "aligned": MODES, "random_vectors": MODES}  # stream -> modes
+SYNTHETIC_TEXTS = "ser_synth.texts"  # the module with these sentences; no static import leads to it
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class Speech2Vec:
 class Alignment:
     """The map W from speech to text (Chung et al. 2018), by MUSE with its settings [R]."""
 
-    normalize_embeddings: tuple[Literal["renorm", "center"], ...] = ("renorm", "center", "renorm")
-    # MUSE's default is none. Type vectors of speech have unit length and almost one direction, text vectors have
-    # neither: without normalisation a discriminator recognises the spaces by that alone.
-    dis_hid_dim: int = 2048
-    dis_input_dropout: float = 0.1
+    normalize_embeddings: tuple[Step, ...] = ("renorm", "center", "renorm")  # before the map; MUSE's default is none.
+    # Type vectors of speech have unit length and almost one direction, text vectors have neither: without normalisation
+    # a discriminator recognises the spaces by that alone
+    dis_hid_dim: int = 2048  # width of the discriminator's two hidden layers
+    dis_input_dropout: float = 0.1  # of the discriminator
     dis_slope: float = 0.2  # of the leaky ReLU, a constant in MUSE
     dis_smooth: float = 0.1  # labels are 1 - dis_smooth for speech, dis_smooth for text
     dis_steps: int = 5  # steps of the discriminator per step of the map
@@ -126,16 +126,16 @@ class Config:
     corpus: str  # its spoken words and transcripts are learned from
     target: str  # its recordings get streams of word vectors
     partitions: tuple[str, ...] = ()  # of `corpus` that are learned from; (): all
-    texts: tuple[str, ...] = ()  # further text: one of GENERATED_TEXTS, a text file, or a folder of articles
+    texts: tuple[str, ...] = ()  # further text: target, synthetic, a text file, or a folder of articles
     similarities: str = ""  # file of word similarities for the diagnostics
     oov: OutOfVocabulary = "zero"  # vector of a word that is not in the vocabulary; random: as in P4's code [R]
     streams: bool = (
         True  # false: only the vectors and their diagnostics, for a study without experiments that read them
     )
-    occurrences: Occurrences = field(default_factory=Occurrences)
-    word2vec: Word2Vec = field(default_factory=Word2Vec)
-    speech2vec: Speech2Vec = field(default_factory=Speech2Vec)
-    alignment: Alignment = field(default_factory=Alignment)
+    occurrences: Occurrences = field(default_factory=Occurrences)  # the times of words
+    word2vec: Word2Vec = field(default_factory=Word2Vec)  # the text space
+    speech2vec: Speech2Vec = field(default_factory=Speech2Vec)  # the speech space
+    alignment: Alignment = field(default_factory=Alignment)  # the map from speech to text
     threads: int = 1  # of torch and BLAS; fixed, because sums depend on it
 
     def __post_init__(self) -> None:

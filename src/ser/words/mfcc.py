@@ -1,4 +1,4 @@
-"""Words as sequences of MFCC: the input of Speech2Vec (papers.md 7.3), by torchaudio with librosa's definition.
+"""Words as sequences of MFCC: the input of Speech2Vec (papers.md 7.3), as librosa defines them.
 
 Letters: N samples, W words, M frames of all words, T frames of one word, F coefficients.
 """
@@ -6,40 +6,20 @@ Letters: N samples, W words, M frames of all words, T frames of one word, F coef
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 import torch
-import torchaudio
 
 from ser.corpora import audio
 from ser.errors import SerError
 from ser.words.config import Speech2Vec
 from ser.words.occurrences import Signal, Span
+from ser.words.speech2vec import Tokens
 
-_BANDS = 128  # mel bands, librosa's default
+_BANDS, _FLOOR, _TOP_DB = 128, 1e-10, 80.0  # librosa's defaults: mel bands, least power, dB below the loudest value
 _WORDS = 32  # transformed together; more of them only take more memory
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Spoken words: `frames` (M, F) float32 of one word after the other, rows ``offsets[i]:offsets[i + 1]`` of word i;
-    the word and the utterance of each."""
-
-    frames: np.ndarray
-    offsets: np.ndarray
-    words: tuple[str, ...]
-    utterances: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Frames of each word, (W,) int64."""
-        return np.diff(self.offsets)
 
 
 def tokens(table: pd.DataFrame, signal: Signal, config: Speech2Vec) -> Tokens:
@@ -81,25 +61,35 @@ def segments(
 
 @torch.inference_mode()
 def mfcc(pieces: Sequence[np.ndarray], config: Speech2Vec) -> Iterator[np.ndarray]:
-    """MFCC (T, F) of each signal (N,) at ``config.rate``, the first ``config.frames`` frames.
+    """MFCC (T, F) float32 of each signal (N,) at ``config.rate``, the first ``config.frames`` frames.
 
     The definition of ``librosa.feature.mfcc``: Hann window, centred frames with zeros beyond the ends, so that there
     are 1 + N // hop; power; Slaney's mel bands; dB, not lower than 80 dB below the loudest value of the word;
-    orthonormal DCT. librosa computes its filters at every call, which takes 50 times as long as a word.
+    orthonormal DCT. librosa itself takes eight times as long, because it computes its filters at every call
+    (benchmarks/speech2vec.py). In double precision the values do not depend on which words are transformed together.
     """
-    transform = _transform(config)
+    from scipy.fft import dct
+
+    window, filters = _weights(config.rate, config.n_fft)
     for first in range(0, len(pieces), _WORDS):
         together = pieces[first : first + _WORDS]
-        signals = torch.zeros(len(together), 1, max(map(len, together)))  # one channel: the 80 dB are of each word
+        signals = torch.zeros(len(together), max(map(len, together)), dtype=torch.float64)
         for row, piece in zip(signals, together, strict=True):
-            row[0, : len(piece)] = torch.from_numpy(piece)
-        values = transform(signals)[:, 0].transpose(1, 2).numpy()
+            row[: len(piece)] = torch.from_numpy(piece)
+        frames = torch.stft(
+            signals, config.n_fft, config.hop, window=window, center=True, pad_mode="constant", return_complex=True
+        )
+        db = 10 * (filters @ frames.abs().square()).clamp(min=_FLOOR).log10()  # (words, bands, T)
+        db = torch.maximum(db, db.amax((1, 2), keepdim=True) - _TOP_DB)
+        values = dct(db.numpy(), type=2, norm="ortho", axis=1)[:, : config.coefficients].astype(np.float32)
         for row, piece in zip(values, together, strict=True):
-            yield row[: min(1 + len(piece) // config.hop, config.frames)]
+            yield row.T[: min(1 + len(piece) // config.hop, config.frames)]
 
 
 @lru_cache
-def _transform(config: Speech2Vec) -> torchaudio.transforms.MFCC:
-    mel = {"n_fft": config.n_fft, "hop_length": config.hop, "n_mels": _BANDS, "pad_mode": "constant"}
-    mel |= {"mel_scale": "slaney", "norm": "slaney"}
-    return torchaudio.transforms.MFCC(config.rate, config.coefficients, melkwargs=mel)
+def _weights(rate: int, n_fft: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Window (n_fft,) and mel filters (bands, n_fft // 2 + 1), float64."""
+    import librosa
+
+    filters = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=_BANDS).astype(np.float64)
+    return torch.hann_window(n_fft, dtype=torch.float64), torch.from_numpy(filters)

@@ -11,8 +11,8 @@ words is drawn again in each epoch.
 Words of equal length go through an LSTM together, so that nothing is padded. Padded and packed sequences give the same
 numbers and take about twice as long per training step on a CPU (benchmarks/speech2vec.py).
 
-Letters: W spoken words, P pairs, U different centres of these pairs, n words of one length, T frames, F coefficients,
-d dimensions.
+Letters: W spoken words, M frames of all words, P pairs, U different centres of these pairs, n words of one length, T
+frames, F coefficients, d dimensions.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,25 @@ from ser.seeds import seed_everything, seed_of
 from ser.training.loop import Loop
 from ser.words import vectors
 from ser.words.config import Speech2Vec
-from ser.words.mfcc import Tokens
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Spoken words: `frames` (M, F) float32 of one word after the other, rows ``offsets[i]:offsets[i + 1]`` of word i;
+    the word and the utterance of each."""
+
+    frames: np.ndarray
+    offsets: np.ndarray
+    words: tuple[str, ...]
+    utterances: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Frames of each word, (W,) int64."""
+        return np.diff(self.offsets)
 
 
 class Encoder(nn.Module):

@@ -32,9 +32,10 @@ from tqdm import tqdm
 from ser.corpora import manifest
 from ser.corpora.manifest import LABEL_RATE
 from ser.store import Writer
+from ser.tasks import MODES, STREAMS
 from ser.words import alignment, mfcc, occurrences, speech2vec, vectors
 from ser.words.alignment import Aligned
-from ser.words.config import MODES, STREAMS, Config
+from ser.words.config import Config
 from ser.words.occurrences import Found, Signal, Span
 from ser.words.vectors import Vectors
 

@@ -15,12 +15,11 @@ from ser.corpora import manifest, reading
 from ser.errors import SerError
 from ser.files import write_text
 from ser.words import occurrences
-from ser.words.config import Word2Vec
+from ser.words.config import SYNTHETIC_TEXTS, Word2Vec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SYNTHETIC = "ser_synth.texts"  # sentences of the look-alike corpora; no static import leads to this package
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _END = re.compile(r"[.!?]+(?:\s|$)|\n")
 
@@ -112,4 +111,4 @@ def synthetic_topics() -> dict[str, str]:
 
 def _synthetic() -> ModuleType:
     plugins.path("synthetic")  # raises SerError when the package is not installed
-    return importlib.import_module(SYNTHETIC)
+    return importlib.import_module(SYNTHETIC_TEXTS)

@@ -1,9 +1,9 @@
-"""Mockingjay: the pretrained encoder of Fusion-ConvBERT, its pretraining head and its masking.
+"""Mockingjay: the pretrained encoder of Fusion-ConvBERT, its pretraining head and its masking (papers.md 4.3).
 
-Liu et al., ICASSP 2020, as used by Lee, Han, Ko, Sensors 2020, section 3.3 (papers.md 4.3): a linear input block with
-fixed sinusoidal positions, then post-norm Transformer layers. Deviations: queries, keys and values are one projection
-(the same numbers, one product); padded keys get weight 0 exactly, where the reference adds -10000; lengths are given,
-where the reference infers them from frames that are not zero.
+Liu et al., ICASSP 2020, as used in P1 (Lee, Han, Ko, Sensors 2020) section 3.3: a linear input block with fixed
+sinusoidal positions, then post-norm Transformer layers. Deviations: queries, keys and values are one projection (the
+same numbers, one product); padded keys get weight 0 exactly, where the reference adds -10000; lengths are given, where
+the reference infers them from frames that are not zero.
 
 Letters: B utterances, T frames (padded), L valid frames, F columns of a frame, H hidden, A heads, M masked frames.
 """
@@ -50,29 +50,33 @@ class Config:
             raise ValueError(f"hidden {self.hidden} must be even and a multiple of heads {self.heads}")
         for name in ("dropout", "attention_dropout"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} lies from 0 to below 1, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class Masking:
-    """What is hidden from the encoder in pretraining (papers.md 4.3, dynamic masking)."""
+    """The frames that are hidden from the encoder in pretraining (papers.md 4.3, dynamic masking)."""
 
-    share: float = 0.15  # of the valid frames L: floor(share * L / segment) segments an utterance
+    share: float = 0.15  # of the valid frames L: floor(share * L / segment) segments per utterance
     segment: int = 7  # frames, C
     zero: float = 0.8  # probability that the masked frames are set to zero
     replace: float = 0.1  # that they are replaced by segments of the same utterance; the rest is left unchanged
-    per_segment: bool = False  # draw zero, replace or unchanged for each segment, not once an utterance
+    per_segment: bool = False  # draw zero, replace or unchanged for each segment, not once per utterance
     loss_on: Literal["all", "segment_start"] = "all"  # segment_start: as in Mockingjay's code of 2020
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1 or self.segment < 1:
-            raise ValueError(f"share {self.share} lies between 0 and 1, segment {self.segment} is at least 1 frame")
+            raise ValueError(
+                f"share must be between 0 and 1 and segment at least 1 frame, not {self.share} and {self.segment}"
+            )
         if min(self.zero, self.replace) < 0 or self.zero + self.replace > 1:
-            raise ValueError(f"zero {self.zero} and replace {self.replace} are probabilities, together at most 1")
+            raise ValueError(
+                f"zero and replace are probabilities, together at most 1, not {self.zero} and {self.replace}"
+            )
 
 
 class Encoder(nn.Module):
-    """(B, T, F), (B,) -> (B, T, H). A valid frame's result does not depend on the padding; that of padding is void."""
+    """(B, T, F), (B,) -> (B, T, H). Valid frames do not depend on padding; results of padded frames are undefined."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -144,15 +148,15 @@ def _initialise(module: nn.Module, std: float) -> None:
 
 
 class Masks(NamedTuple):
-    """What a batch hides; all (B, T). The loss is on frames of `loss`, whose originals are the targets."""
+    """The masks of a batch, all (B, T). The loss is on the frames of `loss`, whose originals are the targets."""
 
     loss: Tensor  # bool
     zero: Tensor  # bool: the frame is set to zero
-    source: Tensor  # int64: the frame that stands at this place, itself unless it was replaced
+    source: Tensor  # int64: the frame that is put in this place, which is the frame itself unless it was replaced
 
 
 def mask(lengths: Sequence[int], generators: Sequence[np.random.Generator], masking: Masking) -> Masks:
-    """Draws the masks of a batch, one generator an utterance (papers.md 4.3).
+    """Draws the masks of a batch, with one generator per utterance (papers.md 4.3).
 
     n = floor(share * L / C) segments of C frames, starts without replacement from 0..L-C-1, so that segments may
     overlap. An utterance too short for one segment (below 47 frames by default) is not masked.
@@ -184,9 +188,7 @@ def masked(x: Tensor, masks: Masks) -> Tensor:
 
 
 def save_encoder(folder: Path, encoder: nn.Module, config: Config, card: Mapping[str, Any]) -> None:
-    """Writes ``encoder.safetensors`` and ``card.json`` (the sizes under `config`, then `card`); equal weights give
-    equal bytes.
-    """
+    """Writes ``encoder.safetensors`` and ``card.json``: the sizes under `config`, then `card`."""
     about = {"kind": "mockingjay", "config": dataclasses.asdict(config), **card}
     weights.save(Path(folder) / "encoder.safetensors", encoder.state_dict(), about)
 
@@ -194,7 +196,7 @@ def save_encoder(folder: Path, encoder: nn.Module, config: Config, card: Mapping
 def load_encoder(folder: Path) -> tuple[Config, dict[str, Tensor]]:
     """Sizes and weights of a pretrained encoder, for ``Encoder(config).load_state_dict(weights)``.
 
-    Raises `SerError` when the folder holds none, or when sizes and weights do not fit.
+    Raises `SerError` when the folder holds no encoder, and when sizes and weights do not fit.
     """
     folder = Path(folder)
     card = read_json(folder / "card.json")
