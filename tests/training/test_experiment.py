@@ -137,7 +137,7 @@ def test_values_that_cannot_work_stop_before_any_fold(where):
     settings, files = toy.for_model(where, "cnns")
     for change, message in (
         ({"training": {"epochs": 1}}, r"needs inputs of one length \(models.cnns.training.frames\)"),
-        ({"config": {"dense": -3}}, r"dense is at least 1"),
+        ({"config": {"dense": -3}}, r"dense must be at least 1"),
         ({"config": {"pools": [0, 4], "channels": [4, 4]}}, r"pool"),
         ({"training": {"epochs": 1, "frames": 8, "time_share": 7.0}}, r"time_share is a share"),
     ):
