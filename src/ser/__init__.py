@@ -1,3 +1,5 @@
 """Speech emotion recognition: four papers, one pipeline."""
 
-__version__ = "0.2.0"
+from importlib.metadata import version
+
+__version__ = version("ser")  # from pyproject.toml, so that a new version makes no cached result again

@@ -57,9 +57,10 @@ def code(*modules: str | Path) -> str:
 
 
 def versions(*modules: str | Path) -> dict[str, str]:
-    """Name and version of every installed distribution that the code of `modules` imports."""
+    """Name and version of every installed library that the code of `modules` imports."""
     distributions = _distributions()
-    found = {d for file in closure(*modules) for name in _imports(file) for d in distributions.get(name[0], ())}
+    libraries = {name[0] for file in closure(*modules) for name in _imports(file)} - set(PROJECT)
+    found = {d for name in libraries for d in distributions.get(name, ())}
     return {name: _version(name) for name in sorted(found)}
 
 
