@@ -17,7 +17,7 @@ def main() -> None:
     receipt = read_json(layout.receipt(corpus))
     config = plugins.build(plugins.load("corpora", corpus).Config, receipt["reader"], f"corpora.{corpus}.reader")
     rate, jobs = layout.settings(f"corpus/{corpus}")["rate"], workers(layout.settings("run"))
-    print(packing.pack(corpus, found(receipt), config, layout.manifest(corpus), rate, jobs))
+    print(packing.pack(corpus, found(receipt, study), config, layout.manifest(corpus), rate, jobs))
 
 
 if __name__ == "__main__":

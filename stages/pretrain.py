@@ -21,7 +21,7 @@ def main() -> None:
     pretrain(
         plugins.build(Settings, block["settings"], f"pretraining.{name}"),
         layout.manifest(block["corpus"]) / "utterances.csv",
-        found(read_json(layout.receipt(block["corpus"]))).root,
+        found(read_json(layout.receipt(block["corpus"])), study).root,
         layout.pretrained(name),
         layout.about_pretraining(name) / "curve.csv",
         execution={**layout.settings("run"), "device": block["device"], "precision": block["precision"]},

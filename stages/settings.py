@@ -1,21 +1,17 @@
-"""settings: checks params.yaml and writes one file of settings and code digests per stage. PARAMS STUDY"""
+"""settings: checks params.yaml and writes one file of settings and code digests per stage. PARAMS STUDY
 
-import shutil
+DVC runs `python -m ser.settings` in the folder of the study instead, without names.
+"""
+
 import sys
 
 from ser.errors import run_command
-from ser.layout import Layout
-from ser.settings import check, files, study
+from ser.settings import files
 
 
 def main() -> None:
     path, name = sys.argv[1:]
-    made = files.files(check.read(path, name))  # every check comes before anything is written
-    study.check_graph(name)
-    folder = Layout(name).data / "settings"
-    shutil.rmtree(folder, ignore_errors=True)
-    files.write(made, folder)
-    print(f"settings: {len(made)} files from {path}")
+    print(files.make(path, name))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ def main() -> None:
     settings = layout.settings(f"words/{name}")
     config = plugins.build(Config, settings["block"], f"words.{name}")
     corpus, target = (
-        Source(layout.manifest(c), found(read_json(layout.receipt(c))).root) for c in (config.corpus, config.target)
+        Source(layout.manifest(c), found(read_json(layout.receipt(c)), study).root)
+        for c in (config.corpus, config.target)
     )
     card = make(config, corpus, target, layout.words(name), layout.about_words(name), settings["device"])
     print(f"{name}: {summary(card)}")

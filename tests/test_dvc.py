@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +41,25 @@ def test_each_stage_depends_on_its_settings_file_and_on_no_code(stages):
 
 def test_every_command_runs_a_stage_that_exists(stages):
     for stage in stages:
-        assert (ROOT / stage.cmd.split()[1]).exists(), stage.addressing
+        if stage.addressing != "settings":
+            assert (ROOT / stage.cmd.split()[1]).exists(), stage.addressing
+
+
+def test_a_name_in_params_cannot_be_a_command(tmp_path):
+    """The first stage has no name in its command, and every other stage waits for what this stage has checked."""
+    for file in (".dvc/config", "dvc.yaml", "stages", "src", "packages", "requirements.lock"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).symlink_to(ROOT / file)
+    params = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(params.replace("study: demo", 'study: "x; touch pwned"'))
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    (tmp_path / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
+    for target in ([], ["-s", "evaluate"]):
+        command = [sys.executable, "-m", "dvc", "repro", *target]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode
+        assert not (tmp_path / "pwned").exists()
+        assert target or "a study cannot be called" in done.stderr + done.stdout
 
 
 def test_every_stage_is_described(stages):
@@ -51,6 +71,8 @@ def test_graphs_of_other_studies_are_not_in_git():
     """DVC loads every graph in the folder at every command."""
     listed = subprocess.run(["git", "ls-files", "studies"], cwd=ROOT, capture_output=True, text=True).stdout.split()
     assert not [path for path in listed if path.endswith("dvc.yaml")]
+    ignored = subprocess.run(["git", "check-ignore", "studies/emodb/dvc.yaml"], cwd=ROOT, capture_output=True)
+    assert ignored.returncode == 1, "DVC refuses to run a graph that git ignores"
 
 
 def test_stages_are_thin():

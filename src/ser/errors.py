@@ -1,10 +1,21 @@
-"""One error for everything the user can fix: one line that names what is wrong, where, and what to do."""
+"""One error for everything the user can fix: one line that names what is wrong, where, and what to do. And how commands
+and their worker processes end.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import multiprocessing
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
+KEPT = "finished work is kept, and the same command continues it"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a used-up quota, a limit on the size of files
 SHOWN = 30  # errors that are printed at once
 
 
@@ -74,24 +85,77 @@ class Faults:
             raise self.found[0] if len(self.found) == 1 else CombinedError(self.found)
 
 
+def warn(what: str, where: object = None, hint: str | None = None) -> None:
+    """Prints a line about something that does not stop the work, in the form of an error."""
+    print(f"warning: {SerError(what, where, hint)}", file=sys.stderr)
+
+
+class _Terminated(BaseException):
+    """SIGTERM has arrived."""
+
+
 def run_command(function: Callable[[], object]) -> None:
     """Runs a stage or a command. An error the user can fix becomes one line on stderr and exit status 1: `SerError`,
-    files that cannot be read or written, and text that is not UTF-8.
+    files that cannot be read or written, a worker process that was killed, and text that is not UTF-8. SIGINT and
+    SIGTERM are one line, too. A stage that DVC has started ends with DVC.
     """
+    if "DVC_STAGE" in os.environ:
+        bind_to_parent(signal.SIGTERM)
     try:
-        function()
+        with _terminating():
+            function()
     except SerError as error:
         _stop(error)
     except UnicodeDecodeError as error:
         what = f"text that is not UTF-8: byte {error.object[error.start]:#04x} at {error.start} ({error.reason})"
         _stop(SerError(what, None, "Save the file as UTF-8"))
     except OSError as error:
-        if error.filename is None:  # no file that a user could look at: an error of ours
+        if error.filename is None and error.errno not in FULL:  # no file that a user could look at: an error of ours
             raise
-        _stop(SerError(error.strerror or type(error).__name__, error.filename))
+        hint = f"Make room: {KEPT}" if error.errno in FULL else None
+        _stop(SerError(error.strerror or type(error).__name__, error.filename, hint))
     except KeyboardInterrupt:
-        print("stopped; finished work is kept, and the same command continues it", file=sys.stderr)
+        print(f"stopped; {KEPT}", file=sys.stderr)
         sys.exit(130)
+    except _Terminated:
+        print(f"terminated; {KEPT}", file=sys.stderr)
+        sys.exit(143)
+    except RuntimeError as error:
+        if type(error).__name__ != "TerminatedWorkerError":  # of joblib, which is not imported for its name
+            raise
+        what = "a worker process was killed, most likely because the memory is full"
+        _stop(SerError(what, None, f"Use fewer workers, such as SER_JOBS=1: {KEPT}"))
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """Raises `_Terminated` in the block when SIGTERM arrives."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_with_parent() -> None:
+    """Called at the start of the work of a worker process: however the main process ends, this one ends with it. Only
+    Linux can do that; elsewhere a worker notices at the end of its work. Does nothing in the main process.
+    """
+    if multiprocessing.current_process().name != "MainProcess":
+        bind_to_parent()
+
+
+def bind_to_parent(number: int = signal.SIGKILL) -> None:
+    """On Linux: sends this process a signal when its parent ends."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, number)  # 1: PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it ended before the call
+            os.kill(os.getpid(), number)
 
 
 def _stop(error: SerError) -> None:

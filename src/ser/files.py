@@ -1,4 +1,6 @@
-"""Files and folders that are written atomically: each is whole under its name, or not there."""
+"""Files: written atomically, so that each is whole under its name or not there; read so that damage is one line that
+names the file; named so that no name of a speaker or an experiment leads out of its folder.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,49 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ser.errors import SerError
+from ser.errors import SerError, warn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet computes, and what was already quoted
+_FORGOTTEN = 7 * 24 * 3600.0  # seconds; ours: no file takes a week to write
+
+
+def file_name(name: object) -> str:
+    """A name (of a speaker, a fold, an experiment) as the name of a file or folder. Plain names stay as they are.
+    Others get a hash after a `~`, which no plain name contains, so different names never meet and none leads to
+    another folder.
+    """
+    text = str(name)
+    if _PLAIN.fullmatch(text):
+        return text
+    return re.sub(r"[^A-Za-z0-9_+-]", "_", text)[:40] + "~" + digest(text, size=12)
+
+
+def remove(path: str | Path, inside: str | Path) -> None:
+    """Removes a file or a folder if it is there; of a symbolic link only the link. Raises `SerError` when it is not
+    below the folder `inside`.
+    """
+    path, folder = Path(path), Path(inside).resolve()
+    if path.name == ".." or folder not in (path.parent.resolve() / path.name).parents:
+        raise SerError(f"will not be removed: it is not inside {folder}", path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -24,8 +61,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary = _temporary(path)
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _named(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,7 +80,8 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     temporary.mkdir()
     old = temporary.with_suffix(".old")
     try:
-        yield temporary
+        with _named(path):
+            yield temporary
         while True:
             try:
                 os.replace(temporary, path)
@@ -58,12 +97,90 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Names the file in an error of writing: a full disk does not say what was written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
 def _temporary(path: Path) -> Path:
     """A name beside `path` that no other process has: containers that share a folder have equal process ids. The suffix
     stays last, because writers such as soundfile choose the format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.part{path.suffix}")
+    _sweep(path)
+    return path.with_name(f".{path.stem}.{_machine()}-{os.getpid()}.{secrets.token_hex(4)}.part{path.suffix}")
+
+
+def _sweep(path: Path) -> None:
+    """Removes what dead processes left of earlier attempts to write `path`."""
+    mark = re.compile(rf"\.{re.escape(path.stem)}\.(\w+)-(\d+)\.[0-9a-f]{{8}}\.(part{re.escape(path.suffix)}|old|part)")
+    for name in os.listdir(path.parent):
+        if (match := mark.fullmatch(name)) and _is_forgotten(path.with_name(name), match[1], int(match[2])):
+            remove(path.with_name(name), path.parent)
+
+
+def _is_forgotten(path: Path, machine: str, pid: int) -> bool:
+    if machine == _machine():
+        return not is_alive(pid)
+    with suppress(FileNotFoundError):  # of another machine nothing but the age is known
+        return time.time() - path.stat().st_mtime > _FORGOTTEN
+    return False
+
+
+@cache
+def _machine() -> str:
+    """A short name of what gives out the process ids: a machine, or a container on it."""
+    namespace = Path("/proc/self/ns/pid")
+    return digest(socket.gethostname(), os.readlink(namespace) if namespace.exists() else "", size=8)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@contextmanager
+def claim(path: str | Path, wait: bool = False) -> Iterator[bool]:
+    """Yields whether this process, alone among all that share the folder, may make what `path` is named after; with
+    `wait`, as soon as it may. The file says who has it. The operating system frees the claim of a process however that
+    process ends. Where a file system has no locks, every process may.
+    """
+    import fcntl
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            except OSError:
+                yield True
+                return
+            if not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+                continue  # whoever had it has removed the file
+            file.truncate(0)
+            file.write(f"{socket.gethostname()} {os.getpid()} {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+            file.flush()
+            try:
+                yield True
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -78,14 +195,86 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """The value of a JSON file. Raises `SerError` when it is missing or not valid JSON."""
+    """The mapping of a JSON file. Raises `SerError` when it is missing or damaged, and for a key that it lacks."""
     path = Path(path)
     if not path.exists():
-        raise SerError("missing file", path, "Run the stage that makes it: dvc repro")
+        raise SerError("missing file", path, f"Run the stage that makes it: {repro(path)}")
+
+    def mapping(values: dict[str, Any]) -> _Mapping:
+        made = _Mapping(values)
+        made.path = path
+        return made
+
+    with reading(path):
+        value = json.loads(path.read_text(encoding="utf-8"), object_hook=mapping)
+        if not isinstance(value, dict):
+            raise ValueError("it holds no mapping")
+        return value
+
+
+class _Mapping(dict[str, Any]):
+    """A mapping of a JSON file, which names the file when a key is missing."""
+
+    path: Path | None = None
+
+    def __missing__(self, key: str) -> Any:
+        raise SerError(f"damaged file: no {key!r}", self.path, f"Remove it and make it again: {repro(self.path)}")
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (dict(self),)
+
+
+@contextmanager
+def reading(path: str | Path, hint: str | None = None) -> Iterator[None]:
+    """Makes one line, a `SerError`, of whatever a damaged file causes in the block that reads it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise SerError(f"not valid JSON: {error}", path) from error
+        yield
+    except SerError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            raise
+        what = f"no {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise SerError(
+            f"damaged file: {what[:200]}", path, hint or f"Remove it and make it again: {repro(path)}"
+        ) from error
+
+
+def set_aside(path: Path, error: SerError) -> None:
+    """Renames a damaged file that can be made again, and says so in one line."""
+    aside = path.with_name(f"{path.name}.damaged")
+    os.replace(path, aside)
+    warn(error.what, path, f"It is called {aside.name} now, and its work is done again")
+
+
+def repro(path: object, stage: str = "") -> str:
+    """The command that makes a file of a study again, or one `stage` of its study even when nothing has changed."""
+    parts = Path(str(path)).parts
+    study = parts[1] if len(parts) > 1 and parts[0] in ("data", "metrics", "reports") else "demo"
+    graph = "" if study == "demo" else f"studies/{study}/dvc.yaml"
+    return " ".join(filter(None, ("dvc repro -f" if stage else "dvc repro", ":".join(filter(None, (graph, stage))))))
+
+
+def guarded(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts no spreadsheet takes for formulas: a `'` comes before those that begin with = + - @. Numbers
+    stay as they are, and `unguarded` gives the same table back.
+    """
+    return _map_texts(table, lambda text: f"'{text}" if _FORMULA.match(text) else text)
+
+
+def unguarded(table: pd.DataFrame) -> pd.DataFrame:
+    """The table that was `guarded`."""
+    return _map_texts(table, lambda text: text[1:] if text[:1] == "'" and _FORMULA.match(text) else text)
+
+
+def _map_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    changed = {}
+    for name, column in table.items():
+        if column.dtype.kind not in "biufcmM":
+            new = {v: change(v) for v in column.unique() if isinstance(v, str)}
+            if any(old != text for old, text in new.items()):
+                changed[name] = column.map(lambda v, new=new: new.get(v, v) if isinstance(v, str) else v)
+    return table.assign(**changed) if changed else table
 
 
 def digest(*parts: object, size: int = 16) -> str:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,13 @@ def test_decode_gives_the_samples_as_float(tmp_path: Path, samples: np.ndarray) 
     signal, rate, channels = audio.decode(save(tmp_path / "a.wav", samples))
     assert (rate, channels, signal.dtype) == (RATE, 1, np.float32)
     np.testing.assert_array_equal(signal, samples / np.float32(32768))
+
+
+def test_channels_that_cancel_each_other_are_named(tmp_path: Path, samples: np.ndarray, capsys) -> None:
+    audio.decode(save(tmp_path / "a.wav", np.stack([samples, samples], 1)))
+    assert not capsys.readouterr().err
+    audio.decode(save(tmp_path / "b.wav", np.stack([samples, -samples], 1)))
+    assert re.search(r"warning: the channels cancel each other.*b\.wav", capsys.readouterr().err)
 
 
 def test_decode_averages_channels(tmp_path: Path, samples: np.ndarray) -> None:
@@ -81,10 +90,15 @@ def test_faulty_files(tmp_path: Path, samples: np.ndarray) -> None:
         assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+FORMATS = {"wav": "WAV", "flac": "FLAC", "aiff": "AIFF", "au": "AU", "caf": "CAF", "w64": "W64", "rf64": "RF64"}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("kept", [0.95, 0.5, 0.1])
-def test_truncated(tmp_path: Path, samples: np.ndarray, name: str, kept: float) -> None:
-    path = save(tmp_path / name, samples)
+def test_truncated(tmp_path: Path, samples: np.ndarray, suffix: str, kept: float) -> None:
+    path, name = tmp_path / f"a.{suffix}", rf"a\.{suffix}"
+    soundfile.write(path, samples, RATE, format=FORMATS[suffix], subtype="PCM_16")
+    np.testing.assert_array_equal(audio.decode(path)[0], samples / np.float32(32768))
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     with pytest.raises(SerError, match=r"(truncated|not a readable).*" + name):
         audio.decode(path)
@@ -103,6 +117,37 @@ def test_riff_of_unknown_length(tmp_path: Path, samples: np.ndarray) -> None:
     path = tmp_path / "piped.wav"
     path.write_bytes(data[:4] + b"\xff" * 4 + data[8:40] + b"\xff" * 4 + data[44:])
     np.testing.assert_array_equal(audio.decode(path)[0], samples / np.float32(32768))
+
+
+@pytest.mark.parametrize("rate", [1, 999, 384_001])
+def test_a_rate_that_nothing_records_is_refused(tmp_path: Path, samples: np.ndarray, rate: int) -> None:
+    path = save(tmp_path / "a.wav", samples, rate=rate)
+    with pytest.raises(SerError, match=rf"a rate of {rate} Hz, .*a\.wav"):
+        audio.decode(path)
+    assert audio.decode(path, rate=RATE)[1] == RATE
+
+
+def test_a_header_cannot_ask_for_memory(tmp_path: Path, samples: np.ndarray) -> None:
+    """FLAC: 36 bits of the header say how many samples there are."""
+    path = save(tmp_path / "a.flac", samples)
+    data = bytearray(path.read_bytes())
+    data[21] |= 0x0F
+    data[22:26] = b"\xff" * 4
+    path.write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(SerError, match=r"truncated|not a readable"):
+        audio.decode(path)
+    assert tracemalloc.get_traced_memory()[1] < 1e8
+    tracemalloc.stop()
+
+
+def test_audio_that_changed_in_place_is_refused(tmp_path: Path, samples: np.ndarray) -> None:
+    path = save(tmp_path / "a.wav", samples)
+    signal = audio.decode(path)[0]
+    pcm = audio.pcm_hash(signal)
+    audio.check_unchanged(signal, pcm, path)
+    with pytest.raises(SerError, match=r"has changed since its corpus was read.*a\.wav"):
+        audio.check_unchanged(audio.decode(save(path, samples[::-1]))[0], pcm, path)
 
 
 def test_resample_keeps_a_tone_and_removes_what_does_not_fit() -> None:

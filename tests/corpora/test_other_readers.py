@@ -189,6 +189,12 @@ def test_table_classes(tmp_path: Path) -> None:
         ("file,speaker,emotion\na b.wav,1,joy\na_b.wav,1,joy\n", r"'a_b' is also in line 2.*:3\).*column utterance"),
         ('file,speaker,emotion\n"x.wav,1,joy\n', "not a CSV"),
         ("", "no column 'file'"),
+        ("file,speaker,emotion\n.,1,joy\n", r"'\.' is not the name of a file \(.*table\.csv:2"),
+        ("file,speaker,emotion\nx\0.wav,1,joy\n", "is not the name of a file"),
+        ("file,speaker,emotion\nx.wav,1,Happy\ny.wav,1,happy\n", r"'happy' is also spelt 'Happy' in line 2 \(.*:3"),
+        ("file,speaker,emotion\nx.wav,1,joy\ny.wav,1,j\u200boy\n", r"emotion 'j\\u200boy' is also spelt 'joy'"),
+        ("file,speaker,emotion\nx.wav,J\u00f6,joy\ny.wav,Jo\u0308,joy\n", r"speaker .*is also spelt .* in line 2"),
+        ("file,speaker,emotion\nx.wav,Anna B,joy\ny.wav,ANNA  b,joy\n", "speaker 'ANNA b' is also spelt 'Anna B'"),
     ],
 )  # fmt: skip
 def test_table_faults_name_the_line(tmp_path: Path, text: str, fault: str) -> None:

@@ -44,6 +44,6 @@ def corpus(folder: Path, speakers: int = 3, each: int = 4) -> Path:
             soundfile.write(folder / f"{name}.flac", signal, rate, subtype="PCM_16")
             rows.append({"utterance": name, "file": f"{name}.flac", "speaker": f"s{s}", "duration": len(t) / rate})
     table = pd.DataFrame(rows).reindex(columns=list(manifest.COLUMNS)).astype({"start": float, "end": float})
-    table[["corpus", "synthetic", "rate", "channels", "pcm"]] = ["tones", 1, rate, 1, "x"]
+    table[["corpus", "synthetic", "rate", "channels", "pcm"]] = ["tones", 1, rate, 1, ""]
     manifest.write(table, folder / "utterances.csv")
     return folder / "utterances.csv"

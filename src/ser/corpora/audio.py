@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 
-from ser.errors import SerError
+from ser.errors import SerError, warn
 from ser.files import digest
 
+RATES = 1_000, 384_000  # Hz; ours: what recorders make. 1 Hz in a header would become 16000 samples for each one there
+_BLOCK = (
+    1 << 22
+)  # samples that are decoded at a time, so that a header cannot ask for memory that the file does not fill
+_SILENT = 1e-3  # ours: share of the channels' level below which their mean counts as silence
 # A writer to a pipe cannot know the length and leaves the field at (nearly) its largest value.
 _UNKNOWN_LENGTH = 0x7FFF0000
 SCALE = 32768.0  # int16 step of 1.0; with 32767 every sample of a 16-bit file would change
@@ -37,22 +42,36 @@ def decode(
         raise SerError("audio file of 0 bytes", path, "Get this file again")
     try:
         with soundfile.SoundFile(path) as file:
-            if file.format in ("WAV", "WAVEX"):
-                _check_riff(path)
+            _check_length(path)
             if file.frames == 0:
                 raise SerError("audio file without samples", path, "Get this file again")
-            rate = rate or file.samplerate
+            rate, channels = rate or file.samplerate, file.channels
+            if not RATES[0] <= rate <= RATES[1]:
+                what = f"a rate of {rate} Hz, which is not between {RATES[0]} and {RATES[1]}"
+                raise SerError(what, path, "Correct its header, or give the reader's assume_rate")
             first, last = _span(start, end, rate, file.frames, slack, path)
             file.seek(first)
-            frames = file.read(last - first, dtype="float32", always_2d=True)
+            signal = _mono(file, last - first, path)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.rstrip(".")
         raise SerError(f"not a readable audio file: {reason}", path, "Get this file again, or remove it") from error
-    if len(frames) < last - first:
-        raise SerError(f"truncated audio file: {len(frames)} of {last - first} samples", path, "Get this file again")
-    if not np.isfinite(frames).all():
-        raise SerError("audio file with NaN or infinite samples", path, "Convert it to 16-bit PCM")
-    return frames.mean(axis=1, dtype=np.float32), rate, frames.shape[1]
+    if len(signal) < last - first:
+        raise SerError(f"truncated audio file: {len(signal)} of {last - first} samples", path, "Get this file again")
+    return signal, rate, channels
+
+
+def _mono(file: soundfile.SoundFile, count: int, path: Path) -> np.ndarray:
+    """The next `count` samples or fewer (N,), averaged over the channels. Warns of channels that cancel each other."""
+    parts, loudest, size = [np.zeros(0, np.float32)], 0.0, max(1, _BLOCK // file.channels)
+    while count > 0 and len(frames := file.read(min(count, size), dtype="float32", always_2d=True)):
+        if not np.isfinite(frames).all():
+            raise SerError("audio file with NaN or infinite samples", path, "Convert it to 16-bit PCM")
+        parts.append(frames.mean(axis=1, dtype=np.float32))
+        loudest, count = max(loudest, float(np.abs(frames).max())), count - len(frames)
+    signal = np.concatenate(parts)
+    if file.channels > 1 and loudest and np.abs(signal).max() < _SILENT * loudest:
+        warn("the channels cancel each other (antiphase): their mean is silence", path, "Keep one of the channels")
+    return signal
 
 
 def resample(signal: np.ndarray, rate: int, to: int) -> np.ndarray:
@@ -65,6 +84,13 @@ def resample(signal: np.ndarray, rate: int, to: int) -> np.ndarray:
 def pcm_hash(signal: np.ndarray) -> str:
     """Hex digest of the samples (N,) rounded to 16 bits: equal for equal audio in WAV, FLAC or two equal channels."""
     return digest(to_int16(signal)[0].astype("<i2", copy=False).tobytes())
+
+
+def check_unchanged(signal: np.ndarray, pcm: str, path: Path) -> None:
+    """Raises `SerError` when the samples of a file are not those that the manifest describes by their hash `pcm`."""
+    if pcm and pcm_hash(signal) != pcm:
+        hint = "Read its corpus again: dvc repro -f download@NAME (studies/STUDY/dvc.yaml:download@NAME)"
+        raise SerError("this audio file has changed since its corpus was read", path, hint)
 
 
 def to_int16(signal: np.ndarray) -> tuple[np.ndarray, int]:
@@ -93,24 +119,60 @@ def _span(start: float | None, end: float | None, rate: int, frames: int, slack:
     return first, min(last, frames)
 
 
-def _check_riff(path: Path) -> None:
+class _Container(NamedTuple):
+    """Where an audio container, a list of chunks (name, length, content), says how many bytes of samples it has."""
+
+    first: int  # position of the first chunk
+    head: str  # name and length of a chunk, for `struct`
+    data: bytes  # how the name of the chunk of samples begins
+    padding: int = 2  # chunks start at multiples of this many bytes
+    inclusive: bool = False  # whether the length counts the chunk's head
+
+
+_CONTAINERS = {
+    b"RIFF": _Container(12, "<4sI", b"data"),
+    b"RIFX": _Container(12, ">4sI", b"data"),
+    b"RF64": _Container(12, "<4sI", b"data"),
+    b"FORM": _Container(12, ">4sI", b"SSND"),  # AIFF
+    b"caff": _Container(8, ">4sq", b"data", 1),
+    b"riff": _Container(40, "<16sQ", b"data", 8, True),  # W64
+    b".snd": _Container(4, ">0sI", b"", 1),  # AU: the position of the samples, then their number of bytes
+    b"dns.": _Container(4, "<0sI", b"", 1),
+}
+
+
+def _check_length(path: Path) -> None:
     """Compares the length in the header with the file's, because libsndfile reads a truncated file without an error."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        promised = _data_chunk(file)
-        held = size - file.tell()
-    if promised is not None and held < promised < _UNKNOWN_LENGTH:
+        promised = _promised(file)
+        held = path.stat().st_size - file.tell()
+    if promised is not None and held < promised:
         raise SerError(f"truncated audio file: {held} of {promised} bytes of samples", path, "Get this file again")
 
 
-def _data_chunk(file: BinaryIO) -> int | None:
-    """Moves to the samples of a RIFF file and returns their length in bytes by the header; None for another format."""
-    if file.read(4) != b"RIFF":
+def _promised(file: BinaryIO) -> int | None:
+    """Moves to the samples of a container and returns their number of bytes by its header; None where it does not
+    say."""
+    magic = file.read(4)
+    if (kind := _CONTAINERS.get(magic)) is None:
         return None
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
-        name, length = struct.unpack("<4sI", head)
-        if name == b"data":
-            return length
-        file.seek(length + length % 2, 1)
+    file.seek(kind.first)
+    if not kind.data:
+        start, length = struct.unpack(kind.head[0] + "II", file.read(8))
+        file.seek(start)
+        return length if length < _UNKNOWN_LENGTH else None
+    size, long = struct.calcsize(kind.head), None
+    while len(head := file.read(size)) == size:
+        name, length = struct.unpack(kind.head, head)
+        length -= size if kind.inclusive else 0
+        if name.startswith(kind.data):
+            length = length if long is None else long
+            limit = _UNKNOWN_LENGTH if kind.head.endswith("I") and long is None else float("inf")
+            return length if 0 <= length < limit else None
+        start = file.tell()
+        if name == b"ds64":  # RF64: the true lengths of the file and of its samples
+            long = struct.unpack("<QQ", file.read(16))[1]
+        if length < 0:
+            return None
+        file.seek(start + length + -length % kind.padding)
     return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import tarfile
 import zipfile
 import zlib
@@ -46,19 +45,19 @@ def fetch(
     root.mkdir(parents=True, exist_ok=True)
     archive = _retrieve(card, source, root, attempts)
     unpacked = root / f".{source.filename}.unpacked{PART}"
-    shutil.rmtree(unpacked, ignore_errors=True)
+    files.remove(unpacked, root)
     try:
         _unpack(archive, unpacked)
         if check:
             check(unpacked)
     except SerError:
-        archive.unlink()
-        shutil.rmtree(unpacked, ignore_errors=True)
+        files.remove(archive, root)
+        files.remove(unpacked, root)
         raise
     _install(unpacked, root)
     files.write_text(done, f"{source.url}\n{source.checksum or 'no published checksum'}\n")
-    archive.unlink()
-    shutil.rmtree(unpacked)
+    files.remove(archive, root)
+    files.remove(unpacked, root)
 
 
 def _retrieve(card: Card, source: Source, root: Path, attempts: int) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ser.corpora import raw_folder
 from ser.errors import SerError
-from ser.files import digest
+from ser.files import digest, repro
 
 WHOLE = 2 << 30  # bytes of a corpus up to which all contents are read; ours: some ten seconds
 SMALL = 1_000_000  # bytes up to which files of a larger corpus are read; ours: labels and transcripts are smaller
@@ -31,13 +31,14 @@ class _File(NamedTuple):
     mtime_ns: int
 
 
-def found(receipt: Mapping[str, Any]) -> Location:
-    """The location of a receipt's corpus.
+def found(receipt: Mapping[str, Any], study: str = "demo") -> Location:
+    """The location of a receipt's corpus; `study` is the one that reads it, for the command in the error.
 
     Raises `SerError` when the corpus is gone, or when the number of its files or bytes has changed. That is quick;
     `changed` also compares contents.
     """
-    corpus, again = receipt["corpus"], f"dvc repro -f download@{receipt['corpus']}"
+    corpus = receipt["corpus"]
+    again = repro(Path("data") / study / "receipts", f"download@{corpus}")
     root = _root(receipt)
     if root is None:
         raise SerError(f"{corpus} is no longer here", raw_folder() / receipt["root"], f"Get it again: {again}")

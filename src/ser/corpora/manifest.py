@@ -43,12 +43,10 @@ def read(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.exists():
         raise SerError("no manifest", path, "Run its stage: dvc repro")
-    table = pd.read_csv(
-        path,
-        dtype=_STRINGS,
-        keep_default_na=False,
-        na_values={"start": [""], "end": [""]},
-    )
+    with files.reading(path):
+        table = files.unguarded(
+            pd.read_csv(path, dtype=_STRINGS, keep_default_na=False, na_values={"start": [""], "end": [""]})
+        )
     missing = [c for c in COLUMNS if c not in table.columns]
     if missing:
         raise SerError(f"not a manifest: no column {missing[0]!r}", path)
@@ -67,4 +65,4 @@ def is_synthetic(manifest: pd.DataFrame) -> bool:
 def write(table: pd.DataFrame, path: str | Path) -> None:
     """Writes a manifest atomically; `read` gives back exactly the same values."""
     with files.replacing(path) as temporary:
-        table.to_csv(temporary, index=False, columns=list(COLUMNS), lineterminator="\n")
+        files.guarded(table).to_csv(temporary, index=False, columns=list(COLUMNS), lineterminator="\n")

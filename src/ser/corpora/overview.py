@@ -11,6 +11,7 @@ from pathlib import Path
 from ser import plugins
 from ser.corpora import MARKER, Card, raw_folder
 from ser.errors import SerError
+from ser.files import remove
 
 ACCESS = {"download": "downloaded by `dvc repro`", "licence": "by licence, then `ser link`", "own": "your own CSV"}
 
@@ -86,11 +87,11 @@ def link(corpus: str, path: Path) -> str:
         raise SerError(f"no {module.CARD.title} here", path, module.CARD.steps)
     place = raw_folder() / corpus
     if place.is_symlink():
-        place.unlink()
+        remove(place, raw_folder())
     elif place.exists():
         raise SerError("something is here already", place, "Move it away, then link again")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(path, target_is_directory=True)
     for receipt in Path("data").glob(f"*/receipts/{corpus}.json"):
-        receipt.unlink()
+        remove(receipt, "data")
     return f"{place} -> {path}\nUse it: ser study new NAME --corpora {corpus}, or corpora.{corpus}.source: real"

@@ -7,7 +7,6 @@ was: openSMILE gets what it would read from a 16-bit file, and a 16-bit corpus a
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -21,7 +20,7 @@ from ser import plugins
 from ser.corpora import Utterance, audio, manifest, tables
 from ser.corpora.location import Location
 from ser.errors import SerError
-from ser.files import write_json
+from ser.files import guarded, replacing_folder, write_json
 from ser.store import Writer
 
 WAVE = 16  # utterances per worker that are decoded before they must be written; ours: bounds the memory
@@ -46,9 +45,7 @@ def pack(corpus: str, location: Location, config: Any, folder: Path, rate: int |
     """
     module = plugins.load("corpora", corpus)
     utterances = tables.utterances(module, location, config)
-    unfinished = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
+    with replacing_folder(folder) as unfinished:
         found = tables.timed(module, location.root, utterances)  # before the decoding, which takes longer
         facts, clipped = _decode_all(corpus, utterances, location, config, unfinished / "audio", rate, jobs)
         table = tables.manifest_of(corpus, utterances, facts, location.synthetic)
@@ -56,10 +53,6 @@ def pack(corpus: str, location: Location, config: Any, folder: Path, rate: int |
         if card.task == "continuous":
             found = {"labels": tables.labels(module, config, location.root, table), **found}
         _write(unfinished, table, {"corpus": corpus, "task": card.task, "outputs": tables.outputs(card, table)}, found)
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return "; ".join(_summary(module, location, table, found, rate, clipped))
 
 
@@ -68,7 +61,7 @@ def _write(folder: Path, table: pd.DataFrame, card: dict[str, Any], found: dict[
     write_json(folder / "card.json", card)
     for name, rows in found.items():
         digits = "%.4f" if name == "words" else None  # aligners give no more; turns and sentences keep every digit
-        rows.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format=digits)
+        guarded(rows).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format=digits)
 
 
 def _summary(

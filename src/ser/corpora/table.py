@@ -15,7 +15,8 @@ import csv
 import dataclasses
 import io
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -50,6 +51,7 @@ _HINTS = {  # for a row or a table that lacks the column
     "emotion": "For continuous labels, name their columns in params.yaml: corpora.table.reader.dimensions",
     "labels": "With corpora.table.reader.dimensions every utterance needs a file of labels",
 }
+_COMPARED = ("speaker", "emotion", "session", "dialogue", "text_id")  # names that decide about classes and folds
 _SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else becomes unknown
 CARD = Card(
     name="table",
@@ -117,11 +119,32 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
                 "Add a column utterance with unique ids",
             )
         found[utterance.id] = number, utterance
+    _check_spelling(found.values(), path)
     kept = [u for _, u in found.values() if not config.classes or u.emotion in config.classes]
     if absent := sorted(set(config.classes) - {u.emotion for u in kept}):
         known = {u.emotion for _, u in found.values()}
         raise SerError(f"no row has the emotion {absent[0]!r}", path, nearest(absent[0], known))
     yield from sorted(kept, key=lambda u: u.id)
+
+
+def _check_spelling(rows: Iterable[tuple[int, Utterance]], path: Path) -> None:
+    """Refuses names that differ only in case, invisible characters or the form of their accents: a speaker with two
+    spellings would be in the training and the test part at a time.
+    """
+    seen: dict[tuple[str, str], tuple[str, int]] = {}
+    for number, utterance in rows:
+        for column in _COMPARED:
+            value = getattr(utterance, column)
+            name, line = seen.setdefault((column, _spelling(value)), (value, number))
+            if name != value:
+                what = f"{column} {value!a} is also spelt {name!a} in line {line}"
+                raise SerError(what, f"{path}:{number}", "Write one name in the same way everywhere")
+
+
+def _spelling(name: str) -> str:
+    """What is the same for all spellings of a name."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join("".join(c for c in folded if unicodedata.category(c) != "Cf").split())
 
 
 def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray, np.ndarray]:
@@ -226,6 +249,8 @@ def _id(given: str, file: str, start: float | None, where: str) -> str:
 
 def _inside(file: str, where: str) -> str:
     posix = PurePosixPath(file.replace("\\", "/"))
+    if "\0" in file or posix == PurePosixPath():
+        raise SerError(f"{file!r} is not the name of a file", where)
     if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", file):
         raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
     return str(posix)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 from ser.errors import SerError
 from ser.evaluation import predictions
@@ -33,7 +32,7 @@ def write(layout: Layout, name: str, members: Sequence[str]) -> None:
 
 
 def combined(members: Mapping[str, Predictions], name: str) -> pd.DataFrame:
-    """The rows of the ensemble: softmax of the mean log score, first over the seeds of each member, then over members,
+    """The rows of the ensemble: the normalised exponential of the mean log score, first over the seeds of each member, then over members,
     so that every member counts the same. An utterance that is tested in several folds has a row in each.
     """
     first, tables = next(iter(members)), {m: _log_scores(m, found, name) for m, found in members.items()}
@@ -43,8 +42,9 @@ def combined(members: Mapping[str, Predictions], name: str) -> pd.DataFrame:
             what, hint = f"{member} and {first} were not tested on the same", "Name experiments on the same folds"
             raise SerError(what, f"ensembles.{name}", hint)
     logs = [table.drop(columns=ABOUT) for table in tables.values()]
-    scores = pd.DataFrame(softmax(np.mean(logs, axis=0), 1), columns=logs[0].columns)
-    return about.assign(seed=SEED).join(scores)
+    scores = np.exp(np.mean(logs, axis=0))  # at least FLOOR, so the sum is not 0
+    scores = scores / scores.sum(1, keepdims=True)
+    return about.assign(seed=SEED).join(pd.DataFrame(scores, columns=logs[0].columns))
 
 
 def _log_scores(member: str, found: Predictions, name: str) -> pd.DataFrame:

@@ -5,7 +5,6 @@ Everything is computed from predictions and cards alone, on any machine, in abou
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.evaluation import ensembles, intervals, metrics, notes, pooling, postprocessing, results
+from ser.errors import end_with_parent
+from ser.evaluation import calibration, ensembles, intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Interval, Option, Result, Score
-from ser.files import read_json
+from ser.files import read_json, remove, unguarded
 from ser.layout import Layout
 
 DIGITS = 4  # of every number in a file of details (dvc.md, section 5)
@@ -41,7 +41,7 @@ def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.
     import joblib
 
     experiments, draws, confidence = settings["experiments"], settings["draws"], settings["confidence"]
-    shutil.rmtree(layout.metrics / "details" / "ensembles", ignore_errors=True)
+    remove(layout.metrics / "details" / "ensembles", layout.metrics)
     for name, own in experiments.items():
         if own.get("members"):
             ensembles.write(layout, name, own["members"])
@@ -53,7 +53,7 @@ def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.
     for folder in (layout.metrics / "scores", layout.metrics / "details"):
         for path in folder.glob("*.json"):
             if path.stem not in experiments:
-                path.unlink()
+                remove(path, folder)
     for result in found:
         results.write(layout, result)
     print(summary(found))
@@ -67,6 +67,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     predictions of the dev part of continuous labels, to which post-processing is fitted (`postprocessing`). What the
     card says of the training has precedence over the settings.
     """
+    end_with_parent()
     path, beside = layout.evidence(experiment)
     predictions, card = read(path), read_json(beside)
     description = describe({**settings, **card, "experiment": experiment})
@@ -76,7 +77,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
         extra.append(notes.of_members(members))
     more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}
     if (path := beside.with_name("windows.csv")).exists():
-        more["windows"] = found = windows(pd.read_csv(path), predictions.classes)
+        more["windows"] = found = windows(unguarded(pd.read_csv(path)), predictions.classes)
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
         extra.append(text.format(**found))
     if (path := beside.with_name("dev.csv")).exists():
@@ -259,6 +260,7 @@ def _extras(predictions: Predictions, units: NDArray) -> dict[str, Any]:
             "weighted_f1": _round(metrics.mean(metrics.weighted_f1(pooled), axis=0)),
             "recall": dict(zip(predictions.classes, map(_round, recall), strict=True)),
             "classes_per_fold": dict(zip(names, map(int, least), strict=True)),
+            "calibration": calibration.measure(predictions),
         }
     recordings = metrics.ccc_from_moments(intervals.moments(predictions, "utterance"))  # (R, U, D)
     mean = metrics.mean(metrics.mean(recordings, axis=1), axis=0)

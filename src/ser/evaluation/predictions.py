@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SerError
-from ser.files import replacing
+from ser.files import guarded, replacing, unguarded
 
 COMMON = ("utterance", "corpus", "fold", "seed", "speaker")
 KEYS = ("seed", "fold", "utterance")  # in sorting order; continuous files add the time
@@ -75,7 +75,7 @@ def write(table: pd.DataFrame, path: str | Path, decimals: int = 5) -> None:
             table["prediction"] = best
     _check(table, kind, names, path)
     with replacing(path) as temporary:
-        table[_columns(kind, names)].to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+        guarded(table[_columns(kind, names)]).to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
 
 
 def read(path: str | Path) -> Predictions:
@@ -154,7 +154,7 @@ def _parse(path: Path, kind: Kind, names: tuple[str, ...]) -> pd.DataFrame:
         _name_bad_number(path, numbers, blank)
         raise SerError(f"unreadable number: {error}", path) from error
     _check_width(table, path)
-    return table[_columns(kind, names)]
+    return unguarded(table[_columns(kind, names)])
 
 
 def _check_width(table: pd.DataFrame, path: Path) -> None:

@@ -27,11 +27,12 @@ class Clip(NamedTuple):
     end: float | None
     rate: int
     duration: float
+    pcm: str = ""
 
 
 def clips(table: pd.DataFrame) -> list[Clip]:
-    columns = table[["utterance", "file", "start", "end", "rate", "duration"]].itertuples(index=False)
-    return [Clip(str(u), str(f), _seconds(s), _seconds(e), int(r), float(d)) for u, f, s, e, r, d in columns]
+    columns = table[["utterance", "file", "start", "end", "rate", "duration", "pcm"]].itertuples(index=False)
+    return [Clip(str(u), str(f), _seconds(s), _seconds(e), int(r), float(d), str(p)) for u, f, s, e, r, d, p in columns]
 
 
 def _seconds(value: float) -> float | None:
@@ -49,9 +50,10 @@ class FromAudio:
 
     def __call__(self, clip: Clip) -> np.ndarray:
         """(T, F) float32. Raises `SerError` for an utterance that gives NaN."""
-        from ser.corpora.audio import decode, resample, to_float, to_int16
+        from ser.corpora.audio import check_unchanged, decode, resample, to_float, to_int16
 
         signal, rate, _ = decode(self.root / clip.file, clip.start, clip.end, clip.rate)
+        check_unchanged(signal, clip.pcm, self.root / clip.file)
         samples, _ = to_int16(resample(signal, rate, self.feature.rate))
         x = self.feature.extract(to_float(samples), self.feature.rate)
         if not np.isfinite(x).all():

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SerError
-from ser.files import read_json, replacing, write_json
+from ser.files import guarded, read_json, replacing, unguarded, write_json
 
 ROLES = ("train", "dev", "test")
 COLUMNS = ("fold", "utterance", "role")
@@ -36,8 +36,9 @@ def write(folds: Sequence[Fold], path: str | Path, about: Mapping[str, Any] | No
     `about` becomes the JSON file: ``protocol`` (a name), ``claims`` (`ser.protocols.claims`), and more.
     """
     rows = [(f.name, utterance, role) for f in folds for role in ROLES for utterance in getattr(f, role)]
+    table = guarded(pd.DataFrame(rows, columns=COLUMNS))
     with replacing(path) as temporary:
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+        table.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
     if about is not None:
         write_json(Path(path).with_suffix(".json"), dict(about))
 
@@ -58,7 +59,7 @@ def read(path: str | Path) -> list[Fold]:
         raise SerError(f"not a fold file: {error}", path, hint) from error
     if tuple(table.columns) != COLUMNS:
         raise SerError(f"not a fold file: its header is not {','.join(COLUMNS)}", f"{path}, line 1", hint)
-    table = table.fillna("")
+    table = unguarded(table.fillna(""))
     bad = np.flatnonzero((table[["fold", "utterance"]] == "").any(axis=1) | ~table["role"].isin(ROLES))
     if len(bad):
         row = bad[0]

@@ -157,6 +157,9 @@ class _Checks:
             self.faults.found.append(SerError("a study needs at least one corpus", "corpora", "Run ser study new"))
         if not any(self.names[group] for group in GROUPS):
             self.faults.found.append(SerError("a study needs at least one experiment", "experiments"))
+        if not NAME.fullmatch(self.study.study):
+            what = f"a study cannot be called {self.study.study!r}"
+            self.faults.found.append(SerError(what, "study", "Use letters, digits, - and _"))
         seen: dict[str, str] = {}
         for block in BLOCKS:
             for name in map(str, self.names[block]):

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ser import caching, plugins
-from ser.files import write_json
+from ser.files import remove, write_json
 from ser.layout import Layout
-from ser.settings import experiments
+from ser.settings import check, experiments
 from ser.settings.schema import Experiment, Study, Words
+from ser.settings.study import check_graph
 from ser.words.config import SYNTHETIC_TEXTS
 
 STAGES = Path("stages")
@@ -45,6 +46,18 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
     for name, item in study.all_experiments.items():
         made[f"train/{name}"] = _train(study, name, item)
     return made | {"evaluate": _evaluate(study), "report": _report(study)}
+
+
+def make(path: str | Path, name: str) -> str:
+    """Checks the params.yaml of a study and replaces its settings files; every check comes before anything is written.
+    Returns a line for the user.
+    """
+    made = files(check.read(path, name))
+    check_graph(name)
+    folder = Layout(name).data / "settings"
+    remove(folder, Layout(name).data)
+    write(made, folder)
+    return f"settings: {len(made)} files from {path}"
 
 
 def write(files: dict[str, dict[str, Any]], folder: str | Path) -> None:

@@ -1,8 +1,8 @@
 """Studies: `ser study start` and `ser study new`.
 
 The demo study is the repository root. Another study is a folder studies/<name> with a params.yaml; once it is started,
-also with a copy of the graph (dvc.yaml, not in git). DVC loads every graph it finds at every command, so a study that
-nobody runs has none.
+also with a copy of the graph (dvc.yaml). DVC loads every graph that it finds at every command, so a study that nobody
+runs has none: copies are not committed. They cannot be git-ignored either, because DVC then refuses to run them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from ser import plugins
 from ser.corpora.overview import state
 from ser.errors import SerError
-from ser.files import replacing
+from ser.files import remove, replacing
 from ser.settings import check
 from ser.settings.schema import GROUPS
 
@@ -124,7 +124,7 @@ def _write(target: Path, data: Any, yaml: Any) -> None:
             yaml.dump(data, file)
         start(target.name)
     except BaseException:
-        shutil.rmtree(target)
+        remove(target, STUDIES)
         raise
 
 

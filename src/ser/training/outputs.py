@@ -11,7 +11,7 @@ import pandas as pd
 
 from ser.corpora import manifest
 from ser.evaluation import predictions
-from ser.files import replacing, write_json
+from ser.files import guarded, replacing, write_json
 from ser.tasks import Task
 from ser.training import result as results
 from ser.training.fold import Job
@@ -176,4 +176,4 @@ def _window_rows(job: Job, result: Result) -> pd.DataFrame:
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        guarded(table).to_csv(temporary, index=False, lineterminator="\n")

@@ -17,7 +17,7 @@ from ser import compute
 from ser.caching import CHECKPOINTS
 from ser.corpora import manifest
 from ser.errors import SerError
-from ser.files import replacing, write_json, write_text
+from ser.files import guarded, replacing, write_json, write_text
 from ser.plugins import check_name
 from ser.words import diagnostics, occurrences, streams, texts
 from ser.words.config import GENERATED_TEXTS, Config
@@ -142,7 +142,7 @@ def _write(
     report: Path,
 ) -> None:
     with replacing(out / "words.csv") as temporary:
-        spoken.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
+        guarded(spoken).to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
     save(out, spaces, topics, {k: card[k] for k in ("corpus", "synthetic", "partitions", "words_by")})
     write_json(report / "diagnostics.json", {**card, "settings": dataclasses.asdict(config)})
     with replacing(report / "curve.csv") as temporary:

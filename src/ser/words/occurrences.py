@@ -17,6 +17,7 @@ import pandas as pd
 from ser.corpora import audio, manifest
 from ser.corpora.manifest import LABEL_RATE
 from ser.errors import SerError
+from ser.files import reading, unguarded
 from ser.words.config import Occurrences
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def signals(table: pd.DataFrame, root: Path) -> Signal:
         row = rows[utterance]
         start, end = (None if pd.isna(t) else float(t) for t in (row.start, row.end))
         samples, rate, _ = audio.decode(root / row.file, start, end, rate=int(row.rate))
+        audio.check_unchanged(samples, row.pcm, root / row.file)
         return samples, rate
 
     return signal
@@ -74,7 +76,8 @@ def read_spans(folder: Path, name: str, *labels: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({c: pd.Series(dtype=float if c in ("start", "end") else str) for c in columns})
     strings = dict.fromkeys(("utterance", *labels), str)
-    table = pd.read_csv(path, dtype=strings, keep_default_na=False)
+    with reading(path):
+        table = unguarded(pd.read_csv(path, dtype=strings, keep_default_na=False))
     if list(table) != columns:
         raise SerError(f"columns {', '.join(table)}", path, f"Expected: {', '.join(columns)}")
     return table
