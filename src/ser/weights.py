@@ -1,4 +1,4 @@
-"""Weights of networks as safetensors files: nothing in such a file is ever executed.
+"""Weights of models as safetensors files: nothing in such a file is ever executed.
 
 Equal weights give equal bytes: the file holds no metadata, whose order would not be stable. What the weights are is
 written to the JSON file beside them, the card.
@@ -6,9 +6,11 @@ written to the JSON file beside them, the card.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ser.errors import SerError
 from ser.files import replacing, write_json
@@ -31,19 +33,38 @@ def load(path: str | Path, expected: Mapping[str, Tensor] | None = None) -> dict
     """The tensors of a file. Raises `SerError` when it is missing or damaged, or when names or shapes differ from those
     of `expected`.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = Path(path)
-    if not path.exists():
-        raise SerError("missing weights", path, "Run the stage that makes them: dvc repro")
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise SerError(f"damaged weights: {error}", path, "Remove the folder and make it again") from error
+    tensors = _read(Path(path), load_file)
     if expected is not None:
         check(tensors, expected, path)
     return tensors
+
+
+def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes numpy arrays; unlike `save` it does not import torch."""
+    from safetensors.numpy import save_file
+
+    with replacing(path) as temporary:
+        save_file({name: np.array(a, order="C") for name, a in arrays.items()}, temporary)
+
+
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a file. Raises `SerError` when it is missing or damaged."""
+    from safetensors.numpy import load_file
+
+    return _read(Path(path), load_file)
+
+
+def _read(path: Path, load_file: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    from safetensors import SafetensorError
+
+    if not path.exists():
+        raise SerError("missing weights", path, "Run the stage that makes them: dvc repro")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise SerError(f"damaged weights: {error}", path, "Remove the folder and make it again") from error
 
 
 def check(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> None:

@@ -340,16 +340,6 @@ def test_players_keep_to_their_budget_and_each_clip_stands_once(make, emotions, 
     assert players.reasons["emodb"].startswith("longer than")
 
 
-def test_calibration_of_known_scores():
-    """Always 0.8 sure of the right class in 6 of 10: one bin, and an error of 0.2; scores that are none give None."""
-    table = pd.DataFrame({"score_a": [0.8] * 10, "score_b": [0.2] * 10, "prediction": "a", "truth": list("aaaaaabbbb")})
-    confidence, accuracy, counts, error = experiment.calibration(Predictions(table, "classification", ("a", "b")))
-    assert (confidence.tolist(), accuracy.tolist(), counts.tolist()) == ([pytest.approx(0.8)], [0.6], [10])
-    assert error == pytest.approx(0.2)
-    doubled = Predictions(table.assign(score_a=1.6), "classification", ("a", "b"))
-    assert experiment.calibration(doubled) is None
-
-
 def test_worst_errors_are_those_it_was_most_sure_of():
     rows = [("u1", 1, 0.6, 0.4), ("u1", 2, 0.9, 0.1), ("u2", 1, 1.0, 0.0), ("u2", 2, 0.3, 0.7), ("u3", 1, 0.1, 0.9)]
     table = pd.DataFrame(rows, columns=["utterance", "seed", "score_a", "score_b"])

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.evaluation import intervals, metrics, notes, pooling, postprocessing, results
+from ser.errors import end_with_parent
+from ser.evaluation import calibration, intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Interval, Option, Result, Score
 from ser.files import read_json, remove, unguarded
@@ -61,6 +62,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     predictions of the dev part of continuous labels, to which post-processing is fitted (`postprocessing`). What the
     card says of the training has precedence over the settings.
     """
+    end_with_parent()
     predictions = read(layout.predictions(experiment))
     card = read_json(layout.card(experiment))
     description = describe({**settings, **card, "experiment": experiment})
@@ -252,6 +254,7 @@ def _extras(predictions: Predictions, units: NDArray) -> dict[str, Any]:
             "weighted_f1": _round(metrics.mean(metrics.weighted_f1(pooled), axis=0)),
             "recall": dict(zip(predictions.classes, map(_round, recall), strict=True)),
             "classes_per_fold": dict(zip(names, map(int, least), strict=True)),
+            "calibration": calibration.measure(predictions),
         }
     recordings = metrics.ccc_from_moments(intervals.moments(predictions, "utterance"))  # (R, U, D)
     mean = metrics.mean(metrics.mean(recordings, axis=1), axis=0)

@@ -113,6 +113,7 @@ class Result:
     dev: Mapping[str, float | None] = field(default_factory=dict)  # pooled metrics of the dev part
     windows: Mapping[str, float] = field(default_factory=dict)  # n, wa, ua of single windows
     postprocessing: Mapping[str, Option] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)  # of class probabilities: `calibration.measure`
     pretraining: Mapping[str, Any] = field(default_factory=dict)  # what the pretrained encoder was trained on
 
     @property

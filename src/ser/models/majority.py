@@ -5,6 +5,7 @@ It shows what a system reaches that ignores its input: UA is 1/K and CCC is 0 by
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,12 @@ class Model:
         self.value = counts / counts.sum()
         present = self.value[self.value > 0]
         return [{"train_loss": float(-(present * np.log(present)).sum())}]
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {"value": self.value}
+
+    def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        self.value = weights["value"]
 
     def scores(self, inputs: Inputs) -> np.ndarray | list[np.ndarray]:
         """The class shares of the training part (n, K), or one constant array (rows, D) per utterance."""

@@ -9,6 +9,8 @@ say so.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,17 +70,31 @@ class Model:
             rows.append(row)
         best = max(rows, key=lambda r: (r.get("dev_score", 0.0), -r["C"]))
         self.notes["C"] = best["C"]
-        self.train, self.model = train, self._svc(best["C"]).fit(x, y)
+        model = self._svc(best["C"]).fit(x, y)
+        self.fitted = {"classes": model.classes_, "coefficients": model.coef_, "intercepts": model.intercept_}
+        if self.config.scaling == "train":
+            self.fitted["mean"], self.fitted["deviation"] = statistics(self._columns(train))
         return rows
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """classes (k,) among the outputs; coefficients (k (k - 1) / 2, F) and intercepts of the pairs of classes, or
+        (1, F) of two classes; with scaling `train` also the mean (F,) and deviation (F,) of the features."""
+        return self.fitted
+
+    def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        self.fitted = dict(weights)
 
     def scores(self, inputs: Inputs) -> np.ndarray:
         """(n, K): softmax of the one-against-rest decision values; 0 for classes that the training part lacks."""
-        values = self.model.decision_function(self._scaled(inputs, self.train))
-        if values.ndim == 1:  # two classes give one column
-            values = np.stack([-values, values], 1)
+        x, classes = self._columns(inputs), self.fitted["classes"]
+        if self.config.scaling == "train":
+            x = (x - self.fitted["mean"]) / self.fitted["deviation"]
+        else:
+            x = per_speaker(x, np.asarray(inputs.speakers))
+        values = one_against_rest(x @ self.fitted["coefficients"].T + self.fitted["intercepts"], len(classes))
         scores = np.zeros((len(inputs), len(self.task.outputs)))
         values = np.exp(values - values.max(1, keepdims=True))
-        scores[:, self.model.classes_] = values / values.sum(1, keepdims=True)
+        scores[:, classes] = values / values.sum(1, keepdims=True)
         return scores
 
     @staticmethod
@@ -108,21 +124,52 @@ class Model:
                 prediction[test] = self._svc(C).fit(x[train], y[train]).predict(x[test])
         return self._ua(y, prediction)
 
+    def _columns(self, inputs: Inputs) -> np.ndarray:
+        """(n, F) float64, all features side by side."""
+        return np.concatenate([inputs.vectors(f) for f in self.task.inputs], 1).astype(np.float64)
+
     def _scaled(self, inputs: Inputs, train: Inputs) -> np.ndarray:
-        x = np.concatenate([inputs.vectors(f) for f in self.task.inputs], 1).astype(np.float64)
+        x = self._columns(inputs)
         if self.config.scaling == "train":
-            reference = np.concatenate([train.vectors(f) for f in self.task.inputs], 1).astype(np.float64)
-            return standardise(x, reference)
-        out = np.empty_like(x)
-        speakers = np.asarray(inputs.speakers)
-        for speaker in np.unique(speakers):
-            own = speakers == speaker
-            out[own] = standardise(x[own], x[own])
-        return out
+            return standardise(x, self._columns(train))
+        return per_speaker(x, np.asarray(inputs.speakers))
+
+
+def one_against_rest(pairs: np.ndarray, classes: int) -> np.ndarray:
+    """Decision values (n, k) of classes from those of their pairs (n, k (k - 1) / 2), in the order 01, 02, ..., 12, ...
+
+    As ``sklearn.svm.SVC.decision_function`` computes them: the number of pairs that a class wins, and below 1/3 in
+    absolute value the sum of its decision values, which breaks ties. Two classes have one value, that of the second.
+    """
+    if classes == 2:
+        return np.concatenate([-pairs, pairs], 1)
+    votes, sums = np.zeros((2, len(pairs), classes))
+    for pair, (i, j) in zip(pairs.T, itertools.combinations(range(classes), 2), strict=True):
+        votes[:, i] += pair >= 0
+        votes[:, j] += pair < 0
+        sums[:, i] += pair
+        sums[:, j] -= pair
+    return votes + sums / (3 * (np.abs(sums) + 1))
+
+
+def per_speaker(x: np.ndarray, speakers: np.ndarray) -> np.ndarray:
+    """(n, F) -> (n, F): the utterances of each speaker standardised by themselves."""
+    out = np.empty_like(x)
+    for speaker in np.unique(speakers):
+        own = speakers == speaker
+        out[own] = standardise(x[own], x[own])
+    return out
 
 
 def standardise(x: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """z-scores of `x` by the mean and deviation of `reference`; columns constant in the reference become 0."""
-    mean, deviation = reference.mean(0), reference.std(0)
-    varies = deviation > 1e-9 * np.maximum(1.0, np.abs(mean))
-    return np.where(varies, (x - mean) / np.where(varies, deviation, 1.0), 0.0)
+    mean, deviation = statistics(reference)
+    return (x - mean) / deviation
+
+
+def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation (F,) of each column of `x`; the deviation of a constant column is infinite, so that dividing
+    by it gives 0.
+    """
+    mean, deviation = x.mean(0), x.std(0)
+    return mean, np.where(deviation > 1e-9 * np.maximum(1.0, np.abs(mean)), deviation, np.inf)

@@ -26,7 +26,7 @@ from ser.report.tables import Cell, Table, number, slug
 
 MOST_UNITS = 40  # ours: rows of a table of speakers; the lowest are shown
 WORST = 5  # ours: errors shown per experiment
-BINS = 10  # ours: of the calibration; finer ones are empty at EMO-DB's 535 utterances
+CALIBRATED = {"before": "as the model gives them", "after": "scaled by a temperature"}
 DOTS = 400  # ours: points of a scatter plot
 CHOSEN = {  # parameters of post-processing: what they are, and their unit
     "delay_s": ("later by", " s"),
@@ -65,7 +65,13 @@ def section(e: Experiment, players: Players, pictures: Sequence[Picture] = (), m
     if e.scored is not None:
         parts.append(Part("Headline", [_headline(e)]))
         if e.scored.kind == "classification":
-            parts += [_confusion(e.scored), _classes(e.scored), _units(e, "speaker"), _folds(e), _calibration(e.scored)]
+            parts += [
+                _confusion(e.scored),
+                _classes(e.scored),
+                _units(e, "speaker"),
+                _folds(e),
+                _calibration(e.result.calibration),
+            ]
         else:
             parts += [postprocessing(e), _units(e, pooling.unit_of(e.scored)), _folds(e), _scatters(e.scored)]
     parts.append(_curves(e))
@@ -189,30 +195,26 @@ def _folds(e: Experiment) -> Part:
     return Part("Folds", [Table("Spread over folds and seeds", header, rows)])
 
 
-def calibration(p: Predictions) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] | None:
-    """Mean confidence, accuracy and count of each filled bin, and the expected calibration error: the mean gap of the
-    two, weighted by counts (C. Guo et al., ICML 2017). None where the scores are no probabilities.
-    """
-    scores = p.table[[SCORE + c for c in p.classes]].to_numpy()
-    if scores.min() < 0 or np.abs(scores.sum(axis=1) - 1).max() > 0.01:
+def _calibration(found: Mapping[str, Any]) -> Part | None:
+    """Errors, reliability and coverage, before and after scaling by a temperature."""
+    if not found:
         return None
-    top, hit = scores.max(axis=1), (p.table["truth"] == p.table["prediction"]).to_numpy(float)
-    bins = np.minimum((top * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    full = counts > 0
-    sums = [np.bincount(bins, v, BINS)[full] / counts[full] for v in (top, hit)]
-    error = float((np.abs(sums[0] - sums[1]) * counts[full]).sum() / counts.sum())
-    return sums[0], sums[1], counts[full], error
-
-
-def _calibration(p: Predictions) -> Part | None:
-    found = calibration(p)
-    if found is None:
-        return None
-    confidence, accuracy, counts, error = found
-    title = f"Expected calibration error {error:.3f} in {BINS} bins; dashed: calibrated"
-    drawn = charts.reliability(title, confidence.tolist(), accuracy.tolist(), counts.tolist())
-    return Part("Calibration", charts=[drawn])
+    kinds = [kind for kind in ("before", "after") if kind in found]
+    rows = [(CALIBRATED[kind], *(number(found[kind][name]) for name in ("ece", "nll", "brier"))) for kind in kinds]
+    header = ("scores", "calibration error (ECE)", "negative log likelihood", "Brier score")
+    drawn = [
+        charts.reliability(f"{CALIBRATED[kind]}; dashed: calibrated", *zip(*found[kind]["bins"], strict=True))
+        for kind in kinds
+    ]
+    curves = {CALIBRATED[kind]: np.array([a for _, a, _ in found[kind]["coverage"]]) for kind in kinds}
+    drawn.append(charts.lines("answers for the most confident only", curves, "tenths that get an answer", "accuracy"))
+    remark = "No temperature: each fold shares its speakers with all other folds, or there is one fold only."
+    if "after" in found:
+        remark = (
+            f"One temperature for all scores, here {number(found['temperature'])}. For this table each fold is scaled "
+            "by the temperature that fits the predictions of the other folds for other speakers."
+        )
+    return Part("Calibration", [Table("Calibration of the scores", header, rows)], drawn, remark=remark)
 
 
 def _scatters(p: Predictions) -> Part:

@@ -42,7 +42,7 @@ class Data:
     def read(cls, table: pd.DataFrame, manifest: Path, features: Mapping[str, Path]) -> Data:
         """From the table of a manifest, the folder it is from, and the stores of its features."""
         card = read_json(manifest / "card.json")
-        stores = {name: Store(path) for name, path in features.items()}
+        stores = {name: Store(path).verify() for name, path in features.items()}
         columns = {name: int(store.card["dim"]) for name, store in stores.items()}
         levels = {name: str(store.card["level"]) for name, store in stores.items()}
         task = Task(card["task"], tuple(card["outputs"]), columns, levels)
@@ -95,11 +95,12 @@ def training_of(settings: Mapping[str, Any]) -> Training:
 
 
 def _classical(job: Job, module: types.ModuleType) -> Result:
-    """``Model(config, task, seed).fit(train, dev) -> history`` and ``.scores(inputs) -> (n, K)``."""
+    """``Model(config, task, seed).fit(train, dev) -> history``, ``.scores(inputs) -> (n, K)`` and ``.weights()``."""
     train_part, dev, test = split(job)
     model = module.Model(controls.config_of(job.settings, module), job.data.task, seed_of(job.seed, job.fold.name))
     history = model.fit(train_part, dev)
-    return Result(model.scores(test), history, dict(getattr(model, "notes", {})))
+    notes, weights = dict(getattr(model, "notes", {})), model.weights() if hasattr(model, "weights") else {}
+    return Result(model.scores(test), history, notes, weights=weights)
 
 
 def _network(job: Job, module: types.ModuleType) -> Result:
@@ -130,7 +131,9 @@ def _network(job: Job, module: types.ModuleType) -> Result:
         truth = np.asarray(examples(job, job.fold.test, "test").labels)
         return Result(_best_on_test(trainer.snapshots, truth), history, notes)
     scores = trainer.predict(test)
-    result = Result(scores.values, history, notes, artefacts=trainer.artefacts(test) if job.first else {})
+    weights = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+    artefacts = trainer.artefacts(test) if job.first else {}
+    result = Result(scores.values, history, notes, artefacts=artefacts, weights=weights)
     if scores.votes is not None:
         result = replace(result, votes=scores.votes)
     if dev is not None and dev.rows:

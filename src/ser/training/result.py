@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ser.files import replacing
+from ser import weights as weight_files
+from ser.errors import SerError
+from ser.files import reading, replacing
 
 _EMPTY = np.zeros(0, np.int64)
 
@@ -27,15 +29,21 @@ class Result:
     utterances: tuple[str, ...] = ()  # what was tested, where it is not the fold's test part (the leak control)
     dev: Sequence[np.ndarray] = ()  # predictions of the dev part, for continuous labels only
     artefacts: dict[str, np.ndarray] = field(default_factory=dict)  # arrays for figures, of the first fold only
+    weights: dict[str, np.ndarray] = field(default_factory=dict)  # everything that a prediction needs of the training
 
-    def write(self, path: Path) -> None:
-        """Writes an .npz without pickle, and the artefacts to another one beside it."""
+    def write(self, path: Path, name: str) -> None:
+        """Writes an .npz without pickle, and before it, beside it, the artefacts and the weights. `name`: fold and
+        seed.
+        """
+        if self.weights:
+            weight_files.save_arrays(weights(path), self.weights)
         if self.artefacts:
             _savez(artefacts(path), utterances=np.array(self.utterances, dtype=str), **self.artefacts)
         scores, lengths = (self.scores, _EMPTY) if isinstance(self.scores, np.ndarray) else _joined(self.scores)
         dev, dev_lengths = _joined(self.dev)
         _savez(
             path,
+            name=np.array(name),
             scores=scores,
             lengths=lengths,
             dev=dev,
@@ -47,9 +55,11 @@ class Result:
         )
 
     @classmethod
-    def read(cls, path: Path) -> Result:
-        """A written result without its artefacts."""
-        with np.load(path) as file:
+    def read(cls, path: Path, name: str) -> Result:
+        """A written result without artefacts and weights. Raises `SerError` for a damaged file and one of another name."""
+        with reading(path), np.load(path) as file:
+            if (own := str(file["name"])) != name:
+                raise SerError(f"this is the result of {own}, not of {name}", path, "Remove it")
             scores, lengths = file["scores"], file["lengths"]
             return cls(
                 _split(scores, lengths) if len(lengths) else scores,
@@ -64,6 +74,11 @@ class Result:
 def artefacts(path: Path) -> Path:
     """The file of the artefacts of the result at `path`."""
     return path.with_suffix(".artefacts.npz")
+
+
+def weights(path: Path) -> Path:
+    """The file of the weights of the result at `path`."""
+    return path.with_suffix(".safetensors")
 
 
 def _savez(path: Path, **arrays: np.ndarray) -> None:
