@@ -56,7 +56,7 @@ class Result:
 
     @classmethod
     def read(cls, path: Path, name: str) -> Result:
-        """A written result without artefacts and weights. Raises `SerError` for a damaged file and one of another name."""
+        """A written result without artefacts and weights. Raises `SerError` for a damaged file or another name."""
         with reading(path), np.load(path) as file:
             if (own := str(file["name"])) != name:
                 raise SerError(f"this is the result of {own}, not of {name}", path, "Remove it")
