@@ -32,8 +32,8 @@ def write(layout: Layout, name: str, members: Sequence[str]) -> None:
 
 
 def combined(members: Mapping[str, Predictions], name: str) -> pd.DataFrame:
-    """The rows of the ensemble: the normalised exponential of the mean log score, first over the seeds of each member, then over members,
-    so that every member counts the same. An utterance that is tested in several folds has a row in each.
+    """The rows of the ensemble: the geometric mean of the scores, normalised, first over the seeds of each member and
+    then over members, so that every member counts the same. An utterance has a row in each fold that tests it.
     """
     first, tables = next(iter(members)), {m: _log_scores(m, found, name) for m, found in members.items()}
     about = tables[first][ABOUT]
