@@ -158,6 +158,19 @@ class WithWords(Experiment):
     words: str = field()  # a block of words
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """The mean of the log scores of experiments, of all their seeds. It is not trained, but computed by `evaluate`."""
+
+    members: tuple[str, ...]  # experiments on the same corpus and folds
+    size: Size | None = None
+    paper: str = ""  # as of an experiment
+
+    def __post_init__(self) -> None:
+        if len(set(self.members)) < max(2, len(self.members)):
+            raise ValueError(f"an ensemble has at least two members, each once, not {list(self.members)}")
+
+
 # The groups of experiments in params.yaml, and what each reads besides its feature.
 GROUPS = {"experiments": "", "finetuning": "pretrained", "with_functionals": "functionals", "with_words": "words"}
 
@@ -181,6 +194,7 @@ class Study:
     finetuning: dict[str, Finetuning] = field(metadata={"hint": "Write finetuning: {}"})
     with_functionals: dict[str, WithFunctionals] = field(metadata={"hint": "Write with_functionals: {}"})
     with_words: dict[str, WithWords] = field(metadata={"hint": "Write with_words: {}"})
+    ensembles: dict[str, Ensemble] = field(default_factory=dict)
     defaults: Defaults = Defaults()
     run: Run = Run()
     statistics: Statistics = Statistics()

@@ -175,6 +175,9 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
         _keep(data[block], corpora)
     for group in GROUPS:
         _keep(data[group], [n for n, e in data[group].items() if _needs(data, e) <= corpora and _any(n, patterns)])
+    if "ensembles" in data:
+        left = _experiments(data).keys()
+        _keep(data["ensembles"], [n for n, e in data["ensembles"].items() if left >= set(e["members"])])
     used = list(_experiments(data).values())
     _keep(data["pretraining"], {e.get("pretrained") for e in used})
     _keep(data["words"], {e.get("words") for e in used})

@@ -26,6 +26,7 @@ from ser.seeds import seed_everything, seed_of
 from ser.store import Store
 from ser.tasks import Examples, Inputs, Task, class_indices
 from ser.training import controls, windows
+from ser.training.normalisation import normalised
 from ser.training.result import Result
 
 
@@ -108,7 +109,11 @@ def _network(job: Job, module: types.ModuleType) -> Result:
 
     compute.deterministic()
     settings, oracle = job.settings, job.settings["selection"] == "test_oracle"
+    training = training_of(settings)
     train_part, dev, test = split(job)
+    dev = normalised(dev, training.normalise, train_part) if dev else None
+    test = normalised(test, training.normalise, train_part)
+    train_part = normalised(train_part, training.normalise, train_part)
     seed = seed_of(job.seed, job.fold.name)
     seed_everything(seed_of(seed, "initial"))
     model = module.Model(controls.config_of(settings, module), job.data.task)
@@ -116,17 +121,20 @@ def _network(job: Job, module: types.ModuleType) -> Result:
         model.load_pretrained(Path(settings["pretrained"]))
     trainer = Trainer(
         model,
-        training_of(settings),
+        training,
         selection=settings["selection"],
         seed=seed,
         device=job.device,
         bfloat16=compute.bfloat16(settings["precision"], job.device),
         folder=job.running,
         label=f"{settings['experiment']} {job.name}",
+        classes=len(job.data.task.outputs) if job.data.task.kind == "classification" else 0,
     )
     history = trainer.fit(train_part, dev, test if oracle else None)
     notes = {"parameters": sum(p.numel() for p in model.parameters()), "best_step": trainer.loop.progress.best_step}
     notes |= getattr(model, "notes", {})
+    if training.normalise == "speaker":
+        notes["transductive"] = True
     if oracle:
         truth = np.asarray(examples(job, job.fold.test, "test").labels)
         return Result(_best_on_test(trainer.snapshots, truth), history, notes)
