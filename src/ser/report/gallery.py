@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ser.files import repro
 from ser.report import figures
 from ser.report.figures import COLOURS
 from ser.report.study import Experiment, Study
@@ -61,8 +62,10 @@ def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
     path = Path(e.card["artefacts"])
     arrays = _arrays(path)
     if not arrays:
-        text = "Latents and reconstructions need {}, which is not on this machine: dvc repro -f -s train@{} makes it."
-        found.missing[e.name] = text.format(path, e.name)
+        again = repro(study.layout.report, f"{_training(e)}@{e.name}")
+        found.missing[e.name] = (
+            f"Latents and reconstructions need {path}, which is not on this machine: {again} makes it."
+        )
         return
     if "latents" not in arrays:
         return
@@ -74,6 +77,12 @@ def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
     figure = figures.reconstructions(arrays, test, classes, title)
     drawn = figures.save(figure, folder / f"reconstructions-{e.name}.png", 90, COLOURS)
     own.append(Picture(drawn, f"{title}: reconstructions"))
+
+
+def _training(e: Experiment) -> str:
+    """The stage of the graph that trains an experiment."""
+    groups = {"pretrained": "finetune", "functionals": "train_with_functionals", "words": "train_with_words"}
+    return next((stage for key, stage in groups.items() if e.card.get(key)), "train")
 
 
 def tested(study: Study, e: Experiment, arrays: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -101,7 +110,7 @@ def _pretraining(study: Study, found: Gallery) -> None:
             found.pretraining[name] = [Picture(drawn, title)]
         else:
             found.missing[f"pretraining/{name}"] = (
-                f"Sample reconstructions need {path}: dvc repro pretrain@{name} makes it."
+                f"Sample reconstructions need {path}: {repro(path, f'pretrain@{name}')} makes it."
             )
 
 
@@ -115,7 +124,7 @@ def _words(study: Study, found: Gallery) -> None:
             found.words[name] = [Picture(drawn, title)]
         else:
             found.missing[f"words/{name}"] = (
-                f"The figure of the word vectors needs {path}: dvc repro words@{name} makes it."
+                f"The figure of the word vectors needs {path}: {repro(path, f'words@{name}')} makes it."
             )
 
 
