@@ -275,8 +275,8 @@ def test_figures_are_inside_and_missing_arrays_are_explained(make):
     (image,) = found.all("img")
     assert image["src"].startswith("data:image/png;base64,")
     assert image["alt"] == "affect: traces"
-    assert "need checkpoints/gone.npz, which is not on this machine: dvc repro -f -s train@good makes it." in found.text
-    assert "need data/s/pretrained/speech/samples.npz: dvc repro pretrain@speech makes it." in found.text
+    assert "gone.npz, which is not on this machine: dvc repro -f -s studies/s/dvc.yaml:train@good makes" in found.text
+    assert "speech/samples.npz: dvc repro -f -s studies/s/dvc.yaml:pretrain@speech makes it." in found.text
     assert "L1 loss of masked frames" in found.text
 
 

@@ -89,7 +89,7 @@ def pcm_hash(signal: np.ndarray) -> str:
 def check_unchanged(signal: np.ndarray, pcm: str, path: Path) -> None:
     """Raises `SerError` when the samples of a file are not those that the manifest describes by their hash `pcm`."""
     if pcm and pcm_hash(signal) != pcm:
-        hint = "Read its corpus again: dvc repro -f download@NAME (studies/STUDY/dvc.yaml:download@NAME)"
+        hint = "Read its corpus again: dvc repro -f -s download@NAME (studies/STUDY/dvc.yaml:download@NAME)"
         raise SerError("this audio file has changed since its corpus was read", path, hint)
 
 
