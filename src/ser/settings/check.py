@@ -18,7 +18,7 @@ from ser.settings.schema import GROUPS, Study
 from ser.settings.yamlfile import lines, load
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-BLOCKS = ("corpora", "audio", "features", "folds", "pretraining", "words", "models", *GROUPS)
+BLOCKS = ("corpora", "audio", "features", "folds", "pretraining", "words", "models", *GROUPS, "packages")
 # Keys of a block that are the same in all its entries; the others are parameters of a plugin.
 OWN = {
     "features": ("corpus", "feature"),
@@ -132,6 +132,9 @@ class _Checks:
             for name in getattr(self.study, group):
                 with self.faults:
                     experiments.check(self.study, self.names, self.faulty, group, name)
+        for name in self.study.packages:
+            with self.faults:
+                experiments.check_package(self.study, self.names, name)
 
     def known(self, block: str, name: str, where: str) -> None:
         what = {"corpora": "corpus", "audio": "packed corpus"}[block]

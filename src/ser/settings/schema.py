@@ -158,6 +158,14 @@ class WithWords(Experiment):
     words: str = field()  # a block of words
 
 
+@dataclass(frozen=True)
+class Package:
+    """A trained experiment as a folder that predicts anywhere."""
+
+    experiment: str
+    on: Literal["folds"] = "folds"  # the models of all folds and seeds, whose scores are averaged
+
+
 # The groups of experiments in params.yaml, and what each reads besides its feature.
 GROUPS = {"experiments": "", "finetuning": "pretrained", "with_functionals": "functionals", "with_words": "words"}
 
@@ -181,6 +189,7 @@ class Study:
     finetuning: dict[str, Finetuning] = field(metadata={"hint": "Write finetuning: {}"})
     with_functionals: dict[str, WithFunctionals] = field(metadata={"hint": "Write with_functionals: {}"})
     with_words: dict[str, WithWords] = field(metadata={"hint": "Write with_words: {}"})
+    packages: dict[str, Package] = field(metadata={"hint": "Write packages: {}"})
     defaults: Defaults = Defaults()
     run: Run = Run()
     statistics: Statistics = Statistics()

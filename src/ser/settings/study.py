@@ -175,7 +175,9 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
         _keep(data[block], corpora)
     for group in GROUPS:
         _keep(data[group], [n for n, e in data[group].items() if _needs(data, e) <= corpora and _any(n, patterns)])
-    used = list(_experiments(data).values())
+    left = _experiments(data)
+    _keep(data["packages"], [n for n, p in data["packages"].items() if p["experiment"] in left])
+    used = list(left.values())
     _keep(data["pretraining"], {e.get("pretrained") for e in used})
     _keep(data["words"], {e.get("words") for e in used})
     _keep(data["folds"], {f"{e['corpus']}-{e['folds']}" for e in used})
