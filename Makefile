@@ -15,7 +15,7 @@ READY = .venv/.ready
 .DELETE_ON_ERROR:
 
 repro: $(READY)
-	@$(ACTIVATE) && dvc repro && cat reports/demo/report.md
+	@$(ACTIVATE) && python tools/dvc_lock.py && dvc repro && cat reports/demo/report.md
 
 test: lint
 	@$(ACTIVATE) && python -m pytest -n 2

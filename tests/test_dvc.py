@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
+from tools import dvc_lock
 
+from ser.errors import SerError
 from ser.settings import check, files
 from tests.conftest import ROOT
 
@@ -89,3 +93,24 @@ def test_heavy_libraries_are_imported_lazily(module):
     code = f"import sys, {module}; print([h for h in {heavy} if h in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_an_empty_lock_file_is_removed_when_no_dvc_runs(tmp_path):
+    lock = tmp_path / ".dvc" / "tmp" / "rwlock"
+    lock.parent.mkdir(parents=True)
+    assert not dvc_lock.repair(tmp_path)
+    lock.write_text("{}")
+    assert not dvc_lock.repair(tmp_path)
+    lock.write_text("")
+    command = ["bash", "-c", "exec -a dvc sleep 60"]
+    running = subprocess.Popen(command, cwd=tmp_path)
+    try:
+        while psutil.Process(running.pid).cmdline()[0] != "dvc":
+            time.sleep(0.01)
+        with pytest.raises(SerError, match=f"DVC runs here as process {running.pid}"):
+            dvc_lock.repair(tmp_path)
+    finally:
+        running.kill()
+        running.wait()
+    assert dvc_lock.repair(tmp_path)
+    assert not lock.exists()

@@ -8,11 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser.errors import SerError
+from ser.files import is_alive, remove
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +43,17 @@ def workers(execution: Mapping[str, Any] | None = None, device: str = "cpu") -> 
     if device.startswith("cuda"):
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def sweep_shared_memory() -> None:
+    """Removes the folders in shared memory in which joblib passed arrays to the workers of a process that is dead."""
+    for root in {Path("/dev/shm"), Path(tempfile.gettempdir())}:
+        for folder in root.glob("joblib_memmapping_folder_*"):
+            with contextlib.suppress(OSError, ValueError):
+                about, pid = folder.stat(), int(folder.name.split("_")[3])
+                old = time.time() - about.st_mtime > 3600  # ours: containers may share memory and not process ids
+                if old and about.st_uid == os.getuid() and not is_alive(pid):
+                    remove(folder, root)
 
 
 def device(setting: str) -> str:

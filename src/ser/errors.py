@@ -100,7 +100,7 @@ def run_command(function: Callable[[], object]) -> None:
     SIGTERM are one line, too. A stage that DVC has started ends with DVC.
     """
     if "DVC_STAGE" in os.environ:
-        _end_with_parent(signal.SIGTERM)
+        bind_to_parent(signal.SIGTERM)
     try:
         with _terminating():
             function()
@@ -146,10 +146,11 @@ def end_with_parent() -> None:
     Linux can do that; elsewhere a worker notices at the end of its work. Does nothing in the main process.
     """
     if multiprocessing.current_process().name != "MainProcess":
-        _end_with_parent(signal.SIGKILL)
+        bind_to_parent()
 
 
-def _end_with_parent(number: int) -> None:
+def bind_to_parent(number: int = signal.SIGKILL) -> None:
+    """On Linux: sends this process a signal when its parent ends."""
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(1, number)  # 1: PR_SET_PDEATHSIG

@@ -12,7 +12,6 @@ import re
 import secrets
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.errors import SerError
+from ser.errors import SerError, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,7 +244,7 @@ def set_aside(path: Path, error: SerError) -> None:
     """Renames a damaged file that can be made again, and says so in one line."""
     aside = path.with_name(f"{path.name}.damaged")
     os.replace(path, aside)
-    print(f"warning: {error.what} ({path}). It is now {aside.name}, and its work is done again.", file=sys.stderr)
+    warn(error.what, path, f"It is called {aside.name} now, and its work is done again")
 
 
 def repro(path: object, stage: str = "") -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ser.errors import SerError
-from ser.files import digest, read_json, replacing_folder, write_json
+from ser.files import digest, read_json, reading, replacing_folder, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +107,19 @@ class Store:
             raise SerError("no such store", self.folder, "Run the stage that makes it: dvc repro")
         self.card: dict[str, Any] = read_json(self.folder / "card.json")
         self.content: str = self.card["content"]
-        self._spans = self._read_index()
+        with reading(self.folder / "index.csv", _REPEAT):
+            self._spans = self._read_index()
+
+    def verify(self) -> Store:
+        """This store, after reading all of it. Raises `SerError` when it is not what was written."""
+        with reading(self.folder, _REPEAT), (self.folder / "array.npy").open("rb") as file:
+            array = self.array
+            file.seek(array.offset if isinstance(array, np.memmap) else file.seek(0, os.SEEK_END))
+            index = (self.folder / "index.csv").read_bytes()
+            data = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest(array.dtype.str, self.card["dim"], data, index, size=64) != self.content:
+                raise ValueError("array and index are not those of the card")
+        return self
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
         return Store, (self.folder,)
@@ -165,10 +178,8 @@ class Store:
     def array(self) -> np.ndarray:
         """All rows, memory-mapped and read-only."""
         path = self.folder / "array.npy"
-        try:
+        with reading(path, _REPEAT):
             array = np.load(path, mmap_mode="r" if self.card["rows"] else None)
-        except (OSError, ValueError) as error:
-            raise SerError(f"damaged store: {error}", path, _REPEAT) from error
         if len(array) != self.card["rows"]:
             raise SerError(f"damaged store: {len(array)} rows, {self.card['rows']} by its card", path, _REPEAT)
         return array
@@ -185,13 +196,10 @@ class Store:
 
     def _read_index(self) -> dict[str, tuple[int, int]]:
         path = self.folder / "index.csv"
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                lines = csv.reader(file)
-                header = next(lines, None)
-                spans = {utterance: (int(offset), int(length)) for utterance, offset, length in lines}
-        except (OSError, ValueError) as error:
-            raise SerError(f"damaged store: {error}", path, _REPEAT) from error
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            header = next(lines, None)
+            spans = {utterance: (int(offset), int(length)) for utterance, offset, length in lines}
         end = max((offset + length for offset, length in spans.values()), default=0)
         if header != list(_COLUMNS) or end > self.card["rows"]:
             raise SerError("damaged store: index and card do not agree", path, _REPEAT)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -260,3 +261,24 @@ class TestPlace:
     def test_the_demos_root_is_here(self, write):
         with pytest.raises(SerError, match=r'Set root: "[.]"'):
             check.read(write("params.yaml", root="../.."), "demo")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("corpora:", "corpora: !!omap\n- a: 1\nrest:"),
+        ("corpora:", "corpora: &loop\n  self: *loop\n"),
+        ("  emodb:\n", "  ? [1, 2]\n  :\n    source: real\n  emodb:\n"),
+        ("  emodb:\n    source: synthetic", "  emodb:\n    <<: 3"),
+        ("  emodb:\n    source: synthetic", "  emodb:\n    <<: {source: real, other: 1}"),
+        ("  - 1\n", f"  - {'9' * 5000}\n"),
+        ("study: demo", "study: " + "[" * 5000 + "]" * 5000),
+        ("study: demo", "study: " + "{a: " * 250 + "1" + "}" * 250),
+        ("study: demo", 'study: "a\\0b"'),
+        ("study: demo", "study: a\0b"),
+    ],
+)
+def test_yaml_that_is_no_plain_settings_is_refused_by_name(edited, old, new):
+    path = edited((old, new))
+    with pytest.raises(SerError, match=re.escape(str(path))):
+        check.read(path)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -127,8 +131,8 @@ def test_an_svm_on_frames_is_refused(where):
 
 def test_results_survive_a_round_trip(tmp_path):
     arrays = [np.arange(6.0).reshape(3, 2), np.ones((2, 2))]
-    Result(arrays, [{"train_loss": 1.0}], {"C": 0.1}).write(tmp_path / "r.npz")
-    read = Result.read(tmp_path / "r.npz")
+    Result(arrays, [{"train_loss": 1.0}], {"C": 0.1}).write(tmp_path / "r.npz", "r")
+    read = Result.read(tmp_path / "r.npz", "r")
     assert [a.tolist() for a in read.scores] == [a.tolist() for a in arrays]
     assert read.history == [{"train_loss": 1.0}]
     assert read.notes == {"C": 0.1}
@@ -138,7 +142,7 @@ def test_values_that_cannot_work_stop_before_any_fold(where):
     settings, files = toy.for_model(where, "cnns")
     for change, message in (
         ({"training": {"epochs": 1}}, r"needs inputs of one length \(models.cnns.training.frames\)"),
-        ({"config": {"dense": -3}}, r"dense is at least 1"),
+        ({"config": {"dense": -3}}, r"dense (is|must be) at least 1"),
         ({"config": {"pools": [0, 4], "channels": [4, 4]}}, r"pool"),
         ({"training": {"epochs": 1, "frames": 8, "time_share": 7.0}}, r"time_share is a share"),
     ):
@@ -180,3 +184,67 @@ def test_a_speaker_whose_name_is_a_path_stays_in_the_folder_of_its_experiment(wh
     experiment.run(toy.settings("svm"), where, {"jobs": 1})
     assert (precious / "p-seed1").exists()
     assert os.listdir(precious) == ["p-seed1"]
+
+
+@pytest.fixture
+def trained(where):
+    """A finished experiment, its results, and its predictions as bytes."""
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    folder = next((where.checkpoints / "toy" / "svm-toy").iterdir())
+    return sorted(folder.glob("*.npz")), where.predictions.read_bytes()
+
+
+def test_a_result_under_the_name_of_another_fold_is_trained_again(where, trained, capsys):
+    results, wanted = trained
+    shutil.copyfile(results[0], results[1])
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert where.predictions.read_bytes() == wanted
+    assert f"this is the result of {results[0].stem}, not of {results[1].stem}" in capsys.readouterr().err
+    assert results[1].with_name(f"{results[1].name}.damaged").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[: len(d) // 2], lambda d: b"", lambda d: d[:600] + b"?" + d[601:]])
+def test_a_damaged_result_is_set_aside_and_made_again(where, trained, capsys, damage):
+    results, wanted = trained
+    results[2].write_bytes(damage(results[2].read_bytes()))
+    results[1].with_suffix(".cost.json").write_text("{")
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert where.predictions.read_bytes() == wanted
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("warning: damaged file: ") for line in lines)
+
+
+def test_a_store_that_changed_with_its_time_kept_is_refused(where):
+    array = where.features["vectors"] / "array.npy"
+    data = bytearray(array.read_bytes())
+    data[-3] ^= 1
+    array.write_bytes(data)
+    with pytest.raises(SerError, match=r"array and index are not those of the card \(.*vectors"):
+        experiment.run(toy.settings("svm"), where, {"jobs": 1})
+
+
+def test_two_runs_that_share_a_folder_share_the_folds(where, monkeypatch):
+    """The second run starts while the first trains its first fold; no fold is trained twice."""
+    trained, started = [], threading.Event()
+    original = fold.train
+
+    def slow(job):
+        trained.append(job.name)
+        started.set()
+        time.sleep(0.3)
+        return original(job)
+
+    monkeypatch.setattr(fold, "train", slow)
+    others = replace(
+        where, predictions=where.predictions.with_name("b.csv"), card=where.card.parent / "b" / "card.json"
+    )
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(experiment.run, toy.settings("svm"), where, {"jobs": 1})
+        started.wait()
+        second = pool.submit(experiment.run, toy.settings("svm"), others, {"jobs": 1})
+        first.result(), second.result()
+    assert sorted(trained) == sorted(set(trained))
+    assert len(trained) == len(toy.SPEAKERS)
+    assert where.predictions.read_bytes() == others.predictions.read_bytes()
+    assert not list(where.checkpoints.rglob("*.claim"))

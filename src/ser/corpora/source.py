@@ -15,7 +15,7 @@ from ser import caching, plugins
 from ser.compute import workers
 from ser.corpora import MARKER, raw_folder, reading
 from ser.corpora.location import Location
-from ser.errors import SerError
+from ser.errors import SerError, bind_to_parent
 
 
 def ensure(
@@ -58,7 +58,7 @@ def _synthesize(corpus: str, root: Path, values: Mapping[str, Any], processes: i
     """Runs `ser_synth` as a program of its own, which shows its progress on standard error."""
     command = [sys.executable, "-m", "ser_synth", corpus, str(root)]
     command += ["--settings", json.dumps(values), "--jobs", str(processes)]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=bind_to_parent)
     if finished.returncode:
         raise SerError(finished.stdout.strip() or f"ser_synth ended with status {finished.returncode}")
 

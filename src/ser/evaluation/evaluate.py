@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.errors import end_with_parent
 from ser.evaluation import calibration, intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Interval, Option, Result, Score
@@ -61,6 +62,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     predictions of the dev part of continuous labels, to which post-processing is fitted (`postprocessing`). What the
     card says of the training has precedence over the settings.
     """
+    end_with_parent()
     predictions = read(layout.predictions(experiment))
     card = read_json(layout.card(experiment))
     description = describe({**settings, **card, "experiment": experiment})

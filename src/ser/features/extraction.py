@@ -28,7 +28,7 @@ def extract(feature: Any, audio: Store, folder: str | Path, jobs: int = 1, backe
     Audio is resampled per utterance when the feature needs another rate. Raises `SerError` that names the utterances
     whose feature is NaN or infinite (openSMILE on clips of 50 ms or less), and then writes nothing.
     """
-    ids, rate = audio.utterances, int(audio.card["rate"])
+    ids, rate = audio.verify().utterances, int(audio.card["rate"])
     card: dict[str, Any] = {"kind": "feature", "feature": type(feature).__module__.rsplit(".", 1)[-1]}
     card |= {"params": dataclasses.asdict(feature), "level": feature.level, "rate": feature.rate}
     card |= {"frame_rate": feature.frame_rate, "synthetic": audio.card["synthetic"], "audio": audio.content}

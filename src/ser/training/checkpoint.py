@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,20 +11,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ser.files import replacing
+from ser.errors import SerError
+from ser.files import reading, replacing, set_aside
+
+_HASH = 32  # bytes of SHA-256
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Writes a state. Equal states give equal bytes: torch.save would write the name of the file into the file."""
+    """Writes a state after its hash. Equal states give equal bytes: torch.save would write the name of the file into
+    the file.
+    """
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
+    content = buffer.getvalue()
     with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        temporary.write_bytes(hashlib.sha256(content).digest() + content)
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """The state, or None when there is no checkpoint."""
-    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    """The state, or None when there is no checkpoint. A damaged one is set aside: the training starts again."""
+    if not path.exists():
+        return None
+    try:
+        with reading(path):
+            content = path.read_bytes()
+            if hashlib.sha256(content[_HASH:]).digest() != content[:_HASH]:
+                raise ValueError("its content does not fit its hash")
+            return torch.load(io.BytesIO(content[_HASH:]), map_location="cpu", weights_only=True)
+    except SerError as error:
+        set_aside(path, error)
+        return None
 
 
 def random_state() -> dict[str, Tensor]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ser import compute
-from ser.files import read_json, write_json
+from ser.errors import SerError
+from ser.files import read_json, reading, set_aside, write_json
 
 
 def path(result: Path) -> Path:
@@ -48,9 +49,19 @@ class Watch:
         return {"gpu_bytes": torch.cuda.max_memory_allocated()}
 
 
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        with reading(path):
+            cost = read_json(path)
+            return {**cost, "seconds": float(cost["seconds"]), "peak_bytes": int(cost["peak_bytes"])}
+    except SerError as error:  # no number depends on it
+        set_aside(path, error)
+        return None
+
+
 def total(paths: Sequence[Path]) -> dict[str, Any]:
     """The sum of the seconds of all folds and seeds, each on a worker of its own, and the largest memory of any."""
-    found = [read_json(p) for p in paths if p.exists()]
+    found = [cost for p in paths if p.exists() and (cost := _read(p))]
     out = {
         "folds": len(found),
         "seconds": round(sum(c["seconds"] for c in found), 1),

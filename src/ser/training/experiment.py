@@ -9,7 +9,7 @@ an old result.
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from ser import caching, compute
 from ser.corpora import manifest
-from ser.errors import SerError
-from ser.files import file_name, remove, write_json
+from ser.errors import SerError, end_with_parent
+from ser.files import claim, file_name, remove, set_aside, write_json
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
 from ser.store import Store
@@ -69,8 +69,9 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
         Job(settings, data, folds[i], seed, folder, device, (i, len(folds)), first=n == 0)
         for n, (seed, i) in enumerate(pairs)
     ]
-    _train([job for job in jobs if not job.result.exists()], len(jobs), dict(execution or {}))
-    found = {job.name: Result.read(job.result) for job in jobs}
+    before = {job.name: _finished(job) for job in jobs}
+    _train([job for job in jobs if before[job.name] is None], len(jobs), dict(execution or {}))
+    found = {job.name: before[job.name] or Result.read(job.result, job.name) for job in jobs}
     rows = outputs.write_predictions(jobs, found, files.predictions)
     outputs.write_curves(list(found.values()), files.curves)
     outputs.write_card(jobs, found, claims, files.checkpoints, files.card)
@@ -118,33 +119,59 @@ def check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
         raise SerError(f"{settings['model']} needs inputs of one length", f"{name}.training.frames", hint)
 
 
+def _finished(job: Job) -> Result | None:
+    """The result of a job that has been trained already; a damaged file is set aside."""
+    if not job.result.exists():
+        return None
+    try:
+        return Result.read(job.result, job.name)
+    except SerError as error:
+        set_aside(job.result, error)
+        return None
+
+
 def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any]) -> None:
-    """Trains jobs in worker processes."""
+    """Trains jobs in worker processes; where other processes share the checkpoints, those that they are not training,
+    and then those that they gave up.
+    """
     if not jobs:
         return
-    from joblib import Parallel, delayed, parallel_config
-
     label, done = str(jobs[0].settings["experiment"]), total - len(jobs)
     if done:
         print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
-    workers = min(compute.workers(execution, jobs[0].device), len(jobs))
     with tqdm(total=total, initial=done, desc=label, unit="fold", disable=None) as bar:
-        if workers == 1:
-            for job in jobs:
-                train(job)
-                bar.update()
-            return
-        backend = execution.get("backend", "loky")
-        options = {"inner_max_num_threads": int(jobs[0].settings["threads"])} if backend == "loky" else {}
-        with parallel_config(backend=backend, n_jobs=workers, **options):
-            for _ in Parallel(return_as="generator_unordered")(delayed(train)(job) for job in jobs):
-                bar.update()
+        for wait in (False, True):
+            for trained in _in_workers([job for job in jobs if not job.result.exists()], wait, execution):
+                bar.update(trained)
 
 
-def train(job: Job) -> None:
-    """Trains one job and writes its result."""
-    watch = costs.Watch(job.device, int(job.settings["threads"]), resumed=job.running.exists())
-    result = fold.train(job)
-    watch.write(costs.path(job.result))  # before the result: a finished fold has its cost
-    result.write(job.result)
-    remove(job.running, job.folder)
+def _in_workers(jobs: Sequence[Job], wait: bool, execution: Mapping[str, Any]) -> Iterator[bool]:
+    """`train` of each job, in the order in which they end."""
+    from joblib import Parallel, delayed, parallel_config
+
+    if not jobs:
+        return
+    workers = min(compute.workers(execution, jobs[0].device), len(jobs))
+    if workers == 1:
+        yield from (train(job, wait) for job in jobs)
+        return
+    compute.sweep_shared_memory()
+    backend = execution.get("backend", "loky")
+    options = {"inner_max_num_threads": int(jobs[0].settings["threads"])} if backend == "loky" else {}
+    with parallel_config(backend=backend, n_jobs=workers, **options):
+        yield from Parallel(return_as="generator_unordered")(delayed(train)(job, wait) for job in jobs)
+
+
+def train(job: Job, wait: bool = False) -> bool:
+    """Trains one job and writes its result, unless another process is doing so; `wait` until it has ended. Returns
+    whether the result is there.
+    """
+    end_with_parent()
+    with claim(job.result.with_suffix(".claim"), wait) as mine:
+        if mine and not job.result.exists():
+            watch = costs.Watch(job.device, int(job.settings["threads"]), resumed=job.running.exists())
+            result = fold.train(job)
+            watch.write(costs.path(job.result))  # before the result: a finished fold has its cost
+            result.write(job.result, job.name)
+            remove(job.running, job.folder)
+    return job.result.exists()

@@ -42,7 +42,7 @@ class Data:
     def read(cls, table: pd.DataFrame, manifest: Path, features: Mapping[str, Path]) -> Data:
         """From the table of a manifest, the folder it is from, and the stores of its features."""
         card = read_json(manifest / "card.json")
-        stores = {name: Store(path) for name, path in features.items()}
+        stores = {name: Store(path).verify() for name, path in features.items()}
         columns = {name: int(store.card["dim"]) for name, store in stores.items()}
         levels = {name: str(store.card["level"]) for name, store in stores.items()}
         task = Task(card["task"], tuple(card["outputs"]), columns, levels)

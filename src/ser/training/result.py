@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ser import weights as weight_files
-from ser.files import replacing
+from ser.errors import SerError
+from ser.files import reading, replacing
 
 _EMPTY = np.zeros(0, np.int64)
 
@@ -30,8 +31,10 @@ class Result:
     artefacts: dict[str, np.ndarray] = field(default_factory=dict)  # arrays for figures, of the first fold only
     weights: dict[str, np.ndarray] = field(default_factory=dict)  # everything that a prediction needs of the training
 
-    def write(self, path: Path) -> None:
-        """Writes an .npz without pickle, and before it, beside it, the artefacts and the weights."""
+    def write(self, path: Path, name: str) -> None:
+        """Writes an .npz without pickle, and before it, beside it, the artefacts and the weights. `name`: fold and
+        seed.
+        """
         if self.weights:
             weight_files.save_arrays(weights(path), self.weights)
         if self.artefacts:
@@ -40,6 +43,7 @@ class Result:
         dev, dev_lengths = _joined(self.dev)
         _savez(
             path,
+            name=np.array(name),
             scores=scores,
             lengths=lengths,
             dev=dev,
@@ -51,9 +55,11 @@ class Result:
         )
 
     @classmethod
-    def read(cls, path: Path) -> Result:
-        """A written result without its artefacts and its weights."""
-        with np.load(path) as file:
+    def read(cls, path: Path, name: str) -> Result:
+        """A written result without artefacts and weights. Raises `SerError` for a damaged file or another name."""
+        with reading(path), np.load(path) as file:
+            if (own := str(file["name"])) != name:
+                raise SerError(f"this is the result of {own}, not of {name}", path, "Remove it")
             scores, lengths = file["scores"], file["lengths"]
             return cls(
                 _split(scores, lengths) if len(lengths) else scores,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import importlib
 import importlib.metadata
@@ -9,7 +10,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -97,6 +100,8 @@ def _run_all(name: str, config: Any, root: Path, processes: int) -> str:
 
 def _run(name: str, config: Any, root: Path, folder: Path, jobs: Sequence[Any]) -> tuple[str, int]:
     """Runs one batch in a worker process; returns (the synthesizer's version, number of jobs)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG; no worker outlives the program
     module = load(name)
     with engine(folder) as voice:
         for job in jobs:

@@ -1,0 +1,102 @@
+"""How commands end: one line for a full disk, a termination and a killed worker; and no worker outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ser.files import is_alive
+
+WORK = """
+import os, signal, sys, time
+from joblib import Parallel, delayed
+from ser.errors import end_with_parent, run_command
+
+def wait(kill=False):
+    end_with_parent()
+    os.write(1, b"%d\\n" % os.getpid())  # a line at a time, whatever the others write
+    if kill:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+"""
+
+
+def start(code: str, **environment: str) -> subprocess.Popen:
+    """A process that runs WORK and `code`; workers write to the same output."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WORK + code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def ends(pid: int, seconds: float = 10) -> bool:
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        # a process that nobody waits for stays as a zombie where there is no init
+        if not is_alive(pid) or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize(("number", "line"), [(signal.SIGTERM, "terminated"), (signal.SIGINT, "stopped")])
+def test_a_signal_is_one_line(number, line):
+    process = start("run_command(wait)")
+    process.stdout.readline()
+    process.send_signal(number)
+    assert process.wait(10) == 128 + number
+    assert process.stderr.read() == f"{line}; finished work is kept, and the same command continues it\n"
+
+
+def test_a_worker_that_is_killed_mentions_memory():
+    process = start("run_command(lambda: Parallel(2)(delayed(wait)(True) for _ in range(2)))")
+    assert process.wait(60) == 1
+    (line,) = [text for text in process.stderr.read().splitlines() if "leaked" not in text]
+    assert line.startswith("error: a worker process was killed, most likely because the memory is full. Use fewer")
+    assert "SER_JOBS=1" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent(number):
+    process = start("run_command(lambda: Parallel(2)(delayed(wait)() for _ in range(2)))")
+    workers = [int(process.stdout.readline()) for _ in range(2)]
+    process.send_signal(number)
+    process.wait(20)
+    assert all([ends(pid) for pid in workers])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_a_stage_ends_with_dvc():
+    """The process between this test and the stage plays DVC."""
+    stage = f"{WORK}run_command(wait)"
+    dvc = start(f"import subprocess\nsubprocess.run([sys.executable, '-c', {stage!r}])", DVC_STAGE="train")
+    pid = int(dvc.stdout.readline())
+    dvc.kill()
+    assert ends(pid)
+    assert dvc.stderr.read().startswith("terminated; ")
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
+    code = """
+import resource
+from ser.files import write_text
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+run_command(lambda: write_text(sys.argv[-1], "x" * 5000))
+"""
+    path = tmp_path / "a.txt"
+    process = subprocess.run([sys.executable, "-c", WORK + code, str(path)], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"error: File too large ({path}). Make room: finished work is kept")
+    assert len(process.stderr.splitlines()) == 1
+    assert not os.listdir(tmp_path)
