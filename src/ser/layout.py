@@ -70,7 +70,7 @@ class Layout:
 
     def package(self, name: str) -> Path:
         """Folder of a trained experiment that predicts anywhere."""
-        return self.data / "packages" / name
+        return self.data / "packages" / file_name(name)
 
     def about_pretraining(self, name: str) -> Path:
         """Folder of what git keeps of a pretraining: its learning curve."""

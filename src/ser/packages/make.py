@@ -12,7 +12,7 @@ from ser import plugins, weights
 from ser.errors import SerError
 from ser.evaluation import results
 from ser.evaluation.predictions import read
-from ser.files import read_json, replacing_folder, write_text
+from ser.files import file_name, read_json, replacing_folder, write_text
 from ser.layout import Layout
 from ser.packages import card as cards
 from ser.packages import contents
@@ -57,7 +57,7 @@ def _weights(card: Mapping[str, Any], experiment: str) -> dict[str, np.ndarray]:
     """The weights of all folds and seeds, under the name of each."""
     found: dict[str, np.ndarray] = {}
     for member in card["notes"]:
-        path = Path(card["results"]) / f"{member}.safetensors"
+        path = Path(card["results"]) / f"{file_name(member)}.safetensors"
         if not path.exists():
             hint = f"Train the experiment again: dvc repro -f -s train@{experiment} (or the stage of its group)"
             raise SerError(f"the weights of {member} are no longer there", path, hint)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import soundfile
 
 from ser.corpora import audio, reading
-from ser.corpora.table import time
 from ser.errors import SerError
 
 LONGEST = 300.0  # s; ours: longer ones are predicted by windows, which bounds the memory
@@ -28,7 +27,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """A file, or a part of it in seconds. `columns`: what the row of the CSV holds besides, in the order of the file."""
+    """A file, or a part of it in seconds. `columns`: what else the row of the table holds, in its order."""
 
     path: Path
     file: str  # as the user wrote it
@@ -71,7 +70,7 @@ def _rows(path: Path) -> Iterator[Recording]:
         where = f"{path}, line {number}"
         if None in row or None in row.values():
             raise SerError("a row has not as many fields as the header", where)
-        start, end = (time(row[key], key, where) if key in row else None for key in ("start", "end"))
+        start, end = (reading.time(row[key], key, where) if key in row else None for key in ("start", "end"))
         rest = {k: v for k, v in row.items() if k not in ("file", "start", "end")}
         yield Recording(path.parent / row["file"], row["file"], start, end, rest)
 
@@ -104,13 +103,6 @@ def duration(path: Path) -> float:
         signal, rate, _ = audio.decode(path)  # says what is wrong with it
         return len(signal) / rate
     return info.frames / info.samplerate
-
-
-def read(recording: Recording, part: tuple[float, float]) -> tuple:
-    """The mono samples (N,) of a piece, and their rate in Hz."""
-    whole = recording.start is None and recording.end is None and part[0] == 0
-    signal, rate, _ = audio.decode(recording.path, None if whole and False else part[0] or None, part[1])
-    return signal, rate
 
 
 def columns(recordings: Iterable[Recording]) -> list[str]:
