@@ -96,9 +96,13 @@ TRAINING = {"epochs": 4, "batch": 8, "lr": 0.01, "frames": 32}
 
 
 def for_model(where: Files, model: str) -> tuple[dict, Files]:
-    """Settings and files that suit a model: a torch model gets frames and its own `TINY` sizes, the rest vectors."""
+    """Settings and files that suit a model: a torch model gets its own `TINY` sizes, and frames unless it says that it
+    reads utterance-level features; the rest gets vectors.
+    """
     module = plugins.load("models", model)
     if hasattr(module.Model, "fit"):
         return settings(model), where
+    if getattr(module, "LEVEL", "frame") == "utterance":
+        return settings(model, dict(module.TINY), {k: v for k, v in TRAINING.items() if k != "frames"}), where
     frames = {"frames": where.predictions.parents[1] / "frames"}
     return settings(model, dict(module.TINY), dict(TRAINING), features=["frames"]), replace(where, features=frames)

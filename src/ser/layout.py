@@ -88,6 +88,15 @@ class Layout:
         """Everything else that was computed from the predictions: intervals, classes, what the numbers are."""
         return self.metrics / "details" / f"{file_name(experiment)}.json"
 
+    def evidence(self, experiment: str, ensemble: bool | None = None) -> tuple[Path, Path]:
+        """Predictions and card that an experiment is scored on: those of its training, or of an ensemble those that
+        the evaluation makes of its members. `ensemble`: whether it is one; None: whether there are such files.
+        """
+        made = self.metrics / "details" / "ensembles" / experiment
+        if ensemble or (ensemble is None and made.exists()):
+            return made / "predictions.csv", made / "card.json"
+        return self.predictions(experiment), self.card(experiment)
+
     @property
     def report(self) -> Path:
         """Folder of the report: report.html, report.md, ledger.md and figures."""

@@ -8,6 +8,10 @@ from typing import Literal
 # what may take the place of an experiment's model or data, to show how much of a score needs no emotion in the voice
 CONTROLS = ("none", "majority", "length_only", "speaker_only", "shuffled_labels", "leaky_windows")
 
+# Statistics that the inputs are normalised by; see `ser.training.normalisation`. speaker is transductive.
+Normalise = Literal["none", "utterance", "utterance_mean", "train", "speaker"]
+Schedule = Literal["constant", "linear", "cosine", "step", "one_cycle"]
+
 
 @dataclass(frozen=True)
 class Training:
@@ -34,7 +38,7 @@ class Training:
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: float = 0.0  # share of the steps with a linearly growing rate; P1 4.5: 0.07
-    schedule: Literal["constant", "linear", "step"] = "constant"  # after the warm-up; linear: down to 0
+    schedule: Schedule = "constant"  # after the warm-up; linear, cosine: down to 0 (`ser.training.loop.learning_rate`)
     decay_start: int = 10  # schedule step: epochs at the full rate (P3, papers.md 6.5)
     gamma: float = 0.1  # schedule step: factor after them (papers.md 6.5, reading b)
     decay_every: int | None = None  # schedule step: epochs between further factors; None: one factor only
@@ -42,10 +46,18 @@ class Training:
     evaluate_every: int | None = None  # steps between evaluations on dev; None: once per epoch
     patience: int | None = None  # evaluations without a better dev score before stopping; None: train to the end
     frames: int | None = None  # frames that every input is cut or padded to (P1 4.1: 768); None: the batch's longest
-    # what one example is: an utterance, cut to `frames`; a crop of it at random; each of its consecutive blocks
-    window: Literal["whole", "crops", "blocks"] = "whole"
+    # What one example is. whole: an utterance, cut to `frames`. crops: a crop at random in training, in prediction the
+    # mean over crops every `crop_hop` frames. random_crop: a crop at random in training, one per utterance and epoch,
+    # in prediction the whole utterance, padded to `frames`. blocks: each of the consecutive blocks of an utterance.
+    window: Literal["whole", "crops", "random_crop", "blocks"] = "whole"
     crop_hop: int = 64  # window crops: frames between the crops of a prediction (papers.md 5.1)
     bucket: bool = True  # batches of similar length; see above
+    normalise: Normalise = "none"  # of the inputs, beside what a feature does itself
+    label_smoothing: float = 0.0  # share of the label that is spread evenly over the classes
+    class_weights: bool = False  # weigh classes in the loss by the inverse of how often they occur in training
+    mixup: float = 0.0  # parameter of the Beta distribution by which two utterances are mixed; 0: they are not
+    frequency_warp: float = 0.0  # mel bands are stretched by a factor from 1 - frequency_warp to 1 + frequency_warp
+    average: float | None = None  # decay per step of the running mean of the weights that is used in the end
     frequency_masks: int = 0  # SpecAugment (P1 4.5, values ours: papers.md 4.5): number of frequency masks
     frequency_width: int = 27  # widest frequency mask, bins
     time_masks: int = 0  # number of time masks
@@ -67,11 +79,16 @@ class Training:
             raise ValueError(f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}")
         if not 0 <= self.time_share <= 1:
             raise ValueError(f"time_share is a share of the utterance, from 0 to 1, not {self.time_share}")
+        for name in ("label_smoothing", "frequency_warp", "average"):
+            if not 0 <= (getattr(self, name) or 0) < 1:
+                raise ValueError(f"{name} is a share, from 0 to below 1, not {getattr(self, name)}")
+        if self.schedule == "one_cycle" and not self.warmup:
+            raise ValueError("schedule one_cycle rises during the warm-up; set warmup, such as 0.1")
         if not 0 < self.gamma <= 1:
             raise ValueError(f"gamma is a factor above 0 and at most 1, not {self.gamma}")
         if self.lr <= 0 or (self.clip is not None and self.clip <= 0):
             raise ValueError(f"lr and clip must be positive, not {self.lr} and {self.clip}")
-        for name in ("weight_decay", "frequency_masks", "frequency_width", "time_masks", "time_width"):
+        for name in ("weight_decay", "mixup", "frequency_masks", "frequency_width", "time_masks", "time_width"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not all(0 <= beta < 1 for beta in self.betas):

@@ -77,12 +77,13 @@ class Batch:
 
     inputs: feature -> (B, T, F) for frame features, zero after the valid frames, or (B, F) for utterance features;
     lengths: frame feature -> (B,) valid frames; labels: (B,) class indices, (B, R, D) continuous with NaN where there
-    is no label, or None.
+    is no label, or None; soft: (B, K) what the loss asks of each class, or None where that is the label alone.
     """
 
     inputs: dict[str, torch.Tensor]
     lengths: dict[str, torch.Tensor]
     labels: torch.Tensor | None
+    soft: torch.Tensor | None = None
 
     @property
     def targets(self) -> torch.Tensor:

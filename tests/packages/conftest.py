@@ -39,6 +39,7 @@ words: {}
 models:
   majority: {}
   svm: {C: [0.01]}
+  statistics: {}
   cnns: {channels: [4, 8], pools: [4, 4], dense: 8, training: {epochs: 1, batch: 16, frames: 128}}
   fusion_convbert:
     {hidden: 16, layers: 1, heads: 2, ffn: 32, channels: [4, 8], pools: [4, 4], d: 12, fusion_heads: 2, fusion_ffn: 24,
@@ -53,7 +54,10 @@ models:
 experiments:
   svm: {model: svm, corpus: emodb, folds: loso, feature: is10}
   majority: {model: majority, corpus: emodb, folds: loso, feature: is10}
-  cnns: {model: cnns, corpus: emodb, folds: loso, feature: logmel}
+  statistics: {model: statistics, corpus: emodb, folds: loso, feature: logmel}
+  logistic: {model: statistics, corpus: emodb, folds: loso, feature: logmel, config: {classifier: logistic}}
+  cnns: {model: cnns, corpus: emodb, folds: loso, feature: logmel, training: {normalise: train}}
+  cnns_mean: {model: cnns, corpus: emodb, folds: loso, feature: logmel, training: {normalise: utterance_mean}}
   fusion_convbert: {model: fusion_convbert, corpus: emodb, folds: loso, feature: logmel}
   clstm: {model: clstm, corpus: emodb, folds: loso, feature: waveform}
   semantic:
@@ -66,6 +70,9 @@ with_words: {}
 packages:
   svm: {experiment: svm}
   majority: {experiment: majority}
+  statistics: {experiment: statistics}
+  logistic: {experiment: logistic}
+  cnns_mean: {experiment: cnns_mean}
   cnns: {experiment: cnns}
   fusion_convbert: {experiment: fusion_convbert}
   clstm: {experiment: clstm}
@@ -73,8 +80,19 @@ packages:
   emotion_autoencoder: {experiment: emotion_autoencoder}
 statistics: {draws: 50}
 """
-MODELS = ("svm", "majority", "cnns", "fusion_convbert", "emotion_autoencoder", "clstm", "semantic")
-CORPUS = {"semantic": "sewa"}  # of each model; all others: emodb
+MODELS = (
+    "svm",
+    "majority",
+    "statistics",
+    "logistic",
+    "cnns",
+    "cnns_mean",
+    "fusion_convbert",
+    "emotion_autoencoder",
+    "clstm",
+    "semantic",
+)
+CORPUS = {"semantic": "sewa"}  # of each experiment; all others: emodb
 
 
 @pytest.fixture(scope="session")

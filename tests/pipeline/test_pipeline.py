@@ -22,11 +22,11 @@ EXPERIMENTS = ("majority-sewa", "svm-emodb", "cnns-emodb", "paralinguistic-sewa"
 
 
 def _results(clone: Clone) -> dict[str, str]:
-    """Digest of every tracked result, less the times, which differ from run to run."""
+    """Digest of every tracked result, without times, commit and date, which differ from run to run."""
     files = sorted(p for top in ("metrics", "reports") for p in (clone.root / top).rglob("*") if p.is_file())
     kept = [p for p in files if p.parent.name != "costs"]
-    cost = re.compile(rb'<(p|td) class="cost">.*?</\1>', re.S)
-    return {str(p.relative_to(clone.root)): hashlib.sha256(cost.sub(b"", p.read_bytes())).hexdigest() for p in kept}
+    varying = re.compile(rb'<(p|td|footer) class="(cost|provenance)">.*?</\1>', re.S)
+    return {str(p.relative_to(clone.root)): hashlib.sha256(varying.sub(b"", p.read_bytes())).hexdigest() for p in kept}
 
 
 def test_it_runs_whole_and_a_second_run_is_a_no_op(finished):

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ser.errors import end_with_parent
-from ser.evaluation import calibration, intervals, metrics, notes, pooling, postprocessing, results
+from ser.evaluation import calibration, ensembles, intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Interval, Option, Result, Score
 from ser.files import read_json, remove, unguarded
@@ -30,8 +30,9 @@ def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.
     Files of experiments that the study no longer has are removed.
 
     Args:
-        settings: ``experiments``, name -> its settings (model, corpus, protocol, selection, control, size, paper);
-            ``draws``, bootstrap resamples; ``confidence``, nominal coverage of the intervals.
+        settings: ``experiments``, name -> its settings (model, corpus, protocol, selection, control, size, paper, and
+            the ``members`` of an ensemble); ``draws``, bootstrap resamples; ``confidence``, nominal coverage of the
+            intervals.
         jobs: experiments that are evaluated at once, each in a process of its own.
 
     Returns:
@@ -40,6 +41,10 @@ def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.
     import joblib
 
     experiments, draws, confidence = settings["experiments"], settings["draws"], settings["confidence"]
+    remove(layout.metrics / "details" / "ensembles", layout.metrics)
+    for name, own in experiments.items():
+        if own.get("members"):
+            ensembles.write(layout, name, own["members"])
     calls = [
         joblib.delayed(run)(layout, name, {"study": settings["study"], **own}, draws, confidence)
         for name, own in experiments.items()
@@ -63,13 +68,14 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     card says of the training has precedence over the settings.
     """
     end_with_parent()
-    predictions = read(layout.predictions(experiment))
-    card = read_json(layout.card(experiment))
+    path, beside = layout.evidence(experiment)
+    predictions, card = read(path), read_json(beside)
     description = describe({**settings, **card, "experiment": experiment})
     result = score(predictions, description, draws, confidence)
     extra = list(notes.of_card(card.get("notes")))
+    if members := card.get("members"):
+        extra.append(notes.of_members(members))
     more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}
-    beside = layout.card(experiment)
     if (path := beside.with_name("windows.csv")).exists():
         more["windows"] = found = windows(unguarded(pd.read_csv(path)), predictions.classes)
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"

@@ -71,7 +71,7 @@ def of_data(predictions: Predictions, result: Result, few_units: int) -> list[st
         {
             f"fewer than two {unit}s: no interval": units < 2,
             f"only {units} {unit}s: the interval is too narrow": 2 <= units < few_units,
-            "one seed: no spread over seeds": len(about.seeds) == 1,
+            "one seed: no spread over seeds": len(about.seeds) == 1 and about.model != "ensemble",
             f"{lacking} of {about.folds} folds lack a class: their UA and F1 average the others": lacking > 0,
             f"{again} times an utterance is tested, and counted, in a second fold of its seed": again > 0,
         }
@@ -83,6 +83,12 @@ def of_dev(numbers: Mapping[str, float | None], selection: str | None) -> str:
     named = [f"{label(name)} {value:.3f}" for name, value in numbers.items() if value is not None]
     chose = ", on which its weights were chosen: biased upwards" if selection == "dev" else ""
     return f"the dev part{chose}: {', '.join(named)}"
+
+
+def of_members(members: Mapping[str, list[int]]) -> str:
+    """The note on what an ensemble is made of: experiment -> its seeds."""
+    named = [f"{name} ({len(seeds)} seed{'s' * (len(seeds) > 1)})" for name, seeds in members.items()]
+    return f"ensemble, the mean of the log scores of {', '.join(named)}"
 
 
 def of_unlabelled(recordings: list[str], most: int = 3) -> list[str]:

@@ -36,7 +36,7 @@ def run(study: str, a: str, b: str, draws: int = 10_000) -> str:
 
 def scored(layout: Layout, about: Description) -> Predictions:
     """The part of an experiment's predictions that its headline is computed on."""
-    path = layout.predictions(about.experiment)
+    path = layout.evidence(about.experiment)[0]
     found, _ = pooling.labelled(read(path))
     if found.table.empty:
         raise SerError("no labels, so nothing to compare", path)

@@ -23,14 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ser.models.layers.classifier import frame_feature, masked_mean
+from ser.models.layers.classifier import cross_entropy, frame_feature, masked_mean, masked_statistics, statistics
 from ser.tasks import Batch, Task
 
 # lineage: Zhao, Mao, Chen 2019, whose blocks P3 takes over; compact: fits the paper's 8 GB card (papers.md 6.3)
@@ -48,6 +48,12 @@ class Config:
     pool: int = 4  # papers.md 6.3: that of the lineage, size and stride along the samples
     peephole: Literal["none", "channel", "full"] = "channel"  # papers.md 6.2; full: Shi et al. 2015
     forget_bias: float = 1.0  # papers.md 6.2
+    front: int = 0  # ours: channels of a strided convolution before the first block; 0: none, as in the paper
+    front_kernel: int = 64  # samples
+    front_stride: int = 8  # samples
+    # ours: statistics pools to mean and standard deviation, over the positions of a segment and over the segments, and
+    # drops out both; last: the mean over positions (papers.md 6.3), and the last states of the recurrent layers
+    pooling: Literal["last", "statistics"] = "last"
     skip: Literal["none", "add", "concat"] = "add"  # papers.md 6.3: the paper's words fit both
     recurrent: Literal["bigru", "bilstm", "none"] = "bigru"  # P3 Table 1; none: mean over the segments
     hidden: int = 128  # papers.md 6.3, units per direction
@@ -61,8 +67,8 @@ class Config:
 
     def __post_init__(self) -> None:
         sizes = (*self.sizes, self.kernel, self.pool, self.hidden, self.layers, self.dense)
-        if not self.sizes or min(sizes) < 1:
-            raise ValueError("channels, kernel, pool, hidden, layers and dense must be at least 1")
+        if not self.sizes or min(*sizes, self.front_kernel, self.front_stride) < 1 or self.front < 0:
+            raise ValueError("channels, kernels, pool, stride, hidden, layers and dense must be at least 1")
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, so that a convolution keeps the positions, not {self.kernel}")
         for name in ("recurrent_dropout", "dropout"):
@@ -158,14 +164,22 @@ class Model(nn.Module):
         super().__init__()
         self.feature = frame_feature(task, "clstm", "waveform")
         self.config, width, positions = config, 1, task.inputs[self.feature]
+        self.front: nn.Module | None = None
+        if config.front:
+            k, width = config.front_kernel, config.front
+            self.front = nn.Sequential(
+                nn.Conv1d(1, width, k, config.front_stride, k // 2), nn.BatchNorm1d(width), nn.ReLU()
+            )
+            positions = (positions + 2 * (k // 2) - k) // config.front_stride + 1
         self.blocks = nn.ModuleList()
         for channels in config.sizes:
             self.blocks.append(block := Block(width, channels, positions, config))
             width, positions = block.outputs, block.positions
             if config.compile:
                 block.compile()
-        self.recurrent = _recurrent(config, width)
-        width = width if self.recurrent is None else 2 * config.hidden
+        each = 2 if config.pooling == "statistics" else 1
+        self.recurrent = _recurrent(config, width * each)
+        width = (width * each if self.recurrent is None else 2 * config.hidden) * each
         self.dense = nn.Linear(width, config.dense)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(config.dense, len(task.outputs))
@@ -175,25 +189,33 @@ class Model(nn.Module):
         lengths = batch.lengths[self.feature].cpu()
         x = pack_padded_sequence(batch.inputs[self.feature], lengths, batch_first=True, enforce_sorted=False)
         h, sizes = x.data[:, None], x.batch_sizes.tolist()  # (N, 1, L)
+        h = h if self.front is None else self.front(h)
         for block in self.blocks:
             h = block(h, sizes)  # (N, C, L / pool)
-        packed = PackedSequence(h.mean(2), x.batch_sizes, x.sorted_indices, x.unsorted_indices)  # (N, C)
-        if self.recurrent is None:
-            padded, _ = pad_packed_sequence(packed, batch_first=True, total_length=batch.inputs[self.feature].shape[1])
-            f = masked_mean(padded, batch.mask(self.feature))  # (B, C)
-        else:
-            last = self.recurrent(packed)[1]
-            last = last[0] if isinstance(last, tuple) else last  # an LSTM returns its cells, too
-            f = torch.cat([last[-2], last[-1]], 1)  # (B, 2 H): forwards at the last segment, backwards at the first
-        f = functional.relu(self.dense(f))  # (B, E)
+        h = self.dropout(statistics(h, 2)) if self.config.pooling == "statistics" else h.mean(2)
+        packed = PackedSequence(h, x.batch_sizes, x.sorted_indices, x.unsorted_indices)  # (N, C)
+        f = functional.relu(self.dense(self._over_segments(packed, batch.mask(self.feature))))  # (B, E)
         return Output(self.head(self.dropout(f)), f)
+
+    def _over_segments(self, packed: PackedSequence, mask: Tensor) -> Tensor:
+        """Packed segments (N, C) -> (B, C), or (B, 2 H) of the recurrent layers; twice that with both statistics."""
+        last: Any = None
+        if self.recurrent is not None:
+            packed, last = self.recurrent(packed)
+        if last is not None and self.config.pooling == "last":
+            last = last[0] if isinstance(last, tuple) else last  # an LSTM returns its cells, too
+            return torch.cat([last[-2], last[-1]], 1)  # forwards at the last segment, backwards at the first
+        padded, _ = pad_packed_sequence(packed, batch_first=True, total_length=mask.shape[1])
+        if self.config.pooling == "last":
+            return masked_mean(padded, mask)
+        return self.dropout(masked_statistics(padded, mask))
 
     def loss(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy and, unless its weight is 0, the center loss, both means over the batch (papers.md 6.4).
 
         In training mode the centers then move; the optimiser does not train them.
         """
-        terms = {"cross_entropy": functional.cross_entropy(output.logits, batch.targets)}
+        terms = {"cross_entropy": cross_entropy(output.logits, batch)}
         if self.config.center_weight:
             f = output.embedding.to(self.centers.dtype)
             terms["center"] = self.config.center_weight * center_loss(f, batch.targets, self.centers)

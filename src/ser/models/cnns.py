@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.models.layers.classifier import Output, frame_feature
+from ser.models.layers.classifier import Output, cross_entropy, frame_feature
 from ser.models.layers.convolution import ConvBranch, check_branch
 from ser.tasks import Batch, Task
 
@@ -54,4 +54,4 @@ class Model(nn.Module):
         return Output(self.head(self.dropout(functional.silu(self.dense(h)))))
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
-        return functional.cross_entropy(output.logits, batch.targets)
+        return cross_entropy(output.logits, batch)

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser.errors import SerError
-from ser.models.layers.classifier import frame_feature
+from ser.models.layers.classifier import cross_entropy, frame_feature
 from ser.tasks import Batch, Inputs, Task
 
 READS = ("functionals",)
@@ -404,7 +404,7 @@ class Model(nn.Module):
             summed = self.config.reduction == "sum"
             losses["reconstruction"] = error * output.reconstruction[0].numel() if summed else error
         if self.stage != "autoencoder":
-            entropy = functional.cross_entropy(output.logits, batch.targets)
+            entropy = cross_entropy(output.logits, batch)
             losses["classification"] = self.config.classification_weight * entropy
         return losses
 

@@ -34,13 +34,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ser.errors import SerError
 from ser.files import read_json
 from ser.models.layers import mockingjay
 from ser.models.layers.attention import attention
-from ser.models.layers.classifier import Output, frame_feature, masked_mean
+from ser.models.layers.classifier import Output, cross_entropy, frame_feature, masked_mean
 from ser.models.layers.convolution import ACTIVATIONS, Activation, ConvBranch, check_branch
 from ser.recipe import Training
 from ser.tasks import Batch, Inputs, Task
@@ -278,7 +277,7 @@ class Model(nn.Module):
         return frames, tokens[:, position.clamp(max=tokens.shape[1] - 1)], frames, valid, valid
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
-        return functional.cross_entropy(output.logits, batch.targets)
+        return cross_entropy(output.logits, batch)
 
     def parameter_groups(self, training: Training) -> list[dict[str, Any]]:
         """Groups of the optimiser: the encoder, unless it is frozen, and the rest, each with its peak learning rate."""

@@ -44,7 +44,7 @@ class Model:
         self.classical = hasattr(plugins.load("models", about.model).Model, "fit")
         self.device = "cpu" if self.classical else compute.device(device)
         arrays = weights.load_arrays(Path(folder) / contents.WEIGHTS)
-        self.members = [self._member(_below(arrays, name), folder) for name in about.members]
+        self.members = [self._member(_below(arrays, f"{name}/"), folder) for name in about.members]
 
     def __call__(self, signal: Any, rate: int) -> Any:
         """The scores of one signal (N,) or (N, channels) at `rate` Hz, in [-1, 1], or a list of them for a list.
@@ -104,13 +104,16 @@ class Model:
     def _scores(self, member: Any, inputs: Inputs) -> Any:
         if self.classical:
             return member.scores(inputs)
+        from ser.training.normalisation import normalised
         from ser.training.trainer import predict
 
+        model, constants = member
+        inputs = normalised(inputs, self.training.normalise, constants)
         bfloat16 = compute.bfloat16(self.contents.precision, self.device)
-        return predict(member, inputs, self.training, self.device, bfloat16).values
+        return predict(model, inputs, self.training, self.device, bfloat16).values
 
     def _member(self, arrays: dict[str, np.ndarray], folder: str | Path) -> Any:
-        """The model of one fold and seed with its weights."""
+        """The model of one fold and seed with its weights; a network with the constants of its normalisation."""
         module = plugins.load("models", self.contents.model)
         config = plugins.build(module.Config, self.contents.config, f"{folder}: config")
         if self.classical:
@@ -119,11 +122,14 @@ class Model:
             return model
         import torch
 
+        from ser.training.normalisation import NORMALISATION
+
+        constants = _below(arrays, NORMALISATION)
         model = module.Model(config, self.contents.task)
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items() if NORMALISATION not in name}
         weights.check(tensors, model.state_dict(), folder)
         model.load_state_dict(tensors)
-        return model.to(self.device).eval()
+        return model.to(self.device).eval(), constants
 
 
 def load(folder: str | Path, device: str = "auto") -> Model:
@@ -131,5 +137,5 @@ def load(folder: str | Path, device: str = "auto") -> Model:
     return Model(folder, device)
 
 
-def _below(arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    return {key.removeprefix(f"{name}/"): a for key, a in arrays.items() if key.startswith(f"{name}/")}
+def _below(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}

@@ -91,9 +91,10 @@ def load(layout: Layout) -> Study:
 
 
 def _experiment(layout: Layout, name: str) -> Experiment:
-    result, predictions = results.read(layout, name), read(layout.predictions(name))
+    (path, card), result = layout.evidence(name), results.read(layout, name)
+    predictions = read(path)
     labelled, _ = pooling.labelled(predictions)
     scored = None if labelled.table.empty else pooling.headline(labelled, result.description.protocol)[0]
     curves = pd.read_csv(layout.curves(name)) if layout.curves(name).exists() else pd.DataFrame()
     cost = read_json(layout.cost(name)) if layout.cost(name).exists() else {}
-    return Experiment(name, result, predictions, scored, read_json(layout.card(name)), cost, curves)
+    return Experiment(name, result, predictions, scored, read_json(card), cost, curves)

@@ -18,7 +18,7 @@ from ser.settings.schema import GROUPS, Study
 from ser.settings.yamlfile import lines, load
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-BLOCKS = ("corpora", "audio", "features", "folds", "pretraining", "words", "models", *GROUPS, "packages")
+BLOCKS = ("corpora", "audio", "features", "folds", "pretraining", "words", "models", *GROUPS, "ensembles", "packages")
 # Keys of a block that are the same in all its entries; the others are parameters of a plugin.
 OWN = {
     "features": ("corpus", "feature"),
@@ -132,6 +132,9 @@ class _Checks:
             for name in getattr(self.study, group):
                 with self.faults:
                     experiments.check(self.study, self.names, self.faulty, group, name)
+        for name in self.study.ensembles:
+            with self.faults:
+                experiments.check_ensemble(self.study, self.names, name)
         for name in self.study.packages:
             with self.faults:
                 experiments.check_package(self.study, self.names, name)
@@ -166,7 +169,7 @@ class _Checks:
                 if not NAME.fullmatch(name):
                     what = f"name {name!r} has characters that DVC cannot use"
                     self.faults.found.append(SerError(what, f"{block}.{name}", "Use letters, digits, - and _"))
-                if block in GROUPS and seen.setdefault(name, block) != block:
+                if block in (*GROUPS, "ensembles") and seen.setdefault(name, block) != block:
                     what = f"experiment {name!r} is in {seen[name]} and in {block}"
                     self.faults.found.append(SerError(what, f"{block}.{name}", "Rename one of the two"))
 

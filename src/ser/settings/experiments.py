@@ -90,6 +90,20 @@ def check_package(study: Study, names: Names, name: str) -> None:
         raise SerError(f"experiment {experiment} cannot be packaged: {what}", where, "Name another experiment")
 
 
+def check_ensemble(study: Study, names: Names, name: str) -> None:
+    """The members are experiments on the same folds, in which every speaker or utterance has the same place."""
+    where, item = f"ensembles.{name}", study.ensembles[name]
+    _check_paper(item.paper, f"{where}.paper")
+    known, folds = [e for group in GROUPS for e in names[group]], {}
+    for member in item.members:
+        plugins.check_name(member, known, "experiment of this study", f"{where}.members")
+        if (own := study.all_experiments.get(member)) is not None:  # None: its own faults are reported
+            folds[member] = f"{own.corpus}-{own.folds}"
+    if len(set(folds.values())) > 1:
+        listed = ", ".join(f"{member} on {value}" for member, value in folds.items())
+        raise SerError(f"the members are on different folds: {listed}", f"{where}.members")
+
+
 def _named(item: Experiment) -> list[tuple[str, str, str]]:
     """The blocks that an experiment names: block of params.yaml, key of the experiment, name of the entry."""
     named = [

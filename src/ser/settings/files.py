@@ -127,6 +127,9 @@ def _evaluate(study: Study) -> dict[str, Any]:
         protocol = study.folds[f"{item.corpus}-{item.folds}"].protocol
         size = item.size or study.defaults.size
         made[name] = {**_experiment(study, item), "size": size, "protocol": protocol, "paper": item.paper}
+    for name, ensemble in study.ensembles.items():
+        own = {"model": "ensemble", "members": ensemble.members, "control": "none", "paper": ensemble.paper}
+        made[name] = {**made[ensemble.members[0]], **own, "size": ensemble.size or study.defaults.size}
     statistics = dataclasses.asdict(study.statistics)
     return {"study": study.study, "experiments": made, **statistics, **_code("evaluate")}
 
@@ -137,10 +140,11 @@ def _report(study: Study) -> dict[str, Any]:
     for name in study.corpora:
         card = plugins.load("corpora", name).CARD
         corpora[name] = {"title": card.title, "licence": card.licence, "shareable": card.shareable}
+    folds = {name: f"{e.corpus}-{e.folds}" for name, e in study.all_experiments.items()}
     return {
         "study": study.study,
-        "experiments": list(study.all_experiments),
-        "folds": {name: f"{e.corpus}-{e.folds}" for name, e in study.all_experiments.items()},
+        "experiments": [*study.all_experiments, *study.ensembles],
+        "folds": folds | {name: folds[e.members[0]] for name, e in study.ensembles.items()},
         "corpora": corpora,
         "audio": study.report.audio,
         **_code("report"),

@@ -166,6 +166,19 @@ class Package:
     on: Literal["folds"] = "folds"  # the models of all folds and seeds, whose scores are averaged
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """The mean of the log scores of experiments, of all their seeds. It is not trained, but computed by `evaluate`."""
+
+    members: tuple[str, ...]  # experiments on the same corpus and folds
+    size: Size | None = None
+    paper: str = ""  # as of an experiment
+
+    def __post_init__(self) -> None:
+        if len(set(self.members)) < max(2, len(self.members)):
+            raise ValueError(f"an ensemble has at least two members, each once, not {list(self.members)}")
+
+
 # The groups of experiments in params.yaml, and what each reads besides its feature.
 GROUPS = {"experiments": "", "finetuning": "pretrained", "with_functionals": "functionals", "with_words": "words"}
 
@@ -190,6 +203,8 @@ class Study:
     with_functionals: dict[str, WithFunctionals] = field(metadata={"hint": "Write with_functionals: {}"})
     with_words: dict[str, WithWords] = field(metadata={"hint": "Write with_words: {}"})
     packages: dict[str, Package] = field(metadata={"hint": "Write packages: {}"})
+
+    ensembles: dict[str, Ensemble] = field(default_factory=dict)
     defaults: Defaults = Defaults()
     run: Run = Run()
     statistics: Statistics = Statistics()

@@ -1,9 +1,8 @@
-"""Batches: which windows are in one, padded tensors, SpecAugment."""
+"""Batches: which windows are in one, padded tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +10,6 @@ from ser.recipe import Training
 from ser.seeds import seed_of
 from ser.tasks import Batch, Examples, Inputs, Window
 from ser.training import windows
-
-if TYPE_CHECKING:
-    import torch
 
 
 def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[list[Window]]:
@@ -37,27 +33,29 @@ def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[l
 def collate(
     examples: Inputs, items: Sequence[Window], training: Training, device: str, crop: np.random.Generator | None
 ) -> Batch:
-    """One padded batch. In training `crop` draws the start of windows that have none, and SpecAugment is applied. With
-    None such windows are centred and nothing is masked. All frame-level inputs are cut at the same frames.
+    """One padded batch. In training `crop` draws the start of windows that have none, and frames are augmented. With
+    None such windows are centred and nothing is changed. All frame-level inputs are cut at the same frames.
     """
     import torch
 
+    from ser.training import augmentation
+
     utterances = [examples.utterances[w.utterance] for w in items]
     own = windows.lengths(examples)
-    cuts = [windows.cut(int(own[w.utterance]), w.start, training.frames, crop) for w in items]
+    size = None if crop is None and training.window == "random_crop" else training.frames
+    cuts = [windows.cut(int(own[w.utterance]), w.start, size, crop) for w in items]
     inputs, lengths = {}, {}
     for name, store in examples.stores.items():
         if store.card["level"] == "utterance":
             inputs[name] = torch.from_numpy(np.array(store.rows(utterances), dtype=np.float32)).to(device)
             continue
         # without `frames` an input keeps its own length, which may differ by one row from that of the labels
-        pieces = [store[u][c] if training.frames else store[u] for u, c in zip(utterances, cuts, strict=True)]
+        pieces = [store[u][c] if size else store[u] for u, c in zip(utterances, cuts, strict=True)]
         valid = [len(p) for p in pieces]
-        x = torch.zeros(len(pieces), training.frames or max(valid), int(store.card["dim"]))
+        x = torch.zeros(len(pieces), size or max(*valid, training.frames or 0), int(store.card["dim"]))
         for row, piece in zip(x, pieces, strict=True):
-            row[: len(piece)] = _augment(
-                torch.from_numpy(np.array(piece, dtype=np.float32)), training, crop is not None
-            )
+            rows = torch.from_numpy(np.array(piece, dtype=np.float32))
+            row[: len(piece)] = rows if crop is None else augmentation.augmented(rows, training)
         inputs[name] = x.to(device, non_blocking=True)
         lengths[name] = torch.tensor(valid, device=device)
     labels = _labels(examples, items, cuts, training) if isinstance(examples, Examples) else None
@@ -76,24 +74,12 @@ def _labels(examples: Examples, items: Sequence[Window], cuts: Sequence[slice], 
     return out
 
 
-def _augment(x: torch.Tensor, training: Training, active: bool) -> torch.Tensor:
-    """SpecAugment on the valid frames (T, F) of one utterance; masks are filled with 0, the mean after CMVN."""
-    if not active or not (training.frequency_masks or training.time_masks):
-        return x
-    from torchaudio.functional import mask_along_axis
-
-    spectrogram = x.T[None]  # torchaudio's order: (channel, F, T)
-    for _ in range(training.frequency_masks):
-        spectrogram = mask_along_axis(spectrogram, min(training.frequency_width, spectrogram.shape[1]), 0.0, axis=1)
-    for _ in range(training.time_masks):
-        spectrogram = mask_along_axis(spectrogram, training.time_width, 0.0, axis=2, p=training.time_share)
-    return spectrogram[0].T
-
-
 def batches(inputs: Inputs, training: Training, device: str) -> Iterator[tuple[list[Window], Batch]]:
     """Batches for prediction, sorted by length, each with its windows."""
     items = windows.fixed(inputs, training)
     indices = np.argsort(windows.sizes(inputs, items, training), kind="stable")
-    for i in range(0, len(indices), training.batch):
-        part = [items[j] for j in indices[i : i + training.batch]]
+    # whole utterances by themselves: padding to the longest would change the statistics that networks pool
+    size = 1 if training.window == "random_crop" else training.batch
+    for i in range(0, len(indices), size):
+        part = [items[j] for j in indices[i : i + size]]
         yield part, collate(inputs, part, training, device, None)

@@ -26,6 +26,7 @@ from ser.seeds import seed_everything, seed_of
 from ser.store import Store
 from ser.tasks import Examples, Inputs, Task, class_indices
 from ser.training import controls, windows
+from ser.training.normalisation import NORMALISATION, fitted, normalised
 from ser.training.result import Result
 
 
@@ -108,7 +109,12 @@ def _network(job: Job, module: types.ModuleType) -> Result:
 
     compute.deterministic()
     settings, oracle = job.settings, job.settings["selection"] == "test_oracle"
+    training = training_of(settings)
     train_part, dev, test = split(job)
+    constants = fitted(train_part, training.normalise)
+    dev = normalised(dev, training.normalise, constants) if dev else None
+    test = normalised(test, training.normalise, constants)
+    train_part = normalised(train_part, training.normalise, constants)
     seed = seed_of(job.seed, job.fold.name)
     seed_everything(seed_of(seed, "initial"))
     model = module.Model(controls.config_of(settings, module), job.data.task)
@@ -116,22 +122,26 @@ def _network(job: Job, module: types.ModuleType) -> Result:
         model.load_pretrained(Path(settings["pretrained"]))
     trainer = Trainer(
         model,
-        training_of(settings),
+        training,
         selection=settings["selection"],
         seed=seed,
         device=job.device,
         bfloat16=compute.bfloat16(settings["precision"], job.device),
         folder=job.running,
         label=f"{settings['experiment']} {job.name}",
+        classes=len(job.data.task.outputs) if job.data.task.kind == "classification" else 0,
     )
     history = trainer.fit(train_part, dev, test if oracle else None)
     notes = {"parameters": sum(p.numel() for p in model.parameters()), "best_step": trainer.loop.progress.best_step}
     notes |= getattr(model, "notes", {})
+    if training.normalise == "speaker":
+        notes["transductive"] = True
     if oracle:
         truth = np.asarray(examples(job, job.fold.test, "test").labels)
         return Result(_best_on_test(trainer.snapshots, truth), history, notes)
     scores = trainer.predict(test)
     weights = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+    weights |= {f"{NORMALISATION}{name}": array for name, array in constants.items()}
     artefacts = trainer.artefacts(test) if job.first else {}
     result = Result(scores.values, history, notes, artefacts=artefacts, weights=weights)
     if scores.votes is not None:

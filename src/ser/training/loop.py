@@ -39,7 +39,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ from tqdm import tqdm
 
 from ser.compute import Processes
 from ser.errors import SerError
+from ser.recipe import Schedule
 from ser.training import checkpoint
 
 Losses = Tensor | Mapping[str, Tensor]
@@ -101,6 +102,9 @@ class Loop:
         Evaluations without a better ``dev_score`` after which the training stops; None: never.
     keep_best
         Whether the weights of the best ``dev_score`` (the first on ties) are put back at the end.
+    average
+        Decay per step of an exponential mean of weights and buffers, which starts at those of the first step. It is the
+        mean that is evaluated and left in the model; None: the weights themselves.
     size
         The weight of a batch in the mean training loss, such as its number of examples; None: all count the same.
     bfloat16
@@ -139,6 +143,7 @@ class Loop:
         clip: float | None = None,
         patience: int | None = None,
         keep_best: bool = False,
+        average: float | None = None,
         size: Callable[[Any], float] | None = None,
         bfloat16: bool = False,
         processes: Processes = ALONE,
@@ -151,10 +156,12 @@ class Loop:
         self.model, self.optimiser, self.plan, self.step, self.evaluate = model, optimiser, plan, step, evaluate
         self.steps, self.epochs, self.every, self.rate, self.clip = steps, epochs, every, rate, clip
         self.patience, self.keep_best, self.size, self.bfloat16 = patience, keep_best, size, bfloat16
+        self.average = average
         self.processes, self.path, self.checkpoint_every, self.label = processes, path, checkpoint_every, label
         self.progress, self.timing = Progress(), Timing()
         self.extra: dict[str, Any] = {}
         self._best_weights: dict[str, Tensor] | None = None
+        self._mean_weights: dict[str, Tensor] | None = None
         self._pending: list[dict[str, Tensor]] = []  # losses on the device, not read yet
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]
@@ -168,8 +175,8 @@ class Loop:
         with self._bar() as bar:
             while not p.done:
                 self._epoch(bar)
-        if self.keep_best and self._best_weights is not None:
-            self.model.load_state_dict(self._best_weights)
+        if chosen := self._best_weights if self.keep_best and self._best_weights else self._mean_weights:
+            self.model.load_state_dict(chosen)
         return p.history
 
     def _epoch(self, bar: tqdm) -> None:
@@ -228,11 +235,35 @@ class Loop:
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimiser.step()
+        if self.average is not None:
+            self._average(self.average)
         p.step += 1
         p.sizes.append(1.0 if self.size is None else float(self.size(batch)))
         self._pending.append(sums)
         if self.processes.device == "cpu":  # reading a loss would make a GPU wait
             self._read()
+
+    @torch.no_grad()
+    def _average(self, decay: float) -> None:
+        state = self.model.state_dict()
+        if self._mean_weights is None:
+            self._mean_weights = _copy(state)
+        for name, mean in self._mean_weights.items():
+            if mean.is_floating_point():
+                mean.lerp_(state[name], 1 - decay)
+            else:
+                mean.copy_(state[name])
+
+    @contextlib.contextmanager
+    def _with_mean_weights(self) -> Iterator[None]:
+        """Puts the mean of the weights into the model for an evaluation."""
+        if self._mean_weights is None:
+            yield
+            return
+        own = _copy(self.model.state_dict())
+        self.model.load_state_dict(self._mean_weights)
+        yield
+        self.model.load_state_dict(own)
 
     def _losses(self, batch: Any) -> Iterator[Losses]:
         """The losses of the micro-batches of a batch; the backward passes run outside the autocast."""
@@ -282,7 +313,8 @@ class Loop:
         p.losses, p.sizes, p.terms = [], [], {}
         if self.evaluate is not None:
             state = checkpoint.random_state()  # an evaluation must not change what is drawn in training
-            row |= self.evaluate()
+            with self._with_mean_weights():
+                row |= self.evaluate()
             checkpoint.restore_random_state(state)
         p.history.append(row)
         if "dev_score" in row:
@@ -294,7 +326,7 @@ class Loop:
         if score > p.best:
             p.best, p.best_step, p.waited = score, p.step, 0
             if self.keep_best:
-                self._best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+                self._best_weights = _copy(self._mean_weights or self.model.state_dict())
         else:
             p.waited += 1
         p.done = p.done or (self.patience is not None and p.waited >= self.patience)
@@ -318,6 +350,7 @@ class Loop:
             "model": self.model.state_dict(),
             "optimiser": None if self.progress.done else self.optimiser.state_dict(),
             "best": self._best_weights,
+            "mean": self._mean_weights,
             "progress": vars(self.progress),
             "extra": self.extra,
             "random": checkpoint.random_state(),
@@ -331,7 +364,7 @@ class Loop:
         self.model.load_state_dict(state["model"])
         if state["optimiser"] is not None:
             self.optimiser.load_state_dict(state["optimiser"])
-        self._best_weights, self.extra = state["best"], state["extra"]
+        self._best_weights, self._mean_weights, self.extra = state["best"], state["mean"], state["extra"]
         self.progress = Progress(**state["progress"])
         checkpoint.restore_random_state(state["random"])
 
@@ -341,12 +374,16 @@ def autocast(device: str, bfloat16: bool) -> Any:
     return torch.autocast(device.split(":")[0], torch.bfloat16) if bfloat16 else contextlib.nullcontext()
 
 
+def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.detach().clone() for k, v in state.items()}
+
+
 def learning_rate(
     step: int,
     total: int,
     *,
     warmup: float = 0.0,
-    schedule: Literal["constant", "linear", "step"] = "constant",
+    schedule: Schedule = "constant",
     per_epoch: int = 1,
     decay_start: int = 10,
     gamma: float = 0.1,
@@ -355,15 +392,29 @@ def learning_rate(
     """Factor on the peak learning rate at a step (counted from 0) of `total`.
 
     A linear warm-up over the share `warmup` of the steps comes first. Then ``constant`` keeps the rate, ``linear``
-    brings it down to 0, and ``step`` multiplies it by `gamma` after `decay_start` epochs of `per_epoch` steps, and
-    again after each `decay_every` epochs.
+    brings it down to 0, ``cosine`` brings it down to 0 along a half wave, and ``step`` multiplies it by `gamma` after
+    `decay_start` epochs of `per_epoch` steps, and again after each `decay_every` epochs. ``one_cycle`` has a warm-up of
+    its own: along a half wave from 1/25 to 1, then along another down to 4e-6, as
+    `torch.optim.lr_scheduler.OneCycleLR` does by default, but without changing the momentum.
     """
+    if schedule == "one_cycle":
+        top, last, low, end = warmup * total - 1, total - 1, 1 / 25, 1 / 25e4
+        if step <= top:
+            return low + (1 - low) * _half_wave(step / top)
+        return end + (1 - end) * _half_wave((last - step) / (last - top))
     warm = math.ceil(warmup * total)
     if step < warm:
         return (step + 1) / warm
     if schedule == "linear":
         return (total - step) / max(1, total - warm)
+    if schedule == "cosine":
+        return _half_wave((total - step) / max(1, total - warm))
     late = step // per_epoch - decay_start  # epochs since the start of the decay
     if schedule == "step" and late >= 0:
         return gamma ** (1 if decay_every is None else 1 + late // decay_every)
     return 1.0
+
+
+def _half_wave(share: float) -> float:
+    """From 0 at share 0 to 1 at share 1, along half a cosine wave."""
+    return (1 - math.cos(math.pi * share)) / 2

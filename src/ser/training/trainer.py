@@ -21,6 +21,7 @@ from ser.recipe import Training
 from ser.seeds import seed_everything, seed_of
 from ser.tasks import Batch, Examples, Inputs, Window
 from ser.training import windows
+from ser.training.augmentation import class_weights, softened
 from ser.training.batches import batches, collate, order
 from ser.training.loop import Loop, Losses, autocast, learning_rate
 from ser.training.scores import Scores, classes, judge, traces
@@ -42,7 +43,7 @@ class Trainer:
     ``prepare(train)``, called with the training part before the first step, for scalers and other statistics;
     ``at_step(step, total)``, called before every step, for schedules of its own; and ``parameter_groups(training)``,
     for several learning rates. With `selection` "dev" the weights of the best dev score are kept, with "last" those of
-    the last step. `folder` holds the checkpoint.
+    the last step. `folder` holds the checkpoint. `classes` is needed for soft labels.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Trainer:
         bfloat16: bool = False,
         folder: Path | None = None,
         label: str = "",
+        classes: int = 0,
     ) -> None:
         if training.epochs is None and training.steps is None:
             raise SerError(
@@ -63,6 +65,7 @@ class Trainer:
             )
         self.model = model.to(device)
         self.training, self.selection, self.seed, self.device = training, selection, seed, device
+        self.classes = classes
         self.loop = Loop(
             self.model,
             _optimiser(self.model, training),
@@ -70,6 +73,7 @@ class Trainer:
             self._losses,
             self._evaluate,
             clip=training.clip,
+            average=training.average,
             steps=training.steps or 1,
             patience=training.patience,
             keep_best=selection == "dev",
@@ -90,6 +94,9 @@ class Trainer:
             hint = "Set selection: last, or choose a protocol with a dev part"
             raise SerError("selection is dev, but this fold has no dev part", self.loop.label, hint)
         self.train, self.dev, self.watched = train, dev, watched
+        self.weights = torch.ones(self.classes, device=self.device)
+        if self.training.class_weights and self.classes:
+            self.weights = class_weights(torch.as_tensor(train.labels), self.classes).to(self.device)
         seed_everything(seed_of(self.seed, "weights"))
         per_epoch = steps_per_epoch(train, self.training)
         total = self.training.steps or (self.training.epochs or 0) * per_epoch
@@ -119,6 +126,8 @@ class Trainer:
         for first in range(0, len(items), size):
             micro = items[first : first + size]
             batch = collate(self.train, micro, self.training, self.device, crop)
+            if self.classes:
+                batch = softened(batch, self.training, self.weights)
             losses, share = self.model.loss(self.model(batch), batch), len(micro) / len(items)
             yield {k: v * share for k, v in losses.items()} if isinstance(losses, dict) else losses * share
 
@@ -148,7 +157,7 @@ def predict(model: Any, inputs: Inputs, training: Training, device: str = "cpu",
     """As `Trainer.predict`, of a model that is trained already and is on `device`."""
     model.eval()
     outputs = _outputs(model, inputs, batches(inputs, training, device), autocast(device, bfloat16))
-    return traces(inputs, outputs) if inputs.rows else classes(inputs, outputs, training.window != "whole")
+    return traces(inputs, outputs) if inputs.rows else classes(inputs, outputs, training.window in ("crops", "blocks"))
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ def fixed(inputs: Inputs, training: Training) -> list[Window]:
     """The windows a prediction is made from, in the order of the utterances."""
     if inputs.windows is not None:
         return list(inputs.windows)
-    if training.window == "whole":
+    if training.window in ("whole", "random_crop"):
         return [Window(i, None) for i in range(len(inputs))]
     starts = crop_starts if training.window == "crops" else block_starts
     assert training.frames is not None
