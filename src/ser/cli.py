@@ -1,6 +1,4 @@
-"""The command line: `ser corpora`, `ser link`, `ser study new`, `ser study start`, `ser study status`, `ser compare`.
-Studies are run by DVC: `dvc repro`.
-"""
+"""The command line: `ser predict`, `ser corpora`, `ser link`, `ser study`, `ser compare`. `dvc repro` runs studies."""
 
 from __future__ import annotations
 
@@ -62,6 +60,19 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
     status.set_defaults(run=_study_status)
 
+    predict = commands.add_parser("predict", help="predict your own recordings with a package of a trained experiment")
+    predict.add_argument("package", metavar="PACKAGE", help="its folder, such as data/demo/packages/svm-emodb")
+    predict.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="audio files, folders, tables (CSV with a column file), or - for a list of paths on stdin",
+    )
+    predict.add_argument("--out", type=Path, help="table to write (default: to the terminal); a stopped call continues")
+    predict.add_argument("--window", type=float, help="predict windows of this many seconds, for long recordings")
+    predict.add_argument("--hop", type=float, help="seconds from one window to the next (default: one window)")
+    predict.set_defaults(run=_predict)
+
     compare = commands.add_parser("compare", help="is one experiment better than another? Paired tests over speakers")
     compare.add_argument("a", metavar="A", help="an experiment of the study, as `dvc metrics show` names it")
     compare.add_argument("b", metavar="B", help="another one, on the same utterances")
@@ -109,6 +120,18 @@ def _study_status(options: argparse.Namespace) -> None:
     from ser.settings import status
 
     print(status.status(options.name))
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from ser.packages import predict
+    from ser.packages.recordings import Window
+
+    window = None
+    if options.window is not None or options.hop is not None:
+        window = Window(options.window or 0.0, options.window or 0.0 if options.hop is None else options.hop)
+        if min(window) <= 0:
+            raise SerError("window and hop are seconds above 0, and a hop needs a window", "ser predict --window --hop")
+    predict.run(options.package, options.paths, options.out, window)
 
 
 def _compare(options: argparse.Namespace) -> None:

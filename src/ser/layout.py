@@ -68,6 +68,10 @@ class Layout:
         """Folder of word vectors, their alignment and the word streams of a corpus."""
         return self.data / "words" / file_name(name)
 
+    def package(self, name: str) -> Path:
+        """Folder of a trained experiment that predicts anywhere."""
+        return self.data / "packages" / file_name(name)
+
     def about_pretraining(self, name: str) -> Path:
         """Folder of what git keeps of a pretraining: its learning curve."""
         return self.metrics / "pretraining" / file_name(name)

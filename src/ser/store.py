@@ -207,3 +207,19 @@ class Store:
         if header != list(_COLUMNS) or end > self.card["rows"]:
             raise SerError("damaged store: index and card do not agree", path, self._again)
         return spans
+
+
+class Arrays(Store):
+    """Arrays in memory that are read as a store is: utterance -> (T, F), or (F,) at utterance level.
+
+    `card` has at least ``level`` and ``dim``.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> None:
+        self.folder, self.card, self.content, self._spans = Path(), dict(card), "", {}
+        rows = [np.atleast_2d(array) for array in arrays.values()]
+        first = 0
+        for utterance, own in zip(arrays, rows, strict=True):
+            self._spans[utterance] = (first, len(own))
+            first += len(own)
+        self.array = np.concatenate(rows)

@@ -18,7 +18,7 @@ from ser.store import Store, Writer
 from ser.tasks import Batch, Examples
 from ser.training import augmentation, batches
 from ser.training.loop import Loop, learning_rate
-from ser.training.normalisation import FLOOR, normalised
+from ser.training.normalisation import FLOOR, fitted, normalised
 
 LENGTHS = {"a": 7, "b": 3, "c": 5, "d": 6}
 SPEAKERS = {"a": "x", "b": "x", "c": "y", "d": "y"}
@@ -49,37 +49,37 @@ def z(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 
 class TestNormalisation:
     def test_none_is_the_store_itself(self, part):
-        assert normalised(part, "none", part).stores == part.stores
+        assert normalised(part, "none", fitted(part, "none")).stores == part.stores
 
     def test_utterance(self, part):
         x = raw(part, "b")
-        found = normalised(part, "utterance", part).stores["frames"]["b"]
+        found = normalised(part, "utterance", fitted(part, "utterance")).stores["frames"]["b"]
         np.testing.assert_allclose(found, z(x, x.mean(0), x.std(0)), rtol=1e-5)
 
     def test_utterance_mean_takes_the_deviation_of_training(self, part):
         train = replace(part, utterances=("a", "c"), speakers=("x", "y"))
         left = np.concatenate([raw(part, u) - raw(part, u).mean(0) for u in ("a", "c")])
-        found = normalised(part, "utterance_mean", train).stores["frames"]["b"]
+        found = normalised(part, "utterance_mean", fitted(train, "utterance_mean")).stores["frames"]["b"]
         np.testing.assert_allclose(found, z(raw(part, "b"), raw(part, "b").mean(0), left.std(0)), rtol=1e-5)
 
     @pytest.mark.parametrize("name", ["frames", "vectors"])
     def test_train_takes_mean_and_deviation_of_training(self, part, name):
         train = replace(part, utterances=("a", "c"), speakers=("x", "y"))
         x = raw(part, "a", "c", name=name)
-        found = normalised(part, "train", train).stores[name]
+        found = normalised(part, "train", fitted(train, "train")).stores[name]
         np.testing.assert_allclose(found["b"], z(raw(part, "b", name=name), x.mean(0), x.std(0)).squeeze(), rtol=1e-5)
 
     @pytest.mark.parametrize("name", ["frames", "vectors"])
     def test_speaker_takes_those_of_the_speaker(self, part, name):
         x = raw(part, "c", "d", name=name)
-        found = normalised(part, "speaker", part).stores[name]
+        found = normalised(part, "speaker", fitted(part, "speaker")).stores[name]
         np.testing.assert_allclose(found["d"], z(raw(part, "d", name=name), x.mean(0), x.std(0)).squeeze(), rtol=1e-4)
         if name == "vectors":
             np.testing.assert_array_equal(found.rows(["d", "a"]), np.stack([found["d"], found["a"]]))
 
     @pytest.mark.parametrize("mode", ["utterance", "utterance_mean"])
     def test_vectors_have_no_frames_to_normalise_over(self, part, mode):
-        assert normalised(part, mode, part).stores["vectors"] is part.stores["vectors"]
+        assert normalised(part, mode, fitted(part, mode)).stores["vectors"] is part.stores["vectors"]
 
 
 class TestSoftLabels:

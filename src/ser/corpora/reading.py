@@ -61,6 +61,23 @@ def seconds(value: str, path: Path, number: int) -> float:
     return result
 
 
+def time(value: str, column: str, where: str) -> float | None:
+    """Seconds; accepts numbers and time spans such as `0 days 00:00:01.5`; empty and NaT: None."""
+    if value in ("", "NaT"):
+        return None
+    match = re.fullmatch(r"(?:(\d+) days? )?(\d+):(\d+):(\d+(?:\.\d+)?)", value)
+    if match:
+        days, hours, minutes = (int(g or 0) for g in match.groups()[:3])
+        return (days * 24 + hours) * 3600.0 + minutes * 60 + float(match[4])
+    try:
+        found = float(value)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise SerError(f"{column} {value!r} is no time in seconds", where)
+    return found
+
+
 def word(start: float, end: float, token: str, path: Path, number: int) -> Word:
     """A word of an alignment with its times in seconds; raises `SerError` that names file and line when it ends before
     it starts."""

@@ -218,7 +218,7 @@ def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
     partition = row.get("partition", "").lower()
     if partition not in _PARTITIONS:
         raise SerError(f"partition {partition!r} is none of train, dev, test", where, nearest(partition, _PARTITIONS))
-    start, end = (_time(row.get(c, ""), c, where) for c in ("start", "end"))
+    start, end = (reading.time(row.get(c, ""), c, where) for c in ("start", "end"))
     return Utterance(
         id=_id(row.get("utterance", ""), file, start, where),
         file=file,
@@ -254,20 +254,3 @@ def _inside(file: str, where: str) -> str:
     if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", file):
         raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
     return str(posix)
-
-
-def _time(value: str, column: str, where: str) -> float | None:
-    """Seconds; accepts numbers and time spans such as `0 days 00:00:01.5`; empty and NaT: None."""
-    if value in ("", "NaT"):
-        return None
-    match = re.fullmatch(r"(?:(\d+) days? )?(\d+):(\d+):(\d+(?:\.\d+)?)", value)
-    if match:
-        days, hours, minutes = (int(g or 0) for g in match.groups()[:3])
-        return (days * 24 + hours) * 3600.0 + minutes * 60 + float(match[4])
-    try:
-        time = float(value)
-    except ValueError:
-        time = -1.0
-    if not 0 <= time < float("inf"):
-        raise SerError(f"{column} {value!r} is no time in seconds", where)
-    return time

@@ -102,9 +102,12 @@ def _extract(utterance: str, feature: Any, audio: Store) -> np.ndarray:
     signal, rate = to_float(audio.read(utterance)), int(audio.card["rate"])
     if not len(signal):
         raise SerError(f"utterance {utterance!r} has no samples", audio.folder, "Take it out of the corpus")
-    if rate != feature.rate:
-        signal, rate = resample(signal, rate, feature.rate), feature.rate
-    rows = feature.extract(signal, rate)
+    return of_signal(feature, signal, rate)
+
+
+def of_signal(feature: Any, signal: np.ndarray, rate: int) -> np.ndarray:
+    """A feature of one signal (N,) float32 of any rate in Hz: (T, dim), or (dim,) at utterance level."""
+    rows = feature.extract(resample(signal, rate, feature.rate), feature.rate)
     expected = (feature.dim,) if feature.level == "utterance" else (len(rows), feature.dim)
     if rows.shape != expected or rows.dtype != np.float32:
         raise TypeError(f"{type(feature).__module__}.extract gave {rows.dtype} {rows.shape}, not float32 {expected}")

@@ -9,7 +9,7 @@ Letters: n utterances, T frames, F columns, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from ser.errors import SerError
 from ser.evaluation.metrics import macro_recall
-from ser.models.svm import standardise
+from ser.models.svm import per_speaker, statistics
 from ser.tasks import Examples, Inputs, Task
 
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -47,38 +47,56 @@ class Model:
 
     def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
         """Chooses the penalty and fits; the curve has one row per penalty: training error and score."""
-        self.reference = columns(train)
-        x, y = self._scaled(train, self.reference), np.asarray(train.labels)
+        self.scaler: dict[str, np.ndarray] = {}
+        reference = columns(train)
+        if self.config.scaling == "train":
+            self.scaler["mean"], self.scaler["deviation"] = statistics(reference)
+        x, y = self._scaled(train, reference), np.asarray(train.labels)
         dev_x = None if dev is None else self._scaled(dev, columns(dev))
         rows = []
         for penalty in self.config.penalty:
-            scores = self._fitted(penalty, x, y)
-            row = {"train_loss": float((scores(x).argmax(1) != y).mean()), "penalty": penalty}
+            fitted = self._fitted(penalty, x, y)
+            row = {"train_loss": float((self._linear(x, fitted).argmax(1) != y).mean()), "penalty": penalty}
             if dev is not None and dev_x is not None:
-                row["dev_score"] = self._ua(np.asarray(dev.labels), scores(dev_x))
+                row["dev_score"] = self._ua(np.asarray(dev.labels), self._linear(dev_x, fitted))
             else:
                 row["dev_score"] = self._ua(y, self._inner(penalty, x, y, np.asarray(train.speakers)))
             rows.append(row)
         best = max(rows, key=lambda row: row["dev_score"])["penalty"]
         self.notes |= {"selection": "train (inner speaker folds)" if dev is None else "dev", "penalty": best}
-        self._scores = self._fitted(best, x, y)
+        self.fitted = self._fitted(best, x, y)
         return rows
 
     def scores(self, inputs: Inputs) -> np.ndarray:
         """(n, K): probabilities of the logistic regression, or the softmax of the outputs of ridge regression."""
-        return self._scores(self._scaled(inputs, columns(inputs)))
+        return self._linear(self._scaled(inputs, columns(inputs)), self.fitted)
 
-    def _fitted(self, penalty: float, x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """A function from columns (n, C) to scores (n, K)."""
+    def weights(self) -> dict[str, np.ndarray]:
+        """classes (k,) among the outputs; coefficients (k, C) and intercepts (k,), or (1, C) and (1,) of two classes of
+        the logistic regression; with scaling `train` also mean (C,) and deviation (C,) of the columns."""
+        return {**self.fitted, **self.scaler}
+
+    def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        self.fitted = self.scaler = dict(weights)
+
+    def _fitted(self, penalty: float, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+        """Classes, coefficients and intercepts of the classifier of columns (n, C)."""
         from sklearn.linear_model import LogisticRegression, Ridge
         from sklearn.utils.class_weight import compute_sample_weight
 
         classes, weight = len(self.task.outputs), compute_sample_weight("balanced", y)
         if self.config.classifier == "ridge":
             ridge = Ridge(alpha=penalty).fit(x, np.eye(classes)[y], weight)
-            return lambda x: softmax(ridge.predict(x), 1)
+            return {"classes": np.arange(classes), "coefficients": ridge.coef_, "intercepts": ridge.intercept_}
         model = LogisticRegression(C=1 / penalty, max_iter=1000).fit(x, y, weight)
-        return lambda x: model.predict_proba(x) @ np.eye(classes)[model.classes_]
+        return {"classes": model.classes_, "coefficients": model.coef_, "intercepts": model.intercept_}
+
+    def _linear(self, x: np.ndarray, fitted: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(n, K): the softmax of the linear outputs; 0 for classes that the training part lacks."""
+        values = x @ fitted["coefficients"].T + fitted["intercepts"]
+        if len(fitted["classes"]) > values.shape[1]:  # two classes have one output, that of the second
+            values = np.concatenate([np.zeros_like(values), values], 1)
+        return softmax(values, 1) @ np.eye(len(self.task.outputs))[fitted["classes"]]
 
     def _inner(self, penalty: float, x: np.ndarray, y: np.ndarray, speakers: np.ndarray) -> np.ndarray:
         """Scores (n, K) of each utterance by a classifier that was fitted to other speakers."""
@@ -86,7 +104,7 @@ class Model:
 
         scores = np.empty((len(x), len(self.task.outputs)))
         for train, test in GroupKFold(min(self.config.inner_folds, len(set(speakers)))).split(x, y, speakers):
-            scores[test] = self._fitted(penalty, x[train], y[train])(x[test])
+            scores[test] = self._linear(x[test], self._fitted(penalty, x[train], y[train]))
         return scores
 
     def _ua(self, truth: np.ndarray, scores: np.ndarray) -> float:
@@ -94,12 +112,8 @@ class Model:
 
     def _scaled(self, inputs: Inputs, x: np.ndarray) -> np.ndarray:
         if self.config.scaling == "train":
-            return standardise(x, self.reference)
-        speakers, out = np.asarray(inputs.speakers), np.empty_like(x)
-        for speaker in set(inputs.speakers):
-            own = speakers == speaker
-            out[own] = standardise(x[own], x[own])
-        return out
+            return (x - self.scaler["mean"]) / self.scaler["deviation"]
+        return per_speaker(x, np.asarray(inputs.speakers))
 
 
 def columns(inputs: Inputs) -> np.ndarray:

@@ -18,7 +18,7 @@ from ser.settings.schema import GROUPS, Study
 from ser.settings.yamlfile import lines, load
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-BLOCKS = ("corpora", "audio", "features", "folds", "pretraining", "words", "models", *GROUPS, "ensembles")
+BLOCKS = ("corpora", "audio", "features", "folds", "pretraining", "words", "models", *GROUPS, "ensembles", "packages")
 # Keys of a block that are the same in all its entries; the others are parameters of a plugin.
 OWN = {
     "features": ("corpus", "feature"),
@@ -135,6 +135,9 @@ class _Checks:
         for name in self.study.ensembles:
             with self.faults:
                 experiments.check_ensemble(self.study, self.names, name)
+        for name in self.study.packages:
+            with self.faults:
+                experiments.check_package(self.study, self.names, name)
 
     def known(self, block: str, name: str, where: str) -> None:
         what = {"corpora": "corpus", "audio": "packed corpus"}[block]

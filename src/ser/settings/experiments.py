@@ -74,6 +74,22 @@ def check(study: Study, names: Names, faulty: Collection[tuple[str, str]], group
     faults.stop()
 
 
+def check_package(study: Study, names: Names, name: str) -> None:
+    """The experiment of a package exists and can predict new recordings."""
+    from ser.packages.make import refusal
+
+    where, experiment = f"packages.{name}.experiment", study.packages[name].experiment
+    known = [e for group in GROUPS for e in names[group]]
+    plugins.check_name(experiment, known, "experiment of this study", where)
+    item = study.all_experiments.get(experiment)
+    if item is None or item.model not in study.models:
+        return  # its own fault is reported
+    selection = item.selection or study.defaults.selection
+    values = {"control": item.control, "words": item.words, "selection": selection, "config": config(study, item)}
+    if what := refusal(values):
+        raise SerError(f"experiment {experiment} cannot be packaged: {what}", where, "Name another experiment")
+
+
 def check_ensemble(study: Study, names: Names, name: str) -> None:
     """The members are experiments on the same folds, in which every speaker or utterance has the same place."""
     where, item = f"ensembles.{name}", study.ensembles[name]

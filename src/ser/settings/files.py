@@ -45,6 +45,10 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
         made[f"words/{name}"] = {**values, "device": study.run.device, **_code("words", *_texts(study, words))}
     for name, item in study.all_experiments.items():
         made[f"train/{name}"] = _train(study, name, item)
+    for name, package in study.packages.items():
+        made[f"package/{name}"] = {"experiment": package.experiment, "on": package.on}
+        licensed = f"ser.corpora.{study.all_experiments[package.experiment].corpus}"
+        made[f"package/{name}"] |= _code("package", licensed)
     return made | {"evaluate": _evaluate(study), "report": _report(study)}
 
 

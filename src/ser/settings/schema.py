@@ -158,6 +158,14 @@ class WithWords(Experiment):
     words: str = field()  # a block of words
 
 
+@dataclass(frozen=True)
+class Package:
+    """A trained experiment as a folder that predicts anywhere."""
+
+    experiment: str
+    on: Literal["folds"] = "folds"  # the models of all folds and seeds, whose scores are averaged
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ensemble:
     """The mean of the log scores of experiments, of all their seeds. It is not trained, but computed by `evaluate`."""
@@ -194,6 +202,8 @@ class Study:
     finetuning: dict[str, Finetuning] = field(metadata={"hint": "Write finetuning: {}"})
     with_functionals: dict[str, WithFunctionals] = field(metadata={"hint": "Write with_functionals: {}"})
     with_words: dict[str, WithWords] = field(metadata={"hint": "Write with_words: {}"})
+    packages: dict[str, Package] = field(metadata={"hint": "Write packages: {}"})
+
     ensembles: dict[str, Ensemble] = field(default_factory=dict)
     defaults: Defaults = Defaults()
     run: Run = Run()

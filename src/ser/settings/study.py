@@ -175,10 +175,11 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
         _keep(data[block], corpora)
     for group in GROUPS:
         _keep(data[group], [n for n, e in data[group].items() if _needs(data, e) <= corpora and _any(n, patterns)])
+    left = _experiments(data)
+    _keep(data["packages"], [n for n, p in data["packages"].items() if p["experiment"] in left])
     if "ensembles" in data:
-        left = _experiments(data).keys()
-        _keep(data["ensembles"], [n for n, e in data["ensembles"].items() if left >= set(e["members"])])
-    used = list(_experiments(data).values())
+        _keep(data["ensembles"], [n for n, e in data["ensembles"].items() if left.keys() >= set(e["members"])])
+    used = list(left.values())
     _keep(data["pretraining"], {e.get("pretrained") for e in used})
     _keep(data["words"], {e.get("words") for e in used})
     _keep(data["folds"], {f"{e['corpus']}-{e['folds']}" for e in used})

@@ -26,7 +26,7 @@ from ser.seeds import seed_everything, seed_of
 from ser.store import Store
 from ser.tasks import Examples, Inputs, Task, class_indices
 from ser.training import controls, windows
-from ser.training.normalisation import normalised
+from ser.training.normalisation import NORMALISATION, fitted, normalised
 from ser.training.result import Result
 
 
@@ -111,9 +111,10 @@ def _network(job: Job, module: types.ModuleType) -> Result:
     settings, oracle = job.settings, job.settings["selection"] == "test_oracle"
     training = training_of(settings)
     train_part, dev, test = split(job)
-    dev = normalised(dev, training.normalise, train_part) if dev else None
-    test = normalised(test, training.normalise, train_part)
-    train_part = normalised(train_part, training.normalise, train_part)
+    constants = fitted(train_part, training.normalise)
+    dev = normalised(dev, training.normalise, constants) if dev else None
+    test = normalised(test, training.normalise, constants)
+    train_part = normalised(train_part, training.normalise, constants)
     seed = seed_of(job.seed, job.fold.name)
     seed_everything(seed_of(seed, "initial"))
     model = module.Model(controls.config_of(settings, module), job.data.task)
@@ -140,6 +141,7 @@ def _network(job: Job, module: types.ModuleType) -> Result:
         return Result(_best_on_test(trainer.snapshots, truth), history, notes)
     scores = trainer.predict(test)
     weights = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+    weights |= {f"{NORMALISATION}{name}": array for name, array in constants.items()}
     artefacts = trainer.artefacts(test) if job.first else {}
     result = Result(scores.values, history, notes, artefacts=artefacts, weights=weights)
     if scores.votes is not None:

@@ -281,8 +281,7 @@ class Loop:
 
     def autocast(self) -> Any:
         """The context in which forward passes run, for predictions too."""
-        kind = self.processes.device.split(":")[0]
-        return torch.autocast(kind, torch.bfloat16) if self.bfloat16 else contextlib.nullcontext()
+        return autocast(self.processes.device, self.bfloat16)
 
     def _read(self) -> None:
         """Takes over the losses of the last steps. Raises `SerError` when one is not finite."""
@@ -368,6 +367,11 @@ class Loop:
         self._best_weights, self._mean_weights, self.extra = state["best"], state["mean"], state["extra"]
         self.progress = Progress(**state["progress"])
         checkpoint.restore_random_state(state["random"])
+
+
+def autocast(device: str, bfloat16: bool) -> Any:
+    """The context in which a forward pass runs in bfloat16 or, without `bfloat16`, as its weights are."""
+    return torch.autocast(device.split(":")[0], torch.bfloat16) if bfloat16 else contextlib.nullcontext()
 
 
 def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

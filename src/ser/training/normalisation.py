@@ -15,6 +15,7 @@ from ser.recipe import Normalise
 from ser.store import Store
 from ser.tasks import Inputs
 
+NORMALISATION = "normalisation/"  # before the names of features in a file of weights
 FLOOR = 1e-5  # added to every standard deviation (papers.md 4.1)
 FRAMES_ONLY = ("utterance", "utterance_mean")  # a feature of utterance level has no frames to take them over
 
@@ -28,7 +29,7 @@ class Normalised(Store):
     """
 
     def __init__(self, store: Store, by_utterance: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        super().__init__(store.folder)
+        vars(self).update(vars(store))
         self.by_utterance = by_utterance
 
     def __getitem__(self, utterance: str) -> np.ndarray:
@@ -39,21 +40,30 @@ class Normalised(Store):
         return np.stack([self[u] for u in utterances])
 
 
-def normalised(part: Part, mode: Normalise, train: Inputs) -> Part:
-    """`part` with normalised inputs. Of the part itself only its audio is used, never a label.
+def fitted(train: Inputs, mode: Normalise) -> dict[str, np.ndarray]:
+    """What a mode takes from the training part: feature -> mean and deviation (2, F) float64."""
+    stores = {n: s for n, s in train.stores.items() if mode == "train" or s.card["level"] == "frame"}
+    if mode not in ("train", "utterance_mean"):
+        return {}
+    return {n: np.stack(statistics(s, train.utterances, mode == "utterance_mean")) for n, s in stores.items()}
+
+
+def normalised(part: Part, mode: Normalise, constants: Mapping[str, np.ndarray]) -> Part:
+    """`part` with normalised inputs; `constants`: what `fitted` gives. Of the part itself only its audio is used, never
+    a label.
 
     ``utterance``: mean and deviation of each column over the frames of the utterance.
     ``utterance_mean``: the mean over the frames of the utterance, and the deviation from such means of all frames of
-    `train`, which keeps how much louder one band varies than another.
-    ``train``: mean and deviation of all frames of `train`.
+    the training part, which keeps how much louder one band varies than another.
+    ``train``: mean and deviation of all frames of the training part.
     ``speaker``: mean and deviation of all utterances of the speaker in this part. A prediction then depends on other
     test utterances of the speaker, which is transductive.
     """
-    stores = {name: _view(store, mode, part, train, name) for name, store in part.stores.items()}
+    stores = {name: _view(store, mode, part, constants.get(name)) for name, store in part.stores.items()}
     return replace(part, stores=stores)
 
 
-def _view(store: Store, mode: Normalise, part: Inputs, train: Inputs, name: str) -> Store:
+def _view(store: Store, mode: Normalise, part: Inputs, constants: np.ndarray | None) -> Store:
     if mode == "none" or (mode in FRAMES_ONLY and store.card["level"] == "utterance"):
         return store
     if mode == "speaker":
@@ -61,11 +71,12 @@ def _view(store: Store, mode: Normalise, part: Inputs, train: Inputs, name: str)
         own = {s: statistics(store, np.asarray(part.utterances)[speakers == s]) for s in set(part.speakers)}
         return Normalised(store, {u: own[s] for u, s in zip(part.utterances, part.speakers, strict=True)})
     if mode == "train":
-        return Normalised(store, dict.fromkeys(part.utterances, statistics(train.stores[name], train.utterances)))
+        assert constants is not None
+        return Normalised(store, dict.fromkeys(part.utterances, (constants[0], constants[1])))
     each = {u: statistics(store, [u]) for u in part.utterances}
     if mode == "utterance_mean":
-        deviation = statistics(train.stores[name], train.utterances, centred=True)[1]
-        each = {u: (mean, deviation) for u, (mean, _) in each.items()}
+        assert constants is not None
+        each = {u: (mean, constants[1]) for u, (mean, _) in each.items()}
     return Normalised(store, each)
 
 

@@ -83,7 +83,9 @@ def write_card(
         "leaky": leaky,
         "transductive": any(n.get("transductive", False) for n in notes.values()),
         "device": jobs[0].device,
-        # arrays of the first fold for figures; the path from the folder that holds the checkpoints
+        # the folder of the finished folds, and the arrays of the first one for figures, from the folder that holds
+        # the checkpoints
+        "results": jobs[0].folder.absolute().relative_to(checkpoints.absolute().parent).as_posix(),
         "artefacts": kept.relative_to(checkpoints.absolute().parent).as_posix() if kept.exists() else None,
         "notes": notes,
     }

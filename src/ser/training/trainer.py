@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +19,11 @@ from ser.compute import Processes
 from ser.errors import SerError
 from ser.recipe import Training
 from ser.seeds import seed_everything, seed_of
-from ser.tasks import Examples, Inputs, Window
+from ser.tasks import Batch, Examples, Inputs, Window
 from ser.training import windows
 from ser.training.augmentation import class_weights, softened
 from ser.training.batches import batches, collate, order
-from ser.training.loop import Loop, Losses, learning_rate
+from ser.training.loop import Loop, Losses, autocast, learning_rate
 from ser.training.scores import Scores, classes, judge, traces
 
 
@@ -140,18 +140,7 @@ class Trainer:
 
     def predict(self, inputs: Inputs) -> Scores:
         """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 per utterance."""
-        self.model.eval()
-        if inputs.rows:
-            return traces(inputs, self._outputs(inputs))
-        return classes(inputs, self._outputs(inputs), self.training.window in ("crops", "blocks"))
-
-    @torch.no_grad()
-    def _outputs(self, inputs: Inputs) -> Iterator[tuple[list[Window], np.ndarray]]:
-        for items, batch in batches(inputs, self.training, self.device):
-            with self.loop.autocast():
-                output = self.model(batch)
-            found = output.values.float() if inputs.rows else output.logits.double().softmax(1)
-            yield items, found.cpu().numpy()
+        return predict(self.model, inputs, self.training, self.device, self.loop.bfloat16)
 
     @torch.no_grad()
     def artefacts(self, inputs: Inputs) -> dict[str, np.ndarray]:
@@ -162,6 +151,24 @@ class Trainer:
         return self.model.artefacts(
             ([w.utterance for w in items], batch) for items, batch in batches(inputs, self.training, self.device)
         )
+
+
+def predict(model: Any, inputs: Inputs, training: Training, device: str = "cpu", bfloat16: bool = False) -> Scores:
+    """As `Trainer.predict`, of a model that is trained already and is on `device`."""
+    model.eval()
+    outputs = _outputs(model, inputs, batches(inputs, training, device), autocast(device, bfloat16))
+    return traces(inputs, outputs) if inputs.rows else classes(inputs, outputs, training.window in ("crops", "blocks"))
+
+
+@torch.no_grad()
+def _outputs(
+    model: Any, inputs: Inputs, parts: Iterable[tuple[list[Window], Batch]], context: Any
+) -> Iterator[tuple[list[Window], np.ndarray]]:
+    for items, batch in parts:
+        with context:
+            output = model(batch)
+        found = output.values.float() if inputs.rows else output.logits.double().softmax(1)
+        yield items, found.cpu().numpy()
 
 
 def steps_per_epoch(examples: Inputs, training: Training) -> int:

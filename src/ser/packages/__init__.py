@@ -1,0 +1,11 @@
+"""Packages: a trained experiment as one folder that predicts anywhere, without the study, DVC or a network.
+
+``weights.safetensors``
+    the weights of every fold and seed, whose scores are averaged;
+``ser.yaml``
+    what a prediction needs besides them: labels, rate, features, model, temperature (`ser.packages.contents`);
+``README.md``
+    the model card, in the form that Hugging Face reads.
+
+``ser.load(folder)`` gives a `ser.packages.model.Model`, and ``ser predict`` calls `ser.packages.predict`.
+"""

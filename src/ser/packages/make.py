@@ -1,0 +1,95 @@
+"""Makes the package of an experiment from its card, its finished folds and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser import plugins, weights
+from ser.errors import SerError
+from ser.evaluation import results
+from ser.evaluation.predictions import read
+from ser.files import file_name, read_json, replacing_folder, write_text
+from ser.layout import Layout
+from ser.packages import card as cards
+from ser.packages import contents
+from ser.packages.contents import Contents, Feature
+
+
+def make(layout: Layout, name: str, settings: Mapping[str, Any]) -> Contents:
+    """Writes the folder of a package; `settings`: ``experiment``.
+
+    Raises `SerError` for an experiment that cannot predict new recordings (`refusal`), and when the weights of its
+    folds are no longer there.
+    """
+    experiment = settings["experiment"]
+    card = read_json(layout.card(experiment))
+    where = f"packages.{name}"
+    if what := refusal(card):
+        raise SerError(f"experiment {experiment} cannot be packaged: {what}", where)
+    predictions, result = read(layout.predictions(experiment)), results.read(layout, experiment)
+    with replacing_folder(layout.package(name)) as folder:
+        weights.save_arrays(folder / contents.WEIGHTS, _weights(card, experiment))
+        made = _contents(layout, name, card, result, contents.digest(folder / contents.WEIGHTS))
+        contents.write(folder, made)
+        corpus = plugins.load("corpora", card["corpus"]).CARD
+        write_text(folder / contents.CARD, cards.text(made, card, result, predictions, corpus))
+    return made
+
+
+def refusal(card: Mapping[str, Any]) -> str:
+    """Why an experiment cannot predict new recordings; empty where it can. `card`: its card or its settings."""
+    if card["control"] != "none":
+        return f"it is the control {card['control']}"
+    if card["words"]:
+        return "it reads word vectors, which a recording alone does not have"
+    if card["selection"] == "test_oracle":
+        return "its epoch is chosen on test"
+    if card.get("transductive") or card["config"].get("scaling") == "per_speaker":
+        return "it is scaled by all recordings of a speaker (transductive)"
+    return ""
+
+
+def _weights(card: Mapping[str, Any], experiment: str) -> dict[str, np.ndarray]:
+    """The weights of all folds and seeds, under the name of each."""
+    found: dict[str, np.ndarray] = {}
+    for member in card["notes"]:
+        path = Path(card["results"]) / f"{file_name(member)}.safetensors"
+        if not path.exists():
+            hint = f"Train the experiment again: dvc repro -f -s train@{experiment} (or the stage of its group)"
+            raise SerError(f"the weights of {member} are no longer there", path, hint)
+        found |= {f"{member}/{key}": array for key, array in weights.load_arrays(path).items()}
+    return found
+
+
+def _contents(layout: Layout, name: str, card: Mapping[str, Any], result: results.Result, digest: str) -> Contents:
+    audio = read_json(layout.audio(card["corpus"]) / "card.json")
+    calibrated = result.calibration
+    return Contents(
+        name=name,
+        study=layout.study,
+        experiment=card["experiment"],
+        fingerprint=Path(card["results"]).name,
+        synthetic=card["synthetic"],
+        model=card["model"],
+        kind=card["task"],
+        outputs=tuple(card["outputs"]),
+        rate=audio["rate"],
+        features={feature: _feature(layout.feature(card["corpus"], feature)) for feature in card["features"]},
+        config=dict(card["config"]),
+        training=dict(card["training"]),
+        precision=card["precision"],
+        members=tuple(card["notes"]),
+        temperature=calibrated.get("temperature"),
+        coverage=tuple(map(tuple, calibrated["after"]["coverage"])) if "after" in calibrated else (),
+        digest=digest,
+        versions=dict(card["versions"]),
+    )
+
+
+def _feature(folder: Path) -> Feature:
+    card = read_json(folder / "card.json")
+    return Feature(card["feature"], card["params"], card["level"], card["dim"])

@@ -1,0 +1,19 @@
+"""package: a trained experiment as a folder that predicts anywhere: weights, ser.yaml and a model card. STUDY NAME"""
+
+import sys
+
+from ser.errors import run_command
+from ser.layout import Layout
+from ser.packages.make import make
+
+
+def main() -> None:
+    study, name = sys.argv[1:]
+    layout = Layout(study)
+    made = make(layout, name, layout.settings(f"package/{name}"))
+    temperature = "not calibrated" if made.temperature is None else f"temperature {made.temperature:.2f}"
+    print(f"{name}: {len(made.members)} models of {made.experiment}, {temperature}: {layout.package(name)}")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,135 @@
+"""A tiny synthetic study, run without DVC: one experiment per kind of model, and a package of each."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from ser.layout import Layout
+from ser.settings import check, files
+from tests.conftest import ROOT
+
+PARAMS = """
+study: demo
+root: .
+params: params.yaml
+data: synthetic
+defaults: {size: demo}
+corpora:
+  emodb: {source: synthetic, synthetic: {speakers: 4, per_cell: 2}}
+  sewa: {source: synthetic, synthetic: {recordings: 5, minutes: 2.5}}
+audio:
+  emodb: {rate: 16000}
+  sewa: {rate: 16000}
+features:
+  emodb-logmel: {corpus: emodb, feature: logmel, bands: 20}
+  emodb-logmag: {corpus: emodb, feature: logmag}
+  emodb-is10: {corpus: emodb, feature: functionals, set: is10}
+  emodb-waveform: {corpus: emodb, feature: waveform, rate: 4000, segment: 500}
+  sewa-waveform: {corpus: sewa, feature: waveform, rate: 4000, segment: 400, normalise: none}
+folds:
+  emodb-loso: {corpus: emodb, protocol: leave_one_speaker_out, seed: 1}
+  sewa-partitions: {corpus: sewa, protocol: partitions, seed: 1}
+pretraining: {}
+words: {}
+models:
+  majority: {}
+  svm: {C: [0.01]}
+  statistics: {}
+  cnns: {channels: [4, 8], pools: [4, 4], dense: 8, training: {epochs: 1, batch: 16, frames: 128}}
+  fusion_convbert:
+    {hidden: 16, layers: 1, heads: 2, ffn: 32, channels: [4, 8], pools: [4, 4], d: 12, fusion_heads: 2, fusion_ffn: 24,
+     allow_random: true, training: {epochs: 1, batch: 16, frames: 128}}
+  emotion_autoencoder:
+    {profile: text, bank_kernels: 2, bank_channels: 4, hidden: 8, encoder_gru: 4, decoder_gru: 4, dense: [16, 8],
+     training: {epochs: 1, batch: 16, window: crops, frames: 128, crop_hop: 64}}
+  clstm: {channels: [2, 3], hidden: 4, dense: 6, training: {epochs: 1, batch: 16, frames: 16}}
+  semantic:
+    {channels: [2, 3], kernels: [8, 6], pools: [10, 10], attention: 6, dense: 6, hidden: 4,
+     training: {epochs: 1, batch: 4, window: blocks, frames: 100}}
+experiments:
+  svm: {model: svm, corpus: emodb, folds: loso, feature: is10}
+  majority: {model: majority, corpus: emodb, folds: loso, feature: is10}
+  statistics: {model: statistics, corpus: emodb, folds: loso, feature: logmel}
+  logistic: {model: statistics, corpus: emodb, folds: loso, feature: logmel, config: {classifier: logistic}}
+  cnns: {model: cnns, corpus: emodb, folds: loso, feature: logmel, training: {normalise: train}}
+  cnns_mean: {model: cnns, corpus: emodb, folds: loso, feature: logmel, training: {normalise: utterance_mean}}
+  fusion_convbert: {model: fusion_convbert, corpus: emodb, folds: loso, feature: logmel}
+  clstm: {model: clstm, corpus: emodb, folds: loso, feature: waveform}
+  semantic:
+    {model: semantic, corpus: sewa, folds: partitions, feature: waveform,
+     config: {stream: paralinguistic, fusion: none}}
+finetuning: {}
+with_functionals:
+  emotion_autoencoder: {model: emotion_autoencoder, corpus: emodb, folds: loso, feature: logmag, functionals: is10}
+with_words: {}
+packages:
+  svm: {experiment: svm}
+  majority: {experiment: majority}
+  statistics: {experiment: statistics}
+  logistic: {experiment: logistic}
+  cnns_mean: {experiment: cnns_mean}
+  cnns: {experiment: cnns}
+  fusion_convbert: {experiment: fusion_convbert}
+  clstm: {experiment: clstm}
+  semantic: {experiment: semantic}
+  emotion_autoencoder: {experiment: emotion_autoencoder}
+statistics: {draws: 50}
+"""
+MODELS = (
+    "svm",
+    "majority",
+    "statistics",
+    "logistic",
+    "cnns",
+    "cnns_mean",
+    "fusion_convbert",
+    "emotion_autoencoder",
+    "clstm",
+    "semantic",
+)
+CORPUS = {"semantic": "sewa"}  # of each experiment; all others: emodb
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the finished study; its paths count from there."""
+    folder, before, arguments = tmp_path_factory.mktemp("study"), Path.cwd(), sys.argv
+    (folder / "stages").symlink_to(ROOT / "stages")
+    (folder / "params.yaml").write_text(PARAMS)
+    os.chdir(folder)
+    jobs = os.environ.get("SER_JOBS")
+    os.environ["SER_JOBS"] = "1"
+    try:
+        made = check.read("params.yaml", "demo")
+        files.write(files.files(made), Layout("demo").data / "settings")
+        named = [("download", made.corpora), ("corpus", made.corpora), ("features", made.features)]
+        named += [
+            ("folds", made.folds),
+            ("train", made.all_experiments),
+            ("evaluate", [""]),
+            ("package", made.packages),
+        ]
+        for stage, names in named:
+            main = runpy.run_path(str(ROOT / "stages" / f"{stage}.py"), run_name=stage)["main"]
+            for name in names:
+                sys.argv = [stage, "demo", *([name] if name else [])]
+                main()
+    finally:
+        os.chdir(before)
+        sys.argv = arguments
+        if jobs is None:
+            del os.environ["SER_JOBS"]
+        else:
+            os.environ["SER_JOBS"] = jobs
+    return folder
+
+
+@pytest.fixture
+def package(study):
+    """The folder of the package of a model."""
+    return lambda model: study / "data/demo/packages" / model
