@@ -188,4 +188,4 @@ def test_a_claim_is_for_one_process_and_ends_with_it(tmp_path):
 
 def test_a_remedy_names_the_graph_of_the_study():
     assert files.repro("data/demo/folds/a.csv") == "dvc repro"
-    assert files.repro("data/mine/receipts/x.json", "download@x") == "dvc repro -f studies/mine/dvc.yaml:download@x"
+    assert files.repro("data/mine/receipts/x.json", "download@x") == "dvc repro -f -s studies/mine/dvc.yaml:download@x"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ class Inner:
 
 @dataclass(frozen=True)
 class Outer:
-    rate: float
+    share: float
     name: str = "x"
     sizes: tuple[int, ...] = (1, 2)
     mode: Literal["a", "b"] = "a"
@@ -27,32 +28,32 @@ class Outer:
     inner: Inner = Inner()
 
     def __post_init__(self) -> None:
-        if self.rate < 0:
-            raise ValueError(f"rate must not be negative, got {self.rate}")
+        if self.share < 0:
+            raise ValueError(f"share must not be negative, got {self.share}")
 
 
 def test_builds_and_converts():
-    made = plugins.build(Outer, {"rate": 3, "sizes": [4, 5], "limit": 7, "inner": {"depth": 2}}, "block")
+    made = plugins.build(Outer, {"share": 3, "sizes": [4, 5], "limit": 7, "inner": {"depth": 2}}, "block")
     assert made == Outer(3.0, sizes=(4, 5), limit=7, inner=Inner(2))
-    assert isinstance(made.rate, float)
+    assert isinstance(made.share, float)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rate": 1, "sises": [1]}, r"unknown key 'sises' \(block.sises\).*Did you mean 'sizes'"),
-        ({}, r"missing key 'rate' \(block\)"),
-        ({"rate": "fast"}, r"expected a number, got 'fast' \(block.rate\)"),
-        ({"rate": True}, r"expected a number, got True"),
-        ({"rate": 1, "sizes": 3}, r"expected a list, got 3"),
-        ({"rate": 1, "sizes": [1, "b"]}, r"expected a whole number, got 'b' \(block.sizes\[1\]\)"),
-        ({"rate": 1, "mode": "c"}, r"'c' is not one of the allowed values \(block.mode\)"),
-        ({"rate": 1, "limit": "no"}, r"expected a whole number, got 'no'"),
-        ({"rate": 1, "inner": {"deep": 1}}, r"unknown key 'deep' \(block.inner.deep\)"),
-        ({"rate": -1}, r"rate must not be negative"),
-        ({"rate": float("nan")}, r"expected a finite number, got nan \(block.rate\)"),
-        ({"rate": 1, "limit": 2.5}, r"expected a whole number, got 2.5 \(block.limit\)"),
-        ({"rate": 1, "name": None}, r"expected text, got None \(block.name\)"),
+        ({"share": 1, "sises": [1]}, r"unknown key 'sises' \(block.sises\).*Did you mean 'sizes'"),
+        ({}, r"missing key 'share' \(block\)"),
+        ({"share": "fast"}, r"expected a number, got 'fast' \(block.share\)"),
+        ({"share": True}, r"expected a number, got True"),
+        ({"share": 1, "sizes": 3}, r"expected a list, got 3"),
+        ({"share": 1, "sizes": [1, "b"]}, r"expected a whole number, got 'b' \(block.sizes\[1\]\)"),
+        ({"share": 1, "mode": "c"}, r"'c' is not one of the allowed values \(block.mode\)"),
+        ({"share": 1, "limit": "no"}, r"expected a whole number, got 'no'"),
+        ({"share": 1, "inner": {"deep": 1}}, r"unknown key 'deep' \(block.inner.deep\)"),
+        ({"share": -1}, r"share must not be negative"),
+        ({"share": float("nan")}, r"expected a finite number, got nan \(block.share\)"),
+        ({"share": 1, "limit": 2.5}, r"expected a whole number, got 2.5 \(block.limit\)"),
+        ({"share": 1, "name": None}, r"expected text, got None \(block.name\)"),
         ([1], r"expected a mapping"),
     ],
 )
@@ -78,8 +79,8 @@ def test_an_unknown_plugin_names_the_nearest():
 
 def test_all_faults_of_a_block_are_reported_at_once():
     with pytest.raises(SerError) as caught:
-        plugins.build(Outer, {"rate": "x", "sizes": [1, "b"], "inner": {"deep": 1}, "lime": 3}, "block")
-    assert [e.where for e in caught.value.errors] == ["block.rate", "block.sizes[1]", "block.inner.deep", "block.lime"]
+        plugins.build(Outer, {"share": "x", "sizes": [1, "b"], "inner": {"deep": 1}, "lime": 3}, "block")
+    assert [e.where for e in caught.value.errors] == ["block.share", "block.sizes[1]", "block.inner.deep", "block.lime"]
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
     assert len(str(again).splitlines()) == 4
@@ -122,3 +123,34 @@ def test_a_negative_number_of_workers_blames_who_said_it(monkeypatch):
     monkeypatch.delenv("SER_JOBS")
     with pytest.raises(SerError, match=r"run\.jobs"):
         workers({"jobs": -1})
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), True, 10**400])
+def test_no_number_of_a_plugin_is_impossible(value):
+    """Every number of every plugin: refused in one line, or accepted where both signs mean something."""
+    for kind in plugins.KINDS:
+        for name in plugins.names(kind):
+            cls = plugins.parameters(kind, name)
+            for field in dataclasses.fields(cls):
+                if isinstance(field.default, bool) or not isinstance(field.default, int | float):
+                    continue
+                if field.name.endswith(("_db", "bias")) and abs(value) <= 1:
+                    continue
+                if field.name == "deltas" and value is True:
+                    continue  # 1 of 0, 1, 2
+                if value == 10**400 and isinstance(field.default, int):
+                    continue  # a large number of anything
+                with pytest.raises(SerError, match=name):
+                    plugins.build(cls, {field.name: value}, f"{kind}.{name}")
+
+
+def test_impossible_rates_and_channels_are_refused():
+    for cls, values, key in (
+        (plugins.parameters("features", "waveform"), {"rate": 0}, "rate"),
+        (plugins.parameters("corpora", "table"), {"assume_rate": -1}, "assume_rate"),
+        (plugins.parameters("corpora", "table"), {"rates": [1]}, "rates"),
+        (plugins.parameters("models", "fusion_convbert"), {"fusion_heads": 0}, "fusion_heads"),
+        (plugins.parameters("models", "cnns"), {"channels": [0, 4, 4]}, "channels"),
+    ):
+        with pytest.raises(SerError, match=key):
+            plugins.build(cls, values, "x")

@@ -248,11 +248,11 @@ def set_aside(path: Path, error: SerError) -> None:
 
 
 def repro(path: object, stage: str = "") -> str:
-    """The command that makes a file of a study again, or one `stage` of its study even when nothing has changed."""
+    """The command that makes a file of a study again, or that runs one `stage` of its study alone, whatever changed."""
     parts = Path(str(path)).parts
     study = parts[1] if len(parts) > 1 and parts[0] in ("data", "metrics", "reports") else "demo"
     graph = "" if study == "demo" else f"studies/{study}/dvc.yaml"
-    return " ".join(filter(None, ("dvc repro -f" if stage else "dvc repro", ":".join(filter(None, (graph, stage))))))
+    return " ".join(filter(None, ("dvc repro -f -s" if stage else "dvc repro", ":".join(filter(None, (graph, stage))))))
 
 
 def guarded(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,8 @@ MARKS = {
     "protocols": "def folds",
     "models": "class Model",
 }
+
+RATES = 1_000, 384_000  # Hz; ours: what recorders make. 1 Hz would become 16000 samples for each one there
 
 T = TypeVar("T")
 
@@ -89,21 +91,48 @@ def build(cls: type[T], values: Mapping[str, Any] | None, where: str) -> T:
     """A frozen dataclass from a block of params.yaml, validated by pydantic.
 
     Lists become tuples, whole numbers become floats where a float is asked for, and nested mappings become nested
-    dataclasses; nothing else is converted, and NaN and infinity are refused. `where` is the dotted key of the block,
-    empty for the whole file. Raises `SerError` for every unknown or missing key and every wrong value at once
-    (`CombinedError`); a field's metadata may hold a `hint` for the case that it is missing.
+    dataclasses; nothing else is converted, and NaN, infinity and impossible signs are refused. `where` is the dotted
+    key of the block, empty for the whole file. Raises `SerError` for every unknown or missing key and every wrong value
+    at once (`CombinedError`); a field's metadata may hold a `hint` for the case that it is missing.
     """
     from pydantic import ValidationError
 
     block = {"": {} if values is None else values}
+    faults = Faults()
     try:
-        return _validator(cls).validate_json(json.dumps(block, default=str))[""]  # type: ignore[arg-type]
+        made: T = _validator(cls).validate_json(json.dumps(block, default=str))[""]  # type: ignore[arg-type]
+        faults.found += _impossible(made, where)
+        faults.stop()
+        return made
+    except (ArithmeticError, LookupError) as error:  # of a plugin's own checks, which expect numbers in their range
+        raise SerError(f"impossible values: {error}", where) from error
     except ValidationError as error:
-        faults = Faults()
         for fault in error.errors(include_url=False):
             faults.found.append(_fault(cls, block, fault, where))
         faults.stop()
         raise
+
+
+def _impossible(made: Any, where: str) -> Iterator[SerError]:
+    """What no parameter may be, whatever it means: a rate that nothing records, and a negative number where the default
+    is not negative. Levels in dB and biases may have either sign.
+    """
+    for field in dataclasses.fields(made):
+        value, key = getattr(made, field.name), _dotted(where, [field.name])
+        values = value if isinstance(value, tuple) else (value,)
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if dataclasses.is_dataclass(value):
+            yield from _impossible(value, key)
+        elif field.name in ("rate", "rates", "assume_rate"):
+            wrong = [v for v in numbers if not RATES[0] <= v <= RATES[1]]
+            yield from (SerError(f"a rate is between {RATES[0]} and {RATES[1]} Hz, not {v}", key) for v in wrong)
+        elif not field.name.endswith(("_db", "bias")) and _is_positive(field.default):
+            yield from (SerError(f"must not be negative, got {v}", key) for v in numbers if v < 0)
+
+
+def _is_positive(default: Any) -> bool:
+    values = default if isinstance(default, tuple) else (default,)
+    return all(isinstance(v, int | float) and not isinstance(v, bool) and v >= 0 for v in values)
 
 
 @cache

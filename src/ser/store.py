@@ -22,13 +22,12 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ser.errors import SerError
-from ser.files import digest, read_json, reading, replacing_folder, write_json
+from ser.files import digest, read_json, reading, replacing_folder, repro, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _COLUMNS = ("utterance", "offset", "length")
-_REPEAT = "Remove the folder and make it again: dvc repro"
 
 
 class Writer:
@@ -104,15 +103,19 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not (self.folder / "card.json").exists():
-            raise SerError("no such store", self.folder, "Run the stage that makes it: dvc repro")
+            raise SerError("no such store", self.folder, f"Run the stage that makes it: {repro(self.folder)}")
         self.card: dict[str, Any] = read_json(self.folder / "card.json")
         self.content: str = self.card["content"]
-        with reading(self.folder / "index.csv", _REPEAT):
+        with reading(self.folder / "index.csv", self._again):
             self._spans = self._read_index()
+
+    @property
+    def _again(self) -> str:
+        return f"Remove the folder and make it again: {repro(self.folder)}"
 
     def verify(self) -> Store:
         """This store, after reading all of it. Raises `SerError` when it is not what was written."""
-        with reading(self.folder, _REPEAT), (self.folder / "array.npy").open("rb") as file:
+        with reading(self.folder, self._again), (self.folder / "array.npy").open("rb") as file:
             array = self.array
             file.seek(array.offset if isinstance(array, np.memmap) else file.seek(0, os.SEEK_END))
             index = (self.folder / "index.csv").read_bytes()
@@ -178,10 +181,10 @@ class Store:
     def array(self) -> np.ndarray:
         """All rows, memory-mapped and read-only."""
         path = self.folder / "array.npy"
-        with reading(path, _REPEAT):
+        with reading(path, self._again):
             array = np.load(path, mmap_mode="r" if self.card["rows"] else None)
         if len(array) != self.card["rows"]:
-            raise SerError(f"damaged store: {len(array)} rows, {self.card['rows']} by its card", path, _REPEAT)
+            raise SerError(f"damaged store: {len(array)} rows, {self.card['rows']} by its card", path, self._again)
         return array
 
     def _span(self, utterance: str) -> tuple[int, int]:
@@ -191,7 +194,7 @@ class Store:
             raise SerError(
                 f"utterance {utterance!r} is not in the store",
                 self.folder,
-                "Make it again from the present manifest: dvc repro",
+                f"Make it again from the present manifest: {repro(self.folder)}",
             ) from None
 
     def _read_index(self) -> dict[str, tuple[int, int]]:
@@ -202,7 +205,7 @@ class Store:
             spans = {utterance: (int(offset), int(length)) for utterance, offset, length in lines}
         end = max((offset + length for offset, length in spans.values()), default=0)
         if header != list(_COLUMNS) or end > self.card["rows"]:
-            raise SerError("damaged store: index and card do not agree", path, _REPEAT)
+            raise SerError("damaged store: index and card do not agree", path, self._again)
         return spans
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ser.errors import SerError
-from ser.files import replacing, write_json
+from ser.files import replacing, repro, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,11 +60,13 @@ def _read(path: Path, load_file: Callable[[Path], dict[str, Any]]) -> dict[str, 
     from safetensors import SafetensorError
 
     if not path.exists():
-        raise SerError("missing weights", path, "Run the stage that makes them: dvc repro")
+        raise SerError("missing weights", path, f"Run the stage that makes them: {repro(path)}")
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise SerError(f"damaged weights: {error}", path, "Remove the folder and make it again") from error
+        raise SerError(
+            f"damaged weights: {error}", path, f"Remove the folder and make it again: {repro(path)}"
+        ) from error
 
 
 def check(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: object) -> None:

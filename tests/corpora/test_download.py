@@ -204,7 +204,7 @@ def stop_at(target: Path):  # type: ignore[no-untyped-def]
     return stopping
 
 
-def test_emodb_is_recognised_by_its_file_names(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_emodb_is_recognised_by_its_files(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = sorted(emodb.published())
     server.files["download.zip"] = packed({f"wav/{name}.wav": b"" for name in names[1:]})
     card = dataclasses.replace(emodb.CARD, sources=(Source(server.url("download.zip")),))
@@ -213,8 +213,9 @@ def test_emodb_is_recognised_by_its_file_names(server: Server, tmp_path: Path, m
         emodb.download(tmp_path)
     assert content(tmp_path) == {}
     server.files["download.zip"] = packed({f"wav/{name}.wav": b"" for name in names})
-    emodb.download(tmp_path)
-    assert len(list((tmp_path / "wav").iterdir())) == 535
+    with pytest.raises(SerError, match=rf"not EMO-DB: wav/{names[0]}\.wav is another file"):
+        emodb.download(tmp_path)
+    assert content(tmp_path) == {}
 
 
 def test_librispeech_subsets_share_a_folder(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,3 +232,50 @@ def test_librispeech_subsets_share_a_folder(server: Server, tmp_path: Path, monk
     assert (tmp_path / "LibriSpeech/train-clean-360/x").exists()
     with pytest.raises(SerError, match="no subset 'dev'"):
         librispeech.download(tmp_path, librispeech.Config(subsets=("dev",)))
+
+
+def encrypted() -> bytes:
+    """A zip whose only member says that it is encrypted."""
+    data = bytearray(packed({"x": b"secret"}))
+    for signature, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(signature) + place] |= 1
+    return bytes(data)
+
+
+def unknown() -> bytes:
+    """A zip whose only member is packed by a method that nobody knows."""
+    data = bytearray(packed({"x": b"secret"}))
+    for signature, place in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        data[data.index(signature) + place] = 77
+    return bytes(data)
+
+
+def bomb() -> bytes:
+    """A zip of a few bytes whose member says that it has 4 GB."""
+    data = bytearray(packed({"x": b"small"}))
+    for signature, place in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        at = data.index(signature) + place
+        data[at : at + 4] = b"\xf0\xff\xff\xff"
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"), [(encrypted, "encrypted"), (unknown, "broken archive"), (bomb, r"unpacks to more than 1\.0 GB")]
+)
+def test_archives_that_cannot_be_unpacked_leave_nothing(server: Server, tmp_path: Path, make, fault: str) -> None:
+    with pytest.raises(SerError, match=fault):
+        fetch(offer(server, "a.zip", make()), tmp_path / "r")
+    assert content(tmp_path / "r") == {}
+
+
+def test_every_recording_of_emodb_is_compared(real_emodb: Path, tmp_path: Path) -> None:
+    emodb._check_files(real_emodb)
+    (tmp_path / "wav").mkdir()
+    for path in (real_emodb / "wav").glob("*.wav"):
+        (tmp_path / "wav" / path.name).symlink_to(path)
+    changed = tmp_path / "wav" / "16b10Wb.wav"
+    data = changed.read_bytes()
+    changed.unlink()
+    changed.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(SerError, match=r"not EMO-DB: wav/16b10Wb\.wav is another file"):
+        emodb._check_files(tmp_path)

@@ -207,7 +207,7 @@ def test_a_corpus_that_changed_is_not_found(small: Path) -> None:
     receipt = receipt_of(Location(small, True), "emodb")
     assert _location.found(receipt) == Location(small, True)
     (small / "new.wav").write_bytes(b"")
-    with pytest.raises(SerError, match=r"corpus emodb changed since it was checked: 3 files.*-f download@emodb"):
+    with pytest.raises(SerError, match=r"corpus emodb changed since it was checked: 3 files.*-f -s download@emodb"):
         _location.found(receipt)
     (small / "new.wav").unlink()
     edit(small / "b.txt", b"01234")

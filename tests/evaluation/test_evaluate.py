@@ -242,7 +242,9 @@ def test_details_of_another_version_are_refused_in_one_line(study):
     layout, settings = study
     run_study(layout, settings)
     write_json(layout.details("affect"), {"wa": 0.5})
-    with pytest.raises(SerError, match=r"not the details of an experiment.*affect.json.*dvc repro -f evaluate"):
+    with pytest.raises(
+        SerError, match=r"not the details of an experiment.*affect.json.*dvc repro -f -s studies/s/dvc.yaml:evaluate"
+    ):
         results.read(layout, "affect")
 
 

@@ -268,4 +268,4 @@ def test_original_files_that_changed_are_named(ran):
     Path("data/demo/receipts/emodb.json").write_text(json.dumps(found))
     assert "emodb" not in status.status("demo")
     (ran / "raw" / "emodb" / "b.wav").write_text("two")
-    assert "dvc repro -f download@emodb" in status.status("demo")
+    assert "dvc repro -f -s download@emodb" in status.status("demo")

@@ -15,8 +15,8 @@ import soxr
 
 from ser.errors import SerError, warn
 from ser.files import digest
+from ser.plugins import RATES
 
-RATES = 1_000, 384_000  # Hz; ours: what recorders make. 1 Hz in a header would become 16000 samples for each one there
 _BLOCK = (
     1 << 22
 )  # samples that are decoded at a time, so that a header cannot ask for memory that the file does not fill
@@ -89,7 +89,7 @@ def pcm_hash(signal: np.ndarray) -> str:
 def check_unchanged(signal: np.ndarray, pcm: str, path: Path) -> None:
     """Raises `SerError` when the samples of a file are not those that the manifest describes by their hash `pcm`."""
     if pcm and pcm_hash(signal) != pcm:
-        hint = "Read its corpus again: dvc repro -f download@NAME (studies/STUDY/dvc.yaml:download@NAME)"
+        hint = "Read its corpus again: dvc repro -f -s download@NAME (studies/STUDY/dvc.yaml:download@NAME)"
         raise SerError("this audio file has changed since its corpus was read", path, hint)
 
 

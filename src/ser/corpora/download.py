@@ -6,12 +6,10 @@ written last.
 
 from __future__ import annotations
 
-import gzip
 import os
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ser import files
@@ -20,6 +18,8 @@ from ser.corpora.reading import PART
 from ser.errors import SerError
 
 _CHUNK = 1 << 16  # bytes per read: at most this much is lost when the connection breaks
+_GROWTH = 20  # ours: audio is packed to a half or a quarter, transcripts to a tenth
+_SMALL = 10**9  # bytes that any archive may unpack to
 _TIMEOUT = 30  # seconds without a byte until a connection counts as broken
 
 
@@ -129,12 +129,28 @@ def _unpack(archive: Path, to: Path) -> None:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
+                _check_size(archive, (member.file_size for member in packed.infolist()))
                 packed.extractall(to)
         else:
             with tarfile.open(archive) as packed_tar:
+                _check_size(archive, (member.size for member in packed_tar))
                 packed_tar.extractall(to, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except SerError:
+        raise
+    except Exception as error:  # damage, encryption or an unknown compression, by many names
+        if isinstance(error, OSError) and error.filename:
+            raise
         raise SerError(f"broken archive: {error}", archive, "It has been deleted; download it again") from error
+
+
+def _check_size(archive: Path, sizes: Iterable[int]) -> None:
+    """Stops before an archive fills the disk: its members may not have more than `_GROWTH` times its own size."""
+    total, limit = 0, max(_SMALL, _GROWTH * archive.stat().st_size)
+    for size in sizes:  # whose sum is checked as it grows, because reading all headers takes long, too
+        total += size
+        if total > limit:
+            what = f"an archive that unpacks to more than {limit / 1e9:.1f} GB, which no audio does"
+            raise SerError(what, archive, "It has been deleted; download it again")
 
 
 def _install(unpacked: Path, root: Path) -> None:

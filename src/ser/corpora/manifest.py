@@ -42,7 +42,7 @@ def read(path: str | Path) -> pd.DataFrame:
     missing file and for one that is not a manifest."""
     path = Path(path)
     if not path.exists():
-        raise SerError("no manifest", path, "Run its stage: dvc repro")
+        raise SerError("no manifest", path, f"Run its stage: {files.repro(path)}")
     with files.reading(path):
         table = files.unguarded(
             pd.read_csv(path, dtype=_STRINGS, keep_default_na=False, na_values={"start": [""], "end": [""]})

@@ -23,7 +23,7 @@ from ser.errors import SerError
 from ser.evaluation import metrics
 from ser.evaluation.predictions import KEYS, PREDICTION, TRUTH, Predictions
 
-REPEAT = "Run the experiment's train stage again: dvc repro -f"
+REPEAT = "Remove the experiment's predictions and train it again"
 NOTE = "post-processing fitted on dev is reported separately, never as the headline"
 OPTIONS = {  # papers.md 7.4; `all`: in this order
     "delay": ("delay",),

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SerError
-from ser.files import guarded, replacing, unguarded
+from ser.files import guarded, replacing, repro, unguarded
 
 COMMON = ("utterance", "corpus", "fold", "seed", "speaker")
 KEYS = ("seed", "fold", "utterance")  # in sorting order; continuous files add the time
@@ -86,7 +86,7 @@ def read(path: str | Path) -> Predictions:
     """
     path = Path(path)
     if not path.exists():
-        raise SerError("no predictions file", path, "Run the experiment's train stage: dvc repro")
+        raise SerError("no predictions file", path, f"Run the experiment's train stage: {repro(path)}")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header = next(csv.reader(file), [])
@@ -98,7 +98,7 @@ def read(path: str | Path) -> Predictions:
         raise SerError(f"not a valid CSV file: {error}", path) from error
     if table.empty:
         raise SerError(
-            "a predictions file without predictions", path, "Run the experiment's train stage again: dvc repro -f"
+            "a predictions file without predictions", path, f"Remove it and train the experiment again: {repro(path)}"
         )
     _check(table, kind, names, path)
     if kind == "classification":
@@ -213,7 +213,9 @@ def _best(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
 
 def _refuse(bad: np.ndarray, path: Path, what: str) -> None:
     if bad.any():
-        raise SerError(what, _line(path, int(np.argmax(bad))), "Run the experiment's train stage again: dvc repro -f")
+        raise SerError(
+            what, _line(path, int(np.argmax(bad))), f"Remove it and train the experiment again: {repro(path)}"
+        )
 
 
 def _line(path: Path, row: int) -> str:

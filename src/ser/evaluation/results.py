@@ -15,11 +15,10 @@ from typing import Any
 import pandas as pd
 
 from ser.errors import SerError
-from ser.files import read_json, write_json
+from ser.files import read_json, repro, write_json
 from ser.layout import Layout
 
 SHOWN = 3  # digits in the file for `dvc metrics show`, so that a row stays below 120 characters
-AGAIN = "Evaluate the study again: dvc repro -f evaluate"
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,8 @@ def from_json(values: Mapping[str, Any], where: object = None) -> Result:
             **rest,
         )
     except (TypeError, KeyError, AttributeError) as error:
-        raise SerError(f"not the details of an experiment: {error}", where, AGAIN) from error
+        again = f"Evaluate the study again: {repro(where, 'evaluate')}"
+        raise SerError(f"not the details of an experiment: {error}", where, again) from error
 
 
 def label(metric: str) -> str:

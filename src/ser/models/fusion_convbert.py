@@ -100,6 +100,9 @@ class Config:
 
     def __post_init__(self) -> None:
         check_branch(self.channels, self.pools)
+        for name in ("hidden", "layers", "heads", "ffn", "d", "fusion_layers", "fusion_heads", "fusion_ffn"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.d % self.fusion_heads:
             raise ValueError(f"d {self.d} is not a multiple of fusion_heads {self.fusion_heads}")
         if self.variant == "robust_cnns" and self.fusion == "equation_10":

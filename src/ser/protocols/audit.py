@@ -25,7 +25,7 @@ from ser.protocols.folds import ROLES, Fold
 TRAIN, DEV, TEST = range(len(ROLES))
 PAIRS = ((TEST, TRAIN), (TEST, DEV), (DEV, TRAIN))
 SHARED = ("speaker", "session", "dialogue", "text", "file")
-REMAKE = "Make the folds again: dvc repro"
+REMAKE = "Remove the fold files and make them again with dvc repro"
 
 
 @dataclass(frozen=True)

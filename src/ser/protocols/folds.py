@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ser.errors import SerError
-from ser.files import guarded, read_json, replacing, unguarded, write_json
+from ser.files import guarded, read_json, replacing, repro, unguarded, write_json
 
 ROLES = ("train", "dev", "test")
 COLUMNS = ("fold", "utterance", "role")
@@ -50,9 +50,9 @@ def read(path: str | Path) -> list[Fold]:
     checked by `ser.protocols.audit.audit`.
     """
     path = Path(path)
-    hint = "Make it again: dvc repro"
+    hint = f"Remove it and make it again: {repro(path)}"
     if not path.exists():
-        raise SerError("no fold file", path, "Run the folds stage: dvc repro")
+        raise SerError("no fold file", path, f"Run the folds stage: {repro(path)}")
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -80,5 +80,5 @@ def read_claims(path: str | Path) -> dict[str, Any]:
     about = read_json(beside)
     for key in ("protocol", "claims"):
         if not isinstance(about, dict) or key not in about:
-            raise SerError(f"no {key!r} of the folds", beside, "Make it again: dvc repro")
+            raise SerError(f"no {key!r} of the folds", beside, f"Remove it and make it again: {repro(path)}")
     return about

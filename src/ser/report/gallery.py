@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ser.files import read_json, repro
 from ser.report import figures
 from ser.report.figures import COLOURS
 from ser.report.study import Experiment, Study
@@ -61,8 +62,10 @@ def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
     path = Path(e.card["artefacts"])
     arrays = _arrays(path)
     if not arrays:
-        text = "Latents and reconstructions need {}, which is not on this machine: dvc repro -f -s train@{} makes it."
-        found.missing[e.name] = text.format(path, e.name)
+        again = repro(study.layout.report, f"{_training(e)}@{e.name}")
+        found.missing[e.name] = (
+            f"Latents and reconstructions need {path}, which is not on this machine: {again} makes it."
+        )
         return
     if "latents" not in arrays:
         return
@@ -71,9 +74,18 @@ def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
     if len(arrays["latents"]) >= 3:
         figure = figures.latents(arrays["latents"], test, classes, title)
         own.append(Picture(figures.save(figure, folder / f"latents-{e.name}.png"), f"{title}: latents"))
+    if reason := study.withheld(e.about.corpus, bool(e.about.synthetic)):
+        found.missing[e.name] = f"No reconstructions: {reason}."
+        return
     figure = figures.reconstructions(arrays, test, classes, title)
     drawn = figures.save(figure, folder / f"reconstructions-{e.name}.png", 90, COLOURS)
     own.append(Picture(drawn, f"{title}: reconstructions"))
+
+
+def _training(e: Experiment) -> str:
+    """The stage of the graph that trains an experiment."""
+    groups = {"pretrained": "finetune", "functionals": "train_with_functionals", "words": "train_with_words"}
+    return next((stage for key, stage in groups.items() if e.card.get(key)), "train")
 
 
 def tested(study: Study, e: Experiment, arrays: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -95,13 +107,15 @@ def _pretraining(study: Study, found: Gallery) -> None:
         name = folder.name
         path = study.layout.pretrained(name) / "samples.npz"
         title = f"Pretraining {name}: sample reconstructions"
-        if arrays := _arrays(path):
+        if reason := _withheld(study, path.with_name("card.json")):
+            found.missing[f"pretraining/{name}"] = f"No sample reconstructions: {reason}."
+        elif arrays := _arrays(path):
             target = study.layout.report / f"pretraining-{name}.png"
             drawn = figures.save(figures.pretraining(arrays, title), target, 80, COLOURS)
             found.pretraining[name] = [Picture(drawn, title)]
         else:
             found.missing[f"pretraining/{name}"] = (
-                f"Sample reconstructions need {path}: dvc repro pretrain@{name} makes it."
+                f"Sample reconstructions need {path}: {repro(path, f'pretrain@{name}')} makes it."
             )
 
 
@@ -110,13 +124,21 @@ def _words(study: Study, found: Gallery) -> None:
         name = folder.name
         path = study.layout.words(name) / "spaces.npz"
         title = f"{name}: words of text and of speech before and after alignment, in one projection"
-        if arrays := _arrays(path):
+        if reason := _withheld(study, folder / "diagnostics.json"):
+            found.missing[f"words/{name}"] = f"No figure of the words: {reason}."
+        elif arrays := _arrays(path):
             drawn = figures.save(figures.spaces(arrays, title), study.layout.report / f"words-{name}.png", 80)
             found.words[name] = [Picture(drawn, title)]
         else:
             found.missing[f"words/{name}"] = (
-                f"The figure of the word vectors needs {path}: dvc repro words@{name} makes it."
+                f"The figure of the word vectors needs {path}: {repro(path, f'words@{name}')} makes it."
             )
+
+
+def _withheld(study: Study, card: Path) -> str:
+    """Why what was made of the corpus of a card is not shown, if it is not."""
+    about = read_json(card) if card.exists() else {}
+    return study.withheld(about["corpus"], bool(about.get("synthetic"))) if "corpus" in about else ""
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Any
 from ser.caching import CHECKPOINTS
 from ser.compute import workers
 from ser.errors import SerError
-from ser.files import read_json
+from ser.files import read_json, repro
 from ser.layout import Layout
 from ser.settings import check, files
 from ser.settings.study import GRAPH, check_graph, command, folder
@@ -61,7 +61,7 @@ def _status(name: str, made: Mapping[str, Any]) -> str:
         lines.append(f"  {', '.join(never)}: never ran")
     if follow:
         lines.append(f"and after them, if their outputs change: {', '.join(sorted(follow))}")
-    return "\n".join([*lines, *estimate(name, sorted({*direct, *never, *follow})), *_changed_corpora(name, file)])
+    return "\n".join([*lines, *estimate(name, sorted({*direct, *never, *follow})), *_changed_corpora(name)])
 
 
 def _ran(lock: Path) -> set[str]:
@@ -93,15 +93,14 @@ def _grouped(direct: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return groups
 
 
-def _changed_corpora(name: str, file: str) -> list[str]:
+def _changed_corpora(name: str) -> list[str]:
     """A line for each corpus whose original files changed since its receipt: DVC does not watch them."""
     from ser.corpora.location import changed
 
-    prefix = "" if name == "demo" else f"{file}:"
     receipts = sorted(Layout(name).receipt("x").parent.glob("*.json"))
     return [
         f"the files of {path.stem} changed since they were read; to read them again: "
-        f"dvc repro -f {prefix}download@{path.stem}"
+        f"{repro(path, f'download@{path.stem}')}"
         for path in receipts
         if changed(read_json(path))
     ]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ser.errors import SerError
-from ser.files import read_json, replacing, write_json
+from ser.files import read_json, replacing, repro, write_json
 from ser.seeds import seed_of
 from ser.words.config import OutOfVocabulary
 
@@ -93,7 +93,7 @@ def load(folder: Path) -> tuple[Vectors, dict[str, Any]]:
     card, arrays = read_json(folder / "card.json"), load_arrays(folder / "vectors.safetensors", "counts", "matrix")
     vectors = Vectors(tuple(card.pop("words", ())), arrays["matrix"], arrays["counts"])
     if not len(vectors.words) == len(vectors.matrix) == len(vectors.counts):
-        raise SerError("damaged vectors: words and matrix do not fit", folder, _REPEAT)
+        raise SerError("damaged vectors: words and matrix do not fit", folder, _again(folder))
     return vectors, card
 
 
@@ -111,12 +111,13 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     if not path.exists():
-        raise SerError("missing file", path, _REPEAT)
+        raise SerError("missing file", path, _again(path))
     try:
         arrays = load_file(path)
         return {name: arrays[name] for name in names}
     except (SafetensorError, KeyError) as error:
-        raise SerError(f"damaged file: {error}", path, _REPEAT) from error
+        raise SerError(f"damaged file: {error}", path, _again(path)) from error
 
 
-_REPEAT = "Remove the folder and run its stage again: dvc repro"
+def _again(path: Path) -> str:
+    return f"Remove the folder and run its stage again: {repro(path)}"
