@@ -114,3 +114,24 @@ def test_an_empty_lock_file_is_removed_when_no_dvc_runs(tmp_path):
         running.wait()
     assert dvc_lock.repair(tmp_path)
     assert not lock.exists()
+
+
+def test_git_takes_no_sound_picture_or_text_of_a_corpus(tmp_path):
+    """What the stages of a study of licensed corpora leave, and what of it `git add` would take."""
+    own = ["predictions/e.csv", "curves/e.csv", "cards/e/card.json", "costs/e.json", "scores/e.json", "details/e.json"]
+    taken = [f"metrics/mine/{name}" for name in [*own, "pretraining/p/curve.csv", "words/w/diagnostics.json"]]
+    taken += ["data/mine/folds/f.csv", "reports/mine/report.md", "reports/mine/ledger.md"]
+    left = ["settings/run.json", "receipts/c.json", "corpora/c/utterances.csv", "corpora/c/words.csv"]
+    left += ["corpora/c/audio/array.npy", "features/f/array.npy", "pretrained/p/samples.npz", "words/w/text/target.txt"]
+    left = [f"data/mine/{name}" for name in left]
+    left += ["reports/mine/report.html", "reports/mine/reconstructions-e.png", "metrics/mine/cards/e/a.png"]
+    left += ["checkpoints/mine/e/0/f-seed1.npz", "data/raw/c/a.wav"]
+    for name in [*taken, *left]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    found = subprocess.run([*git, "add", "-An"], capture_output=True, text=True, check=True).stdout
+    names = {line.split("'")[1] for line in found.splitlines()} - {".gitignore"}
+    assert names == set(taken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -290,6 +291,7 @@ def test_arrays_of_the_first_fold_become_figures(make, emotions):
     np.savez("first.npz", **arrays)
     write_json(layout.card("good"), {"folds": "loso", "artefacts": "first.npz"})
     study = load(layout)
+    study = replace(study, corpora={study.experiments["good"].about.corpus: {"shareable": True}})
     drawn = gallery.draw(study)
     assert not drawn.missing
     assert [p.path.name for p in drawn.experiments["good"]] == ["latents-good.png", "reconstructions-good.png"]
@@ -381,3 +383,28 @@ def test_every_colour_of_the_style_is_one_of_its_variables():
     rest = re.sub(r":root \{\s*--[^}]*\}", "", style)
     assert re.findall(r"#[0-9a-f]{3,8}\b", rest) == ["#ffffff"]  # behind pictures, drawn for white paper
     assert set(re.findall(r"var\(--([\w-]+)\)", rest)) <= set(re.findall(r"--([\w-]+):", style))
+
+
+def test_pictures_of_a_licensed_corpus_are_not_in_the_report(make, emotions):
+    """Of a corpus whose licence does not allow it, no picture shows a sound or a word; numbers and points remain."""
+    layout, g = make(), np.random.default_rng(0)
+    arrays = {
+        "utterances": np.array(sorted(set(emotions["utterance"]))[:2]), "latents": g.normal(size=(2, 4)),
+        "inputs": g.random((1, 8, 4)), "reconstructions": g.random((1, 4, 8, 4)), "axes": np.array([100.0, 16e3]),
+        "examples": np.array([0]),
+    }  # fmt: skip
+    np.savez("first.npz", **arrays)
+    write_json(layout.card("good"), {"folds": "loso", "artefacts": "first.npz"})
+    write_text(layout.about_pretraining("speech") / "curve.csv", "step,train_l1,dev_l1\n1,1,1.1\n2,0.8,0.9\n")
+    write_json(layout.pretrained("speech") / "card.json", {"corpus": "licensed", "synthetic": False})
+    write_json(layout.about_words("w") / "diagnostics.json", {"corpus": "free+licensed", "synthetic": False})
+    study = load(layout)
+    name = study.experiments["good"].about.corpus
+    corpora = {name: {"shareable": False}, "free": {"shareable": True}, "licensed": {"shareable": False}}
+    good = study.experiments["good"]
+    result = replace(good.result, description=replace(good.about, data="real"))
+    licensed = replace(study, corpora=corpora, experiments={"good": replace(good, result=result)})
+    drawn = gallery.draw(licensed)
+    assert set(drawn.missing) == {"good", "pretraining/speech", "words/w"}
+    assert all("the licence does not allow" in reason for reason in drawn.missing.values())
+    assert not any((drawn.experiments.get("good"), drawn.pretraining, drawn.words))

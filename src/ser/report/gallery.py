@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser.files import repro
+from ser.files import read_json, repro
 from ser.report import figures
 from ser.report.figures import COLOURS
 from ser.report.study import Experiment, Study
@@ -74,6 +74,9 @@ def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
     if len(arrays["latents"]) >= 3:
         figure = figures.latents(arrays["latents"], test, classes, title)
         own.append(Picture(figures.save(figure, folder / f"latents-{e.name}.png"), f"{title}: latents"))
+    if reason := study.withheld(e.about.corpus, bool(e.about.synthetic)):
+        found.missing[e.name] = f"No reconstructions: {reason}."
+        return
     figure = figures.reconstructions(arrays, test, classes, title)
     drawn = figures.save(figure, folder / f"reconstructions-{e.name}.png", 90, COLOURS)
     own.append(Picture(drawn, f"{title}: reconstructions"))
@@ -104,7 +107,9 @@ def _pretraining(study: Study, found: Gallery) -> None:
         name = folder.name
         path = study.layout.pretrained(name) / "samples.npz"
         title = f"Pretraining {name}: sample reconstructions"
-        if arrays := _arrays(path):
+        if reason := _withheld(study, path.with_name("card.json")):
+            found.missing[f"pretraining/{name}"] = f"No sample reconstructions: {reason}."
+        elif arrays := _arrays(path):
             target = study.layout.report / f"pretraining-{name}.png"
             drawn = figures.save(figures.pretraining(arrays, title), target, 80, COLOURS)
             found.pretraining[name] = [Picture(drawn, title)]
@@ -119,13 +124,21 @@ def _words(study: Study, found: Gallery) -> None:
         name = folder.name
         path = study.layout.words(name) / "spaces.npz"
         title = f"{name}: words of text and of speech before and after alignment, in one projection"
-        if arrays := _arrays(path):
+        if reason := _withheld(study, folder / "diagnostics.json"):
+            found.missing[f"words/{name}"] = f"No figure of the words: {reason}."
+        elif arrays := _arrays(path):
             drawn = figures.save(figures.spaces(arrays, title), study.layout.report / f"words-{name}.png", 80)
             found.words[name] = [Picture(drawn, title)]
         else:
             found.missing[f"words/{name}"] = (
                 f"The figure of the word vectors needs {path}: {repro(path, f'words@{name}')} makes it."
             )
+
+
+def _withheld(study: Study, card: Path) -> str:
+    """Why what was made of the corpus of a card is not shown, if it is not."""
+    about = read_json(card) if card.exists() else {}
+    return study.withheld(about["corpus"], bool(about.get("synthetic"))) if "corpus" in about else ""
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -68,6 +68,14 @@ class Study:
     def costs(self) -> dict[str, Mapping[str, Any]]:
         return {name: e.cost for name, e in self.experiments.items() if e.cost}
 
+    def withheld(self, corpus: object, synthetic: bool) -> str:
+        """Why sounds, pictures of sounds and words of a corpus (``a+b``: of two) may not be in the report; empty where
+        they may. Everything that shows some of them asks here. Synthetic speech is nobody's voice.
+        """
+        if synthetic or all(self.corpora.get(name, {}).get("shareable") for name in str(corpus).split("+")):
+            return ""
+        return "the licence does not allow audio of this corpus to leave the machine"
+
     @property
     def synthetic(self) -> bool:
         return any(e.about.synthetic for e in self.experiments.values())

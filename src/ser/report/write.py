@@ -135,14 +135,13 @@ def _git(*arguments: str) -> str:
 
 
 def _refused(study: Study) -> dict[str, str]:
-    """Corpora whose audio may not be part of the report, and why. Synthetic speech is nobody's voice."""
-    synthetic = {e.about.corpus for e in study.experiments.values() if e.about.synthetic}
+    """Corpora that have no players in the report, and why."""
     refused = {}
-    for name in {str(e.about.corpus) for e in study.experiments.values()} - synthetic:
-        if not study.corpora.get(name, {}).get("shareable"):
-            refused[name] = "the licence does not allow audio of this corpus to leave the machine"
-        elif not study.audio:
-            refused[name] = "params.yaml has report.audio: false"
+    for e in study.experiments.values():
+        reason = study.withheld(e.about.corpus, bool(e.about.synthetic))
+        reason = reason or ("" if study.audio or e.about.synthetic else "params.yaml has report.audio: false")
+        if reason:
+            refused[str(e.about.corpus)] = reason
     return refused
 
 
