@@ -267,6 +267,14 @@ def unguarded(table: pd.DataFrame) -> pd.DataFrame:
     return _map_texts(table, lambda text: text[1:] if text[:1] == "'" and _FORMULA.match(text) else text)
 
 
+def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
+    """A table that was `guarded`, by `pandas.read_csv`. Raises `SerError` for a damaged file."""
+    import pandas as pd
+
+    with reading(path):
+        return unguarded(pd.read_csv(path, **options))
+
+
 def _map_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     changed = {}
     for name, column in table.items():

@@ -43,10 +43,7 @@ def read(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.exists():
         raise SerError("no manifest", path, f"Run its stage: {files.repro(path)}")
-    with files.reading(path):
-        table = files.unguarded(
-            pd.read_csv(path, dtype=_STRINGS, keep_default_na=False, na_values={"start": [""], "end": [""]})
-        )
+    table = files.read_csv(path, dtype=_STRINGS, keep_default_na=False, na_values={"start": [""], "end": [""]})
     missing = [c for c in COLUMNS if c not in table.columns]
     if missing:
         raise SerError(f"not a manifest: no column {missing[0]!r}", path)

@@ -17,7 +17,7 @@ from ser.errors import end_with_parent
 from ser.evaluation import calibration, ensembles, intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Interval, Option, Result, Score
-from ser.files import read_json, remove, unguarded
+from ser.files import read_csv, read_json, remove
 from ser.layout import Layout
 
 DIGITS = 4  # of every number in a file of details (dvc.md, section 5)
@@ -77,7 +77,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
         extra.append(notes.of_members(members))
     more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}
     if (path := beside.with_name("windows.csv")).exists():
-        more["windows"] = found = windows(unguarded(pd.read_csv(path)), predictions.classes)
+        more["windows"] = found = windows(read_csv(path), predictions.classes)
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
         extra.append(text.format(**found))
     if (path := beside.with_name("dev.csv")).exists():

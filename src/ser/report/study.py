@@ -12,7 +12,7 @@ import pandas as pd
 from ser.evaluation import pooling, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Result
-from ser.files import read_json
+from ser.files import read_csv, read_json
 from ser.layout import Layout
 
 
@@ -103,6 +103,6 @@ def _experiment(layout: Layout, name: str) -> Experiment:
     predictions = read(path)
     labelled, _ = pooling.labelled(predictions)
     scored = None if labelled.table.empty else pooling.headline(labelled, result.description.protocol)[0]
-    curves = pd.read_csv(layout.curves(name)) if layout.curves(name).exists() else pd.DataFrame()
+    curves = read_csv(layout.curves(name)) if layout.curves(name).exists() else pd.DataFrame()
     cost = read_json(layout.cost(name)) if layout.cost(name).exists() else {}
     return Experiment(name, result, predictions, scored, read_json(card), cost, curves)

@@ -12,11 +12,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 
 from ser import __version__
 from ser.evaluation.results import Result
-from ser.files import write_text
+from ser.files import read_csv, write_text
 from ser.layout import Layout
 from ser.report import charts, experiment, gallery, sections, words
 from ser.report.sound import Players
@@ -147,7 +146,7 @@ def _refused(study: Study) -> dict[str, str]:
 
 def _pretraining(folder: Path, drawn: gallery.Gallery) -> experiment.Part:
     """The learning curve of a pretraining and its sample reconstructions."""
-    name, curve = folder.name, pd.read_csv(folder / "curve.csv")
+    name, curve = folder.name, read_csv(folder / "curve.csv")
     losses = {c: curve[c].to_numpy(float) for c in curve.columns if "l1" in c}
     drawn_curve = charts.lines(f"{name}: L1 loss of masked frames", losses, "evaluation", "L1 loss") if losses else None
     return experiment.Part(

@@ -19,7 +19,7 @@ from ser import compute, plugins
 from ser.corpora.manifest import LABEL_RATE
 from ser.errors import SerError
 from ser.evaluation import metrics
-from ser.files import file_name, read_json
+from ser.files import file_name, read_csv, read_json
 from ser.protocols.folds import Fold
 from ser.recipe import Training
 from ser.seeds import seed_everything, seed_of
@@ -234,7 +234,7 @@ def continuous_labels(manifest: Path, table: pd.DataFrame, dimensions: Sequence[
     """utterance -> (rows, D) from labels.csv in the manifest's folder, NaN where the corpus gives no labels (those of
     the test part that the organisers keep).
     """
-    found = pd.read_csv(manifest / "labels.csv", dtype={"utterance": str})
+    found = read_csv(manifest / "labels.csv", dtype={"utterance": str})
     labels = {
         str(u): rows[list(dimensions)].to_numpy(dtype=np.float32) for u, rows in found.groupby("utterance", sort=False)
     }

@@ -17,7 +17,7 @@ import pandas as pd
 from ser.corpora import audio, manifest
 from ser.corpora.manifest import LABEL_RATE
 from ser.errors import SerError
-from ser.files import reading, unguarded
+from ser.files import read_csv
 from ser.words.config import Occurrences
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def read_spans(folder: Path, name: str, *labels: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({c: pd.Series(dtype=float if c in ("start", "end") else str) for c in columns})
     strings = dict.fromkeys(("utterance", *labels), str)
-    with reading(path):
-        table = unguarded(pd.read_csv(path, dtype=strings, keep_default_na=False))
+    table = read_csv(path, dtype=strings, keep_default_na=False)
     if list(table) != columns:
         raise SerError(f"columns {', '.join(table)}", path, f"Expected: {', '.join(columns)}")
     return table
