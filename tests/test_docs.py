@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 IN_ROOT = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
-COMMANDS = ("ser", "dvc", "python", "torchrun", "make", "sbatch", "git", "pip")
+COMMANDS = ("ser", "dvc", "python", "torchrun", "make", "sbatch", "git", "pip", "find")
 NAMED = {  # stage -> blocks of params.yaml that its NAME is a key of
     "download": ("corpora",),
     "corpus": ("corpora",),
@@ -37,6 +37,7 @@ NAMED = {  # stage -> blocks of params.yaml that its NAME is a key of
     "finetune": ("finetuning",),
     "train_with_functionals": ("with_functionals",),
     "train_with_words": ("with_words",),
+    "package": ("packages",),
 }
 
 
@@ -97,6 +98,10 @@ def _ser(words: list[str]) -> None:
         assert {options.a, options.b} <= names(study(options.study or "demo"), *GROUPS)
     if options.command == "corpora" and options.name:
         assert options.name in plugins.names("corpora")
+    if options.command == "predict":
+        data, name, packages, package = Path(options.package).parts
+        assert (data, packages) == ("data", "packages")
+        assert package in names(study(name), "packages")
     if options.command == "study" and options.study_command in ("start", "status") and options.name not in MADE:
         study(options.name)
 
