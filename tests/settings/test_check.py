@@ -282,3 +282,37 @@ def test_yaml_that_is_no_plain_settings_is_refused_by_name(edited, old, new):
     path = edited((old, new))
     with pytest.raises(SerError, match=re.escape(str(path))):
         check.read(path)
+
+
+ENSEMBLE = "ensembles:\n  both:\n    members:\n    - majority-emodb-loso\n    - {other}\n"
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("svm-emodb-los", r"unknown experiment .*'svm-emodb-los' .*ensembles.both.members.*'svm-emodb-loso'"),
+        ("svm-ravdess-actors", r"different folds: majority-emodb-loso on emodb-loso, svm-ravdess-actors on ravdess-"),
+        ("majority-emodb-loso", r"at least two members, each once"),
+    ],
+)
+def test_members_of_an_ensemble_are_experiments_on_the_same_folds(edited, other, message):
+    path = edited()
+    path.write_text(path.read_text() + ENSEMBLE.format(other="svm-emodb-loso"))
+    assert check.read(path).ensembles["both"].members == ("majority-emodb-loso", "svm-emodb-loso")
+    path = edited()
+    path.write_text(path.read_text() + ENSEMBLE.format(other=other))
+    with pytest.raises(SerError, match=message):
+        check.read(path)
+
+
+def test_an_ensemble_is_evaluated_as_an_experiment_and_not_trained(edited):
+    from ser.settings import files
+
+    path = edited()
+    path.write_text(path.read_text() + ENSEMBLE.format(other="svm-emodb-loso"))
+    made = files.files(check.read(path))
+    about = made["evaluate"]["experiments"]["both"]
+    assert (about["model"], about["members"]) == ("ensemble", ("majority-emodb-loso", "svm-emodb-loso"))
+    assert about["protocol"] == "leave_one_speaker_out"
+    assert "both" in made["report"]["experiments"]
+    assert "train/both" not in made
