@@ -19,7 +19,7 @@ import ser
 from ser import plugins
 from ser.cli import parser
 from ser.settings import check as checks
-from ser.settings.schema import GROUPS, Experiment
+from ser.settings.schema import GROUPS, Experiment, Package
 from ser.settings.yamlfile import load
 from tests.conftest import ROOT
 
@@ -262,8 +262,10 @@ def test_yaml_and_python_blocks_are_valid():
     assert yaml
     assert python
     for content in yaml:
-        for name, values in YAML(typ="safe").load(content)["experiments"].items():
-            plugins.build(Experiment, values, name)
+        found = YAML(typ="safe").load(content)
+        for block, kind in (("experiments", Experiment), ("packages", Package)):
+            for name, values in found.get(block, {}).items():
+                plugins.build(kind, values, name)
     for content in python:
         compile(content, "docs", "exec")
 
