@@ -123,3 +123,33 @@ def test_workers_use_one_thread_each():
         return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
     assert set(extraction.in_parallel(work, range(4), [9.0] * 4, 2, "threading", "toy")) == {1}
+
+
+def test_a_killed_extraction_continues_with_the_shards_it_finished(audio, tmp_path, monkeypatch, capsys):
+    feature = plugins.load("features", "logmel").Feature()
+    whole = extract(feature, audio, tmp_path / "whole", checkpoints=tmp_path / "none")
+    assert not (tmp_path / "none").exists(), "a short corpus is made again"
+    monkeypatch.setattr(extraction, "SHARD", 1.0)
+    monkeypatch.setattr(extraction, "CHUNK", 0.1)
+    done, original = [], extraction._extract
+
+    def dying(utterance, **arguments):
+        done.append(utterance)
+        if utterance == "u5" and done.count("u5") == 1:
+            raise KeyboardInterrupt
+        return original(utterance, **arguments)
+
+    monkeypatch.setattr(extraction, "_extract", dying)
+    with pytest.raises(KeyboardInterrupt):
+        extract(feature, audio, tmp_path / "parts", checkpoints=tmp_path / "c")
+    files = sorted((tmp_path / "c").rglob("*.npz"))
+    assert len(files) >= 2
+    assert not (tmp_path / "parts").exists()
+    files[1].write_bytes(files[1].read_bytes()[:-100])
+    first = done.copy()
+    done.clear()
+    parts = extract(feature, audio, tmp_path / "parts", checkpoints=tmp_path / "c")
+    assert hashes(parts.folder) == hashes(whole.folder)
+    assert first[0] not in done, "the first shard was kept"
+    assert "damaged" in capsys.readouterr().err
+    assert not list((tmp_path / "c").rglob("*.npz"))
