@@ -19,13 +19,13 @@ import ser
 from ser import plugins
 from ser.cli import parser
 from ser.settings import check as checks
-from ser.settings.schema import GROUPS, Experiment
+from ser.settings.schema import GROUPS, Experiment, Package
 from ser.settings.yamlfile import load
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 IN_ROOT = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
-COMMANDS = ("ser", "dvc", "python", "torchrun", "make", "sbatch", "git", "pip")
+COMMANDS = ("ser", "dvc", "python", "torchrun", "make", "sbatch", "git", "pip", "find")
 NAMED = {  # stage -> blocks of params.yaml that its NAME is a key of
     "download": ("corpora",),
     "corpus": ("corpora",),
@@ -37,6 +37,7 @@ NAMED = {  # stage -> blocks of params.yaml that its NAME is a key of
     "finetune": ("finetuning",),
     "train_with_functionals": ("with_functionals",),
     "train_with_words": ("with_words",),
+    "package": ("packages",),
 }
 
 
@@ -97,6 +98,10 @@ def _ser(words: list[str]) -> None:
         assert {options.a, options.b} <= names(study(options.study or "demo"), *GROUPS)
     if options.command == "corpora" and options.name:
         assert options.name in plugins.names("corpora")
+    if options.command == "predict":
+        data, name, packages, package = Path(options.package).parts
+        assert (data, packages) == ("data", "packages")
+        assert package in names(study(name), "packages")
     if options.command == "study" and options.study_command in ("start", "status") and options.name not in MADE:
         study(options.name)
 
@@ -257,8 +262,10 @@ def test_yaml_and_python_blocks_are_valid():
     assert yaml
     assert python
     for content in yaml:
-        for name, values in YAML(typ="safe").load(content)["experiments"].items():
-            plugins.build(Experiment, values, name)
+        found = YAML(typ="safe").load(content)
+        for block, kind in (("experiments", Experiment), ("packages", Package)):
+            for name, values in found.get(block, {}).items():
+                plugins.build(kind, values, name)
     for content in python:
         compile(content, "docs", "exec")
 

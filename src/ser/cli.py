@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     status.set_defaults(run=_study_status)
 
     predict = commands.add_parser("predict", help="predict your own recordings with a package of a trained experiment")
-    predict.add_argument("package", metavar="PACKAGE", help="its folder, such as data/demo/packages/svm-emodb")
+    predict.add_argument("package", metavar="PACKAGE", help="its folder, such as data/demo/packages/cnns-emodb")
     predict.add_argument(
         "paths",
         metavar="PATH",

@@ -68,6 +68,8 @@ finetuning:
 with_functionals: {}
 with_words:
   aligned-sewa: {model: semantic, corpus: sewa, folds: partitions, feature: waveform, words: tiny, selection: dev}
+packages:
+  svm: {experiment: svm-emodb}
 statistics: {draws: 100}
 """
 

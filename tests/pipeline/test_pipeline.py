@@ -308,6 +308,7 @@ experiments:
 finetuning: {{}}
 with_functionals: {{}}
 with_words: {{}}
+packages: {{}}
 statistics: {{draws: 50}}
 """
         (clone.root / "params.yaml").write_text(text)

@@ -18,6 +18,8 @@ from ser.packages import card as cards
 from ser.packages import contents
 from ser.packages.contents import Contents, Feature
 
+LAYER_NORM = 1e-12  # layer_norm_eps of ser.models.layers.mockingjay.Config
+
 
 def make(layout: Layout, name: str, settings: Mapping[str, Any]) -> Contents:
     """Writes the folder of a package; `settings`: ``experiment``.
@@ -30,6 +32,7 @@ def make(layout: Layout, name: str, settings: Mapping[str, Any]) -> Contents:
     where = f"packages.{name}"
     if what := refusal(card):
         raise SerError(f"experiment {experiment} cannot be packaged: {what}", where)
+    _check_encoder(card, where)
     predictions, result = read(layout.predictions(experiment)), results.read(layout, experiment)
     with replacing_folder(layout.package(name)) as folder:
         weights.save_arrays(folder / contents.WEIGHTS, _weights(card, experiment))
@@ -51,6 +54,14 @@ def refusal(card: Mapping[str, Any]) -> str:
     if card.get("transductive") or card["config"].get("scaling") == "per_speaker":
         return "it is scaled by all recordings of a speaker (transductive)"
     return ""
+
+
+def _check_encoder(card: Mapping[str, Any], where: str) -> None:
+    """A package builds its model from the model's own values, of which this one of a pretrained encoder is none."""
+    if card["pretrained"]:
+        epsilon = read_json(Path(card["pretrained"]) / "card.json")["config"].get("layer_norm_eps", LAYER_NORM)
+        if epsilon != LAYER_NORM:
+            raise SerError(f"an encoder with layer_norm_eps {epsilon} cannot be packaged yet, only {LAYER_NORM}", where)
 
 
 def _weights(card: Mapping[str, Any], experiment: str) -> dict[str, np.ndarray]:
