@@ -3,6 +3,7 @@
 #   make test    lint, types, all tests
 # Others:
 #   make quick   lint, types, the unit tests only
+#   make chaos   random kills, full disks and damaged files in large numbers (about an hour)
 #   make docs    renew the generated page docs/parameters.md
 #   make lock    renew requirements.lock (needs uv)
 #   make clean   remove the environment, checkpoints and caches
@@ -11,7 +12,7 @@ PYTHON ?= python3
 ACTIVATE = . .venv/bin/activate
 READY = .venv/.ready
 
-.PHONY: repro test quick docs environment lint lock clean
+.PHONY: repro test quick chaos docs environment lint lock clean
 .DELETE_ON_ERROR:
 
 repro: $(READY)
@@ -22,6 +23,9 @@ test: lint
 
 quick: lint
 	@$(ACTIVATE) && python -m pytest -n 2 -m "not slow and not real"
+
+chaos: $(READY)
+	@$(ACTIVATE) && SER_CHAOS=1000 python -m pytest tests/chaos
 
 docs: $(READY)
 	@$(ACTIVATE) && python tools/keys.py

@@ -14,7 +14,7 @@ import soundfile
 import soxr
 
 from ser.errors import SerError, warn
-from ser.files import digest
+from ser.files import digest, reading
 from ser.plugins import RATES
 
 _BLOCK = (
@@ -42,7 +42,8 @@ def decode(
         raise SerError("audio file of 0 bytes", path, "Get this file again")
     try:
         with soundfile.SoundFile(path) as file:
-            _check_length(path)
+            with reading(path, "Get this file again"):
+                _check_length(path)
             if file.frames == 0:
                 raise SerError("audio file without samples", path, "Get this file again")
             rate, channels = rate or file.samplerate, file.channels

@@ -18,6 +18,7 @@ from ser.files import guarded, read_json, replacing, repro, unguarded, write_jso
 
 ROLES = ("train", "dev", "test")
 COLUMNS = ("fold", "utterance", "role")
+CLAIMS = ("speaker_independent", "tests_each_once", "carved_dev")  # see `ser.protocols.claims`
 
 
 @dataclass(frozen=True)
@@ -81,4 +82,11 @@ def read_claims(path: str | Path) -> dict[str, Any]:
     for key in ("protocol", "claims"):
         if not isinstance(about, dict) or key not in about:
             raise SerError(f"no {key!r} of the folds", beside, f"Remove it and make it again: {repro(path)}")
+    claims = about["claims"]
+    if not isinstance(claims, dict) or set(claims) - set(CLAIMS) or {type(v) for v in claims.values()} - {bool}:
+        raise SerError(
+            f"the claims are not true or false for {', '.join(CLAIMS)}",
+            beside,
+            f"Remove it and make it again: {repro(path)}",
+        )
     return about

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,8 +90,7 @@ def _training(e: Experiment) -> str:
 
 def tested(study: Study, e: Experiment, arrays: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Utterance, speaker and emotion of the test part of the first fold, in the order of its arrays."""
-    names: Iterable[str] = map(str, arrays.get("utterances", ()))
-    names = list(names) or _first_fold(study, e)
+    names = [str(name) for name in arrays.get("utterances", ())] or list(_first_fold(study, e))
     table = e.predictions.table.drop_duplicates("utterance").set_index("utterance").loc[names].reset_index()
     return table[["utterance", "speaker", "truth"]].rename(columns={"truth": "emotion"})
 

@@ -53,7 +53,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         with reading(path):
             cost = read_json(path)
-            return {**cost, "seconds": float(cost["seconds"]), "peak_bytes": int(cost["peak_bytes"])}
+            kinds = {"seconds": float, "peak_bytes": int, "device": str, "threads": int, "resumed": bool}
+            kinds |= {"gpu_bytes": int} if "gpu_bytes" in cost else {}
+            return {key: kind(cost[key]) for key, kind in kinds.items()}
     except SerError as error:  # no number depends on it
         set_aside(path, error)
         return None

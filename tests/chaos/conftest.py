@@ -1,0 +1,26 @@
+"""Random damage, with named seeds. SER_CHAOS is the number of inputs per fuzzer and a measure of the number of kills:
+10 in `make test`, 1000 in `make chaos`, which prints the numbers at the end.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+INPUTS = int(os.environ.get("SER_CHAOS", "10"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = [
+        line
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, line in report.user_properties
+        if name == "chaos"
+    ]
+    if lines:
+        terminalreporter.section("chaos")
+        for line in lines:
+            terminalreporter.write_line(str(line))

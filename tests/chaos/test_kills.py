@@ -1,0 +1,125 @@
+"""Kills at random moments, full disks and shared folders: the outputs are those of an undisturbed run, byte for byte,
+and no worker lives on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from ser.seeds import seed_of
+from tests import toy
+from tests.chaos.conftest import INPUTS
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+KILLS = min(40, max(1, INPUTS // 15))
+OUTPUTS = ("predictions.csv", "curves.csv", "card.json")
+
+
+def start(folder: Path, out: Path, *arguments: object) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tests.chaos.toy_run", folder, out, *arguments]
+    return subprocess.Popen(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(folder: Path, out: Path, *arguments: object) -> dict[str, bytes]:
+    """Runs to the end; the bytes of the outputs."""
+    process = start(folder, out, *arguments)
+    assert process.wait(120) == 0, process.stderr.read()
+    return contents(out)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in OUTPUTS}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A folder of inputs, the outputs of an undisturbed run, and its seconds."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    toy.files(folder, dev=False)
+    begin = time.monotonic()
+    found = finish(folder, folder / "out", 2)
+    shutil.rmtree(folder / "checkpoints")
+    return folder, found, time.monotonic() - begin
+
+
+@pytest.fixture
+def wanted(undisturbed, tmp_path):
+    """The outputs of an undisturbed run and its seconds; `tmp_path` holds the inputs."""
+    shutil.copytree(undisturbed[0], tmp_path, dirs_exist_ok=True)
+    return undisturbed[1:]
+
+
+def test_random_kills_change_nothing(tmp_path, wanted, record_property):
+    """Half of the kills hit the whole group of processes with SIGKILL, the others only the main process, which takes
+    its workers with it; of these, every second is SIGTERM.
+    """
+    outputs, seconds = wanted
+    generator, kept, orphans = np.random.default_rng(seed_of(0, "chaos", "kills")), 0, 0
+    for kill in range(KILLS):
+        process = start(tmp_path, tmp_path / "out", 2)
+        time.sleep(float(generator.uniform(0.4, 1.0)) * seconds)
+        workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        if kill % 2 == 0:
+            with_group = os.killpg if process.poll() is None else lambda *_: None
+            with_group(process.pid, signal.SIGKILL)
+        else:
+            process.send_signal(signal.SIGTERM if kill % 4 == 1 else signal.SIGKILL)
+        errors = process.communicate(timeout=60)[1]
+        assert "Traceback" not in errors, errors
+        alive = psutil.wait_procs(workers, timeout=10)[1]
+        orphans += len([p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE])
+        kept += len(list((tmp_path / "checkpoints").rglob("*.npz"))) if (tmp_path / "checkpoints").exists() else 0
+        if kill % 3 == 2:  # from the start again, so that later kills also hit the beginning
+            assert finish(tmp_path, tmp_path / "out", 2) == outputs
+            shutil.rmtree(tmp_path / "checkpoints")
+    assert finish(tmp_path, tmp_path / "out", 2) == outputs
+    assert orphans == 0
+    left = [p for p in tmp_path.rglob(".*.part*") if p.is_file()]
+    record_property("chaos", f"kills: {KILLS}, {kept} finished folds kept, {orphans} orphans, {len(left)} leftovers")
+
+
+def test_full_disks_are_one_line_and_change_nothing(tmp_path, wanted, record_property):
+    outputs, _ = wanted
+    generator, lines = np.random.default_rng(seed_of(0, "chaos", "disks")), 0
+    for _ in range(KILLS):
+        limit = int(generator.integers(100, 12_000))
+        process = start(tmp_path, tmp_path / "out", 2, limit)
+        errors = process.communicate(timeout=120)[1]
+        if process.returncode:
+            (line,) = [text for text in errors.splitlines() if text.startswith("error: ")]
+            assert "File too large (" in line, errors
+            assert "Traceback" not in errors, errors
+            lines += 1
+    assert finish(tmp_path, tmp_path / "out", 2) == outputs
+    record_property("chaos", f"full disks: {KILLS} trials, {lines} ended in one line, the others fitted")
+
+
+@pytest.mark.parametrize("count", [2, 4] if INPUTS >= 100 else [2])
+def test_processes_that_share_a_folder_agree(tmp_path, wanted, count, record_property):
+    outputs, _ = wanted
+    running = [start(tmp_path, tmp_path / f"out{k}", 1) for k in range(count)]
+    for process in running:
+        errors = process.communicate(timeout=120)[1]
+        assert process.returncode == 0, errors
+    assert all(contents(tmp_path / f"out{k}") == outputs for k in range(count))
+    assert not list((tmp_path / "checkpoints").rglob("*.claim"))
+    record_property("chaos", f"shared folder: {count} processes, equal outputs")
