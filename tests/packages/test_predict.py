@@ -245,8 +245,9 @@ def test_the_model_card_says_what_matters(package):
 def test_what_cannot_be_packaged_is_refused_before_anything_runs():
     from ser.packages.make import refusal
 
-    sound = {"control": "none", "words": {}, "selection": "last", "config": {}}
+    sound = {"control": "none", "words": {}, "selection": "last", "config": {}, "training": {}}
     assert not refusal(sound)
     for change in ({"control": "majority"}, {"words": {"words": "x"}}, {"selection": "test_oracle"}):
         assert refusal({**sound, **change})
     assert refusal({**sound, "config": {"scaling": "per_speaker"}})
+    assert refusal({**sound, "training": {"normalise": "speaker"}})

@@ -51,7 +51,8 @@ def refusal(card: Mapping[str, Any]) -> str:
         return "it reads word vectors, which a recording alone does not have"
     if card["selection"] == "test_oracle":
         return "its epoch is chosen on test"
-    if card.get("transductive") or card["config"].get("scaling") == "per_speaker":
+    by_speaker = card["config"].get("scaling") == "per_speaker" or card["training"].get("normalise") == "speaker"
+    if card.get("transductive") or by_speaker:
         return "it is scaled by all recordings of a speaker (transductive)"
     return ""
 

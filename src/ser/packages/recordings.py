@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from ser.corpora import audio, reading
 from ser.errors import SerError
 
 LONGEST = 300.0  # s; ours: longer ones are predicted by windows, which bounds the memory
-SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga", ".aif"} - {".raw"}
+# of the files that are taken from folders
+SUFFIXES = frozenset([".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64"])
 
 
 class Window(NamedTuple):
@@ -63,7 +65,7 @@ def _rows(path: Path) -> Iterator[Recording]:
     """The rows of a CSV: ``file`` (from the CSV's folder), and where they are there ``start`` and ``end``."""
     if not path.is_file():
         raise SerError("no such table", path)
-    rows = csv.DictReader(reading.text(path).splitlines())
+    rows = csv.DictReader(io.StringIO(reading.text(path), newline=""))
     if "file" not in (rows.fieldnames or ()):
         raise SerError("this table has no column 'file'", path, "Name the column with the paths of the audio: file")
     for number, row in enumerate(rows, 2):

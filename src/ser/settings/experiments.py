@@ -85,7 +85,8 @@ def check_package(study: Study, names: Names, name: str) -> None:
     if item is None or item.model not in study.models:
         return  # its own fault is reported
     selection = item.selection or study.defaults.selection
-    values = {"control": item.control, "words": item.words, "selection": selection, "config": config(study, item)}
+    values: dict[str, Any] = {"control": item.control, "words": item.words, "selection": selection}
+    values |= {"config": config(study, item), "training": training(study, item)}
     if what := refusal(values):
         raise SerError(f"experiment {experiment} cannot be packaged: {what}", where, "Name another experiment")
 
