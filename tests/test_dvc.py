@@ -105,7 +105,7 @@ def test_an_empty_lock_file_is_removed_when_no_dvc_runs(tmp_path):
     command = ["bash", "-c", "exec -a dvc sleep 60"]
     running = subprocess.Popen(command, cwd=tmp_path)
     try:
-        while psutil.Process(running.pid).cmdline()[0] != "dvc":
+        while psutil.Process(running.pid).cmdline()[:1] != ["dvc"]:
             time.sleep(0.01)
         with pytest.raises(SerError, match=f"DVC runs here as process {running.pid}"):
             dvc_lock.repair(tmp_path)
