@@ -22,6 +22,7 @@ from tests.chaos.conftest import INPUTS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
+many = pytest.mark.skipif(INPUTS < 100, reason="only in make chaos; the unit tests have a case of it")
 KILLS = min(40, max(1, INPUTS // 15))
 OUTPUTS = ("predictions.csv", "curves.csv", "card.json")
 
@@ -97,7 +98,7 @@ def test_random_kills_change_nothing(tmp_path, wanted, record_property):
     record_property("chaos", f"kills: {KILLS}, {kept} finished folds kept, {orphans} orphans, {len(left)} leftovers")
 
 
-@pytest.mark.skipif(INPUTS < 100, reason="only in make chaos; tests/test_errors.py has one full disk")
+@many
 def test_full_disks_are_one_line_and_change_nothing(tmp_path, wanted, record_property):
     outputs, _ = wanted
     generator, lines = np.random.default_rng(seed_of(0, "chaos", "disks")), 0
@@ -114,7 +115,8 @@ def test_full_disks_are_one_line_and_change_nothing(tmp_path, wanted, record_pro
     record_property("chaos", f"full disks: {KILLS} trials, {lines} ended in one line, the others fitted")
 
 
-@pytest.mark.parametrize("count", [2, 4] if INPUTS >= 100 else [2])
+@many
+@pytest.mark.parametrize("count", [2, 4])
 def test_processes_that_share_a_folder_agree(tmp_path, wanted, count, record_property):
     outputs, _ = wanted
     running = [start(tmp_path, tmp_path / f"out{k}", 1) for k in range(count)]
