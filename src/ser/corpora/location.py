@@ -41,7 +41,7 @@ def found(receipt: Mapping[str, Any], study: str = "demo") -> Location:
     again = repro(Path("data") / study / "receipts", f"download@{corpus}")
     root = _root(receipt)
     if root is None:
-        raise SerError(f"{corpus} is no longer here", raw_folder() / receipt["root"], f"Get it again: {again}")
+        raise SerError(f"{corpus} is no longer here", raw_folder() / str(receipt["root"]), f"Get it again: {again}")
     listing = list(_listing(root))
     now, then = (len(listing), sum(f.size for f in listing)), (receipt["files"], receipt["bytes"])
     if now != then:
@@ -84,7 +84,7 @@ def receipt(location: Location, corpus: str) -> dict[str, Any]:
 
 
 def _root(receipt: Mapping[str, Any]) -> Path | None:
-    places = (raw_folder() / receipt["root"], Path(receipt["root"]))  # below data/raw, or a user's own folder
+    places = (raw_folder() / str(receipt["root"]), Path(str(receipt["root"])))  # below data/raw, or a user's own folder
     return next((p for p in places if p.is_dir()), None)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ser.corpora import Card, Word
 from ser.errors import SerError
+from ser.files import reading
 
 ID = re.compile(r"\w[\w.+-]*")  # an utterance id that is safe in a CSV, a spreadsheet and a file name
 PART = ".part"  # suffix of everything that a download has not finished
@@ -34,7 +35,8 @@ def text(path: Path) -> str:
     """The content of a text file in UTF-8 (with or without mark), UTF-16 with its mark, or else ISO-8859-1."""
     content = path.read_bytes()
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16")
+        with reading(path, "Save the file as UTF-8"):
+            return content.decode("utf-16")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
