@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ser.store import Store
+    from ser.core.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 EMODB = ROOT.parent / "shared" / "corpora" / "emodb"
@@ -25,9 +25,9 @@ EMODB = ROOT.parent / "shared" / "corpora" / "emodb"
 
 def pack(corpus: Path, folder: Path) -> Store:
     """The audio store of EMO-DB, made by the corpus stage."""
+    from ser.core.store import Store
     from ser.corpora import emodb, packing
     from ser.corpora.location import Location
-    from ser.store import Store
 
     packing.pack("emodb", Location(corpus, True), emodb.Config(), folder, 16000, 2)
     return Store(folder / "audio")

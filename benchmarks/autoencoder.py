@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from ser.core.tasks import Batch, Task
 from ser.models.emotion_autoencoder import FUNCTIONALS, Config, Model
-from ser.tasks import Batch, Task
 
 BINS, FRAMES, CLASSES = 513, 128, 7
 SIZES = {"logmag": BINS, "functionals": FUNCTIONALS["table"]}

@@ -49,10 +49,10 @@ def step(micro_batch: int) -> dict[str, float]:
     import numpy as np
     from _common import peak
 
+    from ser.core.recipe import Training
+    from ser.core.store import Store, Writer
+    from ser.core.tasks import Examples, Task
     from ser.models.clstm import Config, Model
-    from ser.recipe import Training
-    from ser.store import Store, Writer
-    from ser.tasks import Examples, Task
     from ser.training.trainer import Trainer
 
     names, generator = tuple(f"u{i:02}" for i in range(BATCH)), np.random.default_rng(0)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 
 def ours(audio: str, folder: str) -> None:
+    from ser.core.store import Store
     from ser.features.extraction import extract
     from ser.features.functionals import Feature
-    from ser.store import Store
 
     extract(Feature(set="is10"), Store(audio), folder, jobs=2)
 
@@ -39,7 +39,7 @@ def main(corpus: Path) -> None:
     import numpy as np
     from _common import child, pack
 
-    from ser.store import Store
+    from ser.core.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
         audio, feature, reference = (Path(folder, n) for n in ("audio", "feature", "reference.npy"))

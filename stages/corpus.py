@@ -2,13 +2,13 @@
 
 import sys
 
-from ser import plugins
-from ser.compute import workers
+from ser.core import plugins
+from ser.core.compute import workers
+from ser.core.errors import run_command
+from ser.core.files import read_json
+from ser.core.layout import Layout
 from ser.corpora import packing
 from ser.corpora.location import found
-from ser.errors import run_command
-from ser.files import read_json
-from ser.layout import Layout
 
 
 def main() -> None:

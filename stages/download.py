@@ -4,11 +4,11 @@ its files, by which later stages find it. STUDY CORPUS
 
 import sys
 
+from ser.core.errors import run_command
+from ser.core.files import write_json
+from ser.core.layout import Layout
 from ser.corpora import source
 from ser.corpora.location import receipt as receipt_of
-from ser.errors import run_command
-from ser.files import write_json
-from ser.layout import Layout
 
 
 def main() -> None:

@@ -2,10 +2,10 @@
 
 import sys
 
-from ser.compute import workers
-from ser.errors import run_command
+from ser.core.compute import workers
+from ser.core.errors import run_command
+from ser.core.layout import Layout
 from ser.evaluation.evaluate import run_study
-from ser.layout import Layout
 
 
 def main() -> None:

@@ -2,12 +2,12 @@
 
 import sys
 
-from ser import plugins
-from ser.compute import workers
-from ser.errors import run_command
+from ser.core import plugins
+from ser.core.compute import workers
+from ser.core.errors import run_command
+from ser.core.layout import Layout
+from ser.core.store import Store
 from ser.features import extraction
-from ser.layout import Layout
-from ser.store import Store
 
 
 def main() -> None:

@@ -2,10 +2,11 @@
 
 import sys
 
-from ser import plugins, protocols
+from ser import protocols
+from ser.core import plugins
+from ser.core.errors import run_command
+from ser.core.layout import Layout
 from ser.corpora import manifest
-from ser.errors import run_command
-from ser.layout import Layout
 from ser.protocols import audit, folds
 
 

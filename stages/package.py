@@ -2,8 +2,8 @@
 
 import sys
 
-from ser.errors import run_command
-from ser.layout import Layout
+from ser.core.errors import run_command
+from ser.core.layout import Layout
 from ser.packages.make import make
 
 

@@ -5,11 +5,11 @@ torchrun --nproc-per-node 2 stages/pretrain.py STUDY NAME     the same on severa
 
 import sys
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import run_command
+from ser.core.files import read_json
+from ser.core.layout import Layout
 from ser.corpora.location import found
-from ser.errors import run_command
-from ser.files import read_json
-from ser.layout import Layout
 from ser.pretraining.run import pretrain
 from ser.pretraining.settings import Settings
 

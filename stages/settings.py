@@ -5,7 +5,7 @@ DVC runs `python -m ser.settings` in the folder of the study instead, without na
 
 import sys
 
-from ser.errors import run_command
+from ser.core.errors import run_command
 from ser.settings import files
 
 

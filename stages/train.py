@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from ser.errors import run_command
-from ser.layout import Layout
+from ser.core.errors import run_command
+from ser.core.layout import Layout
 from ser.training.experiment import Files, run
 
 

@@ -2,11 +2,11 @@
 
 import sys
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import run_command
+from ser.core.files import read_json
+from ser.core.layout import Layout
 from ser.corpora.location import found
-from ser.errors import run_command
-from ser.files import read_json
-from ser.layout import Layout
 from ser.words.config import Config
 from ser.words.make import Source, make, summary
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser import caching
+from ser.core import caching
 from ser.corpora import manifest
 from ser.pretraining import run as pretraining
 from ser.training import experiment
@@ -19,7 +19,7 @@ from tests import toy
 from tests.pretraining import speech
 from tests.words import test_make
 
-SER = Path(caching.__file__).parent
+SER = Path(caching.__file__).parents[1]
 FILES = sorted(p for p in SER.rglob("*.py"))
 EDIT = "\nEDITED = 1"
 KINDS = ("fold of cnns", "fold of svm", "encoder", "packed features", "Speech2Vec", "alignment")
@@ -88,10 +88,18 @@ def test_every_file_in_the_closure_changes_the_name_and_no_other_file_does(resul
 @pytest.mark.parametrize(
     ("kind", "inside", "outside"),
     [
-        ("fold of cnns", ["models/cnns", "training/loop", "store", "tasks", "protocols/folds"], ["models/svm"]),
+        (
+            "fold of cnns",
+            ["models/cnns", "training/loop", "core/store", "core/tasks", "protocols/folds"],
+            ["models/svm"],
+        ),
         ("fold of svm", ["models/svm", "evaluation/metrics", "training/fold"], ["models/cnns", "report/summary"]),
         ("encoder", ["training/loop", "corpora/audio", "features/logmel", "features/spectrum"], ["training/fold"]),
-        ("packed features", ["features/logmel", "features/spectrum", "store"], ["training/loop", "pretraining/data"]),
+        (
+            "packed features",
+            ["features/logmel", "features/spectrum", "core/store"],
+            ["training/loop", "pretraining/data"],
+        ),
     ],
 )
 def test_what_closures_contain(results, kind, inside, outside):
@@ -147,18 +155,18 @@ def test_text_inside_strings_counts(tmp_path):
 def test_imports_in_functions_count_and_those_for_type_checkers_do_not(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ser.store import Store\n"
-        "def f():\n    from ser import seeds\n    import numpy\n"
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ser.core.store import Store\n"
+        "def f():\n    from ser.core import seeds\n    import numpy\n"
     )
     names = {caching._name(f) for f in caching.closure(script)}
-    assert names == {"script.py", "ser/__init__.py", "ser/seeds.py"}
+    assert names == {"script.py", "ser/__init__.py", "ser/core/__init__.py", "ser/core/seeds.py"}
     assert set(caching.versions(script)) >= {"numpy"}
 
 
 def test_settings_inputs_and_device_count(tmp_path):
     def name(**changes):
         given = {"settings": {"lr": 1}, "inputs": {"a": b"a", "file": tmp_path / "file"}, "device": "cpu"} | changes
-        return caching.fingerprint("ser.seeds", **given)
+        return caching.fingerprint("ser.core.seeds", **given)
 
     (tmp_path / "file").write_text("1")
     before = name()

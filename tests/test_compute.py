@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from ser import compute
+from ser.core import compute
 
 
 def test_shared_memory_of_dead_processes_is_swept(tmp_path, monkeypatch):

@@ -16,8 +16,8 @@ import pytest
 from ruamel.yaml import YAML
 
 import ser
-from ser import plugins
 from ser.cli import parser
+from ser.core import plugins
 from ser.settings import check as checks
 from ser.settings.schema import GROUPS, Experiment, Package
 from ser.settings.yamlfile import load

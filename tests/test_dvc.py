@@ -12,7 +12,7 @@ import psutil
 import pytest
 from tools import dvc_lock
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.settings import check, files
 from tests.conftest import ROOT
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ser.files import is_alive
+from ser.core.files import is_alive
 
 WORK = """
 import os, signal, sys, time
 from joblib import Parallel, delayed
-from ser.errors import end_with_parent, run_command
+from ser.core.errors import end_with_parent, run_command
 
 def wait(kill=False):
     end_with_parent()
@@ -89,7 +89,7 @@ def test_a_stage_ends_with_dvc():
 def test_a_full_disk_is_one_line_that_names_the_file(tmp_path):
     code = """
 import resource
-from ser.files import write_text
+from ser.core.files import write_text
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 run_command(lambda: write_text(sys.argv[-1], "x" * 5000))

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser import files
-from ser.errors import SerError
+from ser.core import files
+from ser.core.errors import SerError
 
 
 def _stopped(replacing, write):
@@ -163,7 +163,7 @@ def test_a_full_disk_names_the_file(tmp_path):
 
 HOLDER = """
 import sys, time
-from ser.files import claim
+from ser.core.files import claim
 with claim(sys.argv[1]) as mine:
     print(mine, flush=True)
     time.sleep(60)

@@ -8,9 +8,9 @@ from typing import Literal
 
 import pytest
 
-from ser import plugins
-from ser.compute import workers
-from ser.errors import SerError, run_command
+from ser.core import plugins
+from ser.core.compute import workers
+from ser.core.errors import SerError, run_command
 
 
 @dataclass(frozen=True)

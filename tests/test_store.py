@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.errors import SerError
-from ser.store import Store, Writer
+from ser.core.errors import SerError
+from ser.core.store import Store, Writer
 
 FILES = ("array.npy", "index.csv", "card.json")
 CARD = {"feature": "toy", "level": "frame", "synthetic": False}

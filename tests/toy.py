@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.files import write_json
+from ser.core.store import Writer
 from ser.corpora import manifest
-from ser.files import write_json
 from ser.protocols import claims, leave_one_speaker_out, speaker_independent
 from ser.protocols import folds as fold_files
-from ser.store import Writer
 from ser.training.experiment import Files
 
 CLASSES = ("anger", "neutral", "sadness")

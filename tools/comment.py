@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ser.errors import SerError, run_command
+from ser.core.errors import SerError, run_command
 from ser.evaluation import results
 from ser.evaluation.results import Description, Result, Score
 from ser.report import ledger

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from ser.errors import SerError, run_command
+from ser.core.errors import SerError, run_command
 
 
 def repair(root: Path) -> bool:

@@ -10,7 +10,7 @@ import re
 from itertools import takewhile
 from pathlib import Path
 
-from ser.files import write_text
+from ser.core.files import write_text
 
 PAGE = Path("docs/parameters.md")
 HEAD = """# The keys of params.yaml

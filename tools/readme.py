@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.errors import SerError, run_command
+from ser.core.errors import SerError, run_command
+from ser.core.files import read_json, write_text
 from ser.evaluation import results
 from ser.evaluation.results import Result
-from ser.files import read_json, write_text
 from ser.report import sections, write
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"

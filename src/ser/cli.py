@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser import __version__
-from ser.errors import SerError, run_command
+from ser.core.errors import SerError, run_command
 
 EPILOG = """
 a study in four steps:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ser.errors import SerError
-from ser.seeds import seed_of
+from ser.core.errors import SerError
+from ser.core.seeds import seed_of
 
 SLOW = 60.0  # seconds that no input may take
 WORDS = [b"", b"nan", b"-inf", b"-1", b"1e999", b"9" * 5000, b"true", b"null", b"[", b"{" * 300, b"\0", b"\xff\xfe"]

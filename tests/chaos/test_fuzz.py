@@ -15,13 +15,13 @@ import pytest
 import soundfile
 import torch
 
+from ser.core.files import read_json
+from ser.core.store import Store
 from ser.corpora import audio, download, location, manifest, table
 from ser.corpora.location import Location
 from ser.evaluation import predictions
-from ser.files import read_json
 from ser.protocols import audit, folds
 from ser.settings import check
-from ser.store import Store
 from ser.training import checkpoint, costs, experiment
 from ser.training.result import Result
 from tests import toy
@@ -146,7 +146,7 @@ def test_receipts(tmp_path, run, monkeypatch):
     root.mkdir(parents=True)
     (root / "a.wav").write_bytes(b"x" * 100)
     path = tmp_path / "receipt.json"
-    from ser.files import write_json
+    from ser.core.files import write_json
 
     write_json(path, location.receipt(Location(root, False), "emodb"))
     run("receipts", reader(path, lambda: location.found(read_json(path))))

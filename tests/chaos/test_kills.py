@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from ser.seeds import seed_of
+from ser.core.seeds import seed_of
 from tests import toy
 from tests.chaos.conftest import INPUTS
 from tests.conftest import ROOT

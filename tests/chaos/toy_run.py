@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from ser.errors import run_command
+from ser.core.errors import run_command
 from ser.training.experiment import Files, run
 from tests import toy
 

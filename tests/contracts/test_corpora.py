@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.store import Store
 from ser.corpora import Card, Utterance, manifest, packing, tables
 from ser.corpora.location import Location
-from ser.errors import SerError
-from ser.store import Store
 from tests import corpus_trees as trees
 
 CORPORA = plugins.names("corpora")

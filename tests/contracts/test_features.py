@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from ser import plugins
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
 
 NAMES = plugins.names("features")
 

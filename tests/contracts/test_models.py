@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser import plugins
+from ser.core import plugins
 from ser.evaluation import predictions
 from ser.training.experiment import run
 from tests import toy

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser import plugins
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
 from ser.protocols import claims
 from ser.protocols import folds as fold_files
 from ser.protocols.audit import audit

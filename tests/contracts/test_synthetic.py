@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ser import caching, plugins
+from ser.core import caching, plugins
 from ser.corpora import MARKER, manifest, packing
 from ser.corpora.location import Location
 from ser_synth import build

@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ser.core.errors import SerError
 from ser.corpora import MARKER, emodb, iemocap, ravdess
 from ser.corpora.tables import check_counts
-from ser.errors import SerError
 from tests import corpus_trees as trees
 from tests.corpus_trees.iemocap import LABELS
 

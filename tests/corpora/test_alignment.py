@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ser.core.errors import SerError
 from ser.corpora import Word, iemocap, librispeech, sewa
-from ser.errors import SerError
 from tests import corpus_trees as trees
 from tests.corpus_trees.iemocap import WDSEG
 from tests.corpus_trees.librispeech import ALIGNMENT

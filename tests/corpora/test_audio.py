@@ -10,8 +10,8 @@ import pytest
 import soundfile
 from scipy.signal import resample_poly
 
+from ser.core.errors import SerError
 from ser.corpora import audio
-from ser.errors import SerError
 
 RATE = 16000
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ser.core.errors import SerError
 from ser.corpora import Source, emodb, librispeech, ravdess
 from ser.corpora import download as _download
-from ser.errors import SerError
 
 NOISE = np.random.default_rng(3).bytes(300_000)  # does not compress: the archive can be cut in the middle
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
 from ser.corpora import manifest, packing
 from ser.corpora.location import Location
-from ser.errors import SerError
 from tests import corpus_trees as trees
 
 

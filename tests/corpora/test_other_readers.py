@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
 from ser.corpora import librispeech, sewa, table
-from ser.errors import SerError
 from tests import corpus_trees as trees
 
 # ---- LibriSpeech

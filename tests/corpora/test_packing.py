@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import soundfile
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import read_json
+from ser.core.store import Store
 from ser.corpora import audio, packing, table
 from ser.corpora.location import Location
-from ser.errors import SerError
-from ser.files import read_json
-from ser.store import Store
 from tests import corpus_trees as trees
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from ser import caching, plugins
+from ser.core import caching, plugins
+from ser.core.errors import SerError
 from ser.corpora import MARKER
 from ser.corpora import location as _location
 from ser.corpora import overview as _overview
 from ser.corpora import source as _source
 from ser.corpora.location import Location
 from ser.corpora.location import receipt as receipt_of
-from ser.errors import SerError
 from tests import corpus_trees as trees
 
 SMALL = {"speakers": 1, "per_cell": 1}

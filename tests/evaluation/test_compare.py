@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from ser.cli import main
+from ser.core.files import write_json
+from ser.core.layout import Layout
 from ser.evaluation import compare, evaluate, metrics, pooling, predictions, results
 from ser.evaluation.predictions import Predictions
-from ser.files import write_json
-from ser.layout import Layout
 
 CLASSES = ("anger", "boredom", "neutral", "sadness")
 

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from scipy.stats import gmean
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.files import write_json
+from ser.core.layout import Layout
 from ser.evaluation import ensembles, predictions
 from ser.evaluation.evaluate import run_study
-from ser.files import write_json
-from ser.layout import Layout
 
 CLASSES = ("anger", "joy", "sadness")
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.files import write_json
+from ser.core.layout import Layout
 from ser.evaluation import predictions, results
 from ser.evaluation.evaluate import describe, run, run_study, score, windows
 from ser.evaluation.metrics import ccc
-from ser.files import write_json
-from ser.layout import Layout
 
 DETAILS = {
     "study": "demo",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.evaluation import metrics
 
 CLASSES = ["neutral", "anger", "fear", "joy"]  # not in alphabetical order

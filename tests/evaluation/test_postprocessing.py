@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from scipy.signal import medfilt
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.files import write_json
+from ser.core.layout import Layout
 from ser.evaluation import evaluate, postprocessing, predictions
 from ser.evaluation.metrics import ccc
 from ser.evaluation.postprocessing import Delay, Median, Rescale, fit
 from ser.evaluation.predictions import Predictions
-from ser.files import write_json
-from ser.layout import Layout
 
 DIMENSIONS = ("arousal", "valence")
 DETAILS = {"protocol": "partitions", "synthetic": False, "selection": "dev"}

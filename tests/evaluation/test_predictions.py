@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.evaluation import predictions
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.store import Store, Writer
 from ser.corpora.audio import resample, to_float, to_int16
-from ser.errors import SerError
 from ser.features import extraction
 from ser.features.extraction import extract
-from ser.store import Store, Writer
 
 RATE = 16000
 

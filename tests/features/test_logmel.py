@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser import plugins
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
 from ser.features import spectrum
 from ser.features.logmel import Feature
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser import plugins
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
 from ser.features.waveform import Feature
 
 RATE = 16000

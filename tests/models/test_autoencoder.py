@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.recipe import Training
+from ser.core.store import Store, Writer
+from ser.core.tasks import Batch, Examples, Task
 from ser.models.emotion_autoencoder import Functionals, Model, check, functional_names
-from ser.recipe import Training
-from ser.store import Store, Writer
-from ser.tasks import Batch, Examples, Task
 from ser.training.trainer import Trainer
 from tests.models import tiny_autoencoder as tiny
 

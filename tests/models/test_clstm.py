@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.tasks import Batch, Task
 from ser.models import clstm
 from ser.models.clstm import Config, Model, center_loss, move_centers
-from ser.tasks import Batch, Task
 
 SMALL = {"channels": (3, 4), "hidden": 4, "dense": 6}
 # papers.md 6.6: skip, recurrent, weight of the center loss

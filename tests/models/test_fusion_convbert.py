@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ser import plugins
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.recipe import Training
+from ser.core.tasks import Batch, Task
 from ser.models.fusion_convbert import Config, Model
-from ser.recipe import Training
-from ser.tasks import Batch, Task
 from tests.models.tiny_fusion import STILL, VARIANTS, batch, model, task
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ser import plugins, tasks
-from ser.errors import SerError
+from ser.core import plugins, tasks
+from ser.core.errors import SerError
+from ser.core.files import read_json
+from ser.core.recipe import Training
+from ser.core.store import Store
 from ser.evaluation import predictions
-from ser.files import read_json
 from ser.models.fusion_convbert import Config
 from ser.models.layers import mockingjay
-from ser.recipe import Training
-from ser.store import Store
 from ser.training.experiment import run
 from ser.training.trainer import Trainer
 from tests import toy

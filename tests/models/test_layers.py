@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.tasks import Task
 from ser.models.layers import classifier, convolution
-from ser.tasks import Task
 
 
 def test_the_branch_has_the_printed_sizes():

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import write_json
+from ser.core.store import Writer
+from ser.core.tasks import Batch, Task
 from ser.corpora import manifest
-from ser.errors import SerError
 from ser.evaluation import predictions
-from ser.files import write_json
 from ser.models import semantic
 from ser.models.semantic import TINY, Attention, Config, Model, PeepholeLSTM, Waveform, ccc
 from ser.protocols import claims, partitions
 from ser.protocols import folds as fold_files
-from ser.store import Writer
-from ser.tasks import Batch, Task
 from ser.training.experiment import Files, run
 from tests import toy
 

@@ -6,9 +6,9 @@ import typing
 
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.tasks import MODES, STREAMS
 from ser.models.semantic import Config, check, word_inputs
-from ser.tasks import MODES, STREAMS
 
 ALONE = {"stream": "paralinguistic", "fusion": "none"}
 

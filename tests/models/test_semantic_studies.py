@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.recipe import Training
+from ser.core.tasks import MODES, STREAMS, Batch, Task
 from ser.corpora.manifest import LABEL_RATE
 from ser.features import waveform
 from ser.models.semantic import Config, Model
-from ser.recipe import Training
 from ser.settings import check
 from ser.settings import files as settings_files
-from ser.tasks import MODES, STREAMS, Batch, Task
 from ser.training.controls import module_of
 from ser.words import config as words
 from tests.conftest import ROOT

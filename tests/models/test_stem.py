@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from ser.core.tasks import Batch, Task
 from ser.models import clstm, stem
 from ser.models import statistics as floor
-from ser.tasks import Batch, Task
 from ser.training.experiment import run
 from tests import toy
 
@@ -68,7 +68,7 @@ def test_it_learns_the_toy_with_the_recipe(variant, tmp_path):
 
 
 def test_normalisation_per_speaker_is_marked_transductive(tmp_path):
-    from ser.files import read_json
+    from ser.core.files import read_json
 
     where = toy.files(tmp_path)
     settings, files = toy.for_model(where, "mlp")

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from ser.core.tasks import Batch, Task
 from ser.models.emotion_autoencoder import TINY, Config, Model
-from ser.tasks import Batch, Task
 
 F, K, V = 12, 3, 1966  # bins, classes, functionals of IS10 and IS09
 VARIANTS: dict[str, dict[str, Any]] = {  # papers.md 5.6

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from ser.core.tasks import Batch, Task
 from ser.models.fusion_convbert import Config, Model
-from ser.tasks import Batch, Task
 
 VARIANTS = ("fusion_convbert", "fusion_b_frozen", "robust_cnns", "bert", "transformer")
 F, K = 12, 3

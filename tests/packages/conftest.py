@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.layout import Layout
+from ser.core.layout import Layout
 from ser.settings import check, files
 from tests.conftest import ROOT
 

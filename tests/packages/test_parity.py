@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.core.files import read_json
 from ser.corpora import audio, manifest
 from ser.corpora.location import found
 from ser.evaluation.predictions import PREDICTION, SCORE, read
-from ser.files import read_json
 from ser.packages import model as models
 from ser.training.result import Result
 from tests.packages.conftest import CORPUS, MODELS

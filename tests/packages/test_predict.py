@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 import ser
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.packages import contents, predict, recordings
 from ser.packages.recordings import Window
 from tests.conftest import ROOT

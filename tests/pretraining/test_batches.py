@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from ser.core.errors import SerError
 from ser.corpora import manifest
-from ser.errors import SerError
 from ser.features.logmel import Feature
 from ser.pretraining import data, sources
 from ser.pretraining.settings import Settings

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ser.errors import SerError
-from ser.files import read_json
+from ser.core.errors import SerError
+from ser.core.files import read_json
 from ser.models.layers import mockingjay
 from ser.pretraining.convert import convert
 

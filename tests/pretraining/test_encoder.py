@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.models.layers import mockingjay
 from ser.models.layers.mockingjay import Config, Encoder, Head, Masking
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ser import plugins, weights
+from ser.core import plugins, weights
+from ser.core.errors import SerError
 from ser.corpora import manifest
-from ser.errors import SerError
 from ser.models.layers import mockingjay
 from ser.pretraining import data, encoder, sources
 from ser.pretraining.run import pretrain

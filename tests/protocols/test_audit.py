@@ -9,7 +9,7 @@ import time
 import pytest
 from tests import fake_manifests as fake
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.protocols import claims, kfold, leave_one_speaker_out, speaker_dependent_holdout, speaker_independent
 from ser.protocols.audit import audit
 from ser.protocols.folds import Fold

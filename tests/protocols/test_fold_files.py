@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests import fake_manifests as fake
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.protocols import folds as fold_files
 from ser.protocols import speaker_independent
 from ser.protocols.folds import Fold

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests import fake_manifests as fake
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.protocols import claims, partitions
 from ser.protocols.audit import audit
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests import fake_manifests as fake
 
-from ser import plugins
-from ser.errors import SerError
+from ser.core import plugins
+from ser.core.errors import SerError
 from ser.protocols import kfold, speaker_dependent_holdout
 
 

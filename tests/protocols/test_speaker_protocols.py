@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests import fake_manifests as fake
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.protocols import group_kfold, leave_one_session_out, leave_one_speaker_out, speaker_independent
 
 

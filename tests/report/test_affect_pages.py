@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.core.files import write_json
+from ser.core.layout import Layout
+from ser.core.recipe import CONTROLS
+from ser.core.tasks import MODES, STREAMS
 from ser.evaluation import evaluate, notes, predictions, results
-from ser.files import write_json
-from ser.layout import Layout
-from ser.recipe import CONTROLS
 from ser.report import experiment as section
 from ser.report import words as semantics
 from ser.report.study import Experiment
-from ser.tasks import MODES, STREAMS
 
 
 def rows(table):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.evaluation import predictions
 from ser.evaluation.evaluate import describe, score
 from ser.evaluation.published import published

@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.core.files import write_json, write_text
+from ser.core.layout import Layout
+from ser.core.store import Writer
 from ser.evaluation import evaluate, predictions, results
 from ser.evaluation.predictions import Predictions
-from ser.files import write_json, write_text
-from ser.layout import Layout
 from ser.report import charts, cost, experiment, gallery, sound
 from ser.report.study import load
 from ser.report.tables import Cell, Table
 from ser.report.write import TEMPLATES, contents, render, write
-from ser.store import Writer
 
 VOID = {"meta", "link", "img", "br"}
 STYLE = (TEMPLATES / "style.css").read_text(encoding="utf-8")

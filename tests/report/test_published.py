@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.evaluation.published import PAPERS, numbers, published
 from ser.report.ledger import PROTOCOLS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.settings import check
 from ser.settings.schema import GROUPS
 from ser.settings.yamlfile import load

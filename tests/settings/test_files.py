@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from ser import caching
+from ser.core import caching
 from ser.settings import check, files
 from tests.conftest import ROOT
 
@@ -150,7 +150,7 @@ def of(*patterns: str) -> Callable[[FILES], set[str]]:
         ("src/ser/evaluation/intervals.py", of("evaluate", "report", "package/*")),
         ("src/ser/evaluation/paper_results.csv", of("report")),
         ("stages/folds.py", of("folds/*")),
-        ("src/ser/errors.py", of("*")),
+        ("src/ser/core/errors.py", of("*")),
     ],
 )
 def test_an_edit_changes_what_depends_on_the_file(copy, file, expected):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from ser.core.errors import SerError
 from ser.corpora.location import Location, receipt
-from ser.errors import SerError
 from ser.settings import check, files, status, study
 from ser.settings.schema import GROUPS
 from ser.settings.yamlfile import load

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.files import read_json
 from ser.evaluation import predictions
-from ser.files import read_json
 from ser.training import experiment, fold
 from ser.training.result import Result
 from tests import toy
@@ -164,8 +164,8 @@ def test_an_svm_with_one_training_class_is_one_line(where):
 
 
 def test_inner_folds_of_one_class_do_not_stop_the_svm():
+    from ser.core.tasks import Task
     from ser.models import svm
-    from ser.tasks import Task
 
     model = svm.Model(svm.Config(), Task("classification", ("a", "b"), {"x": 2}, {"x": "utterance"}), 0)
     x = np.random.default_rng(0).normal(size=(12, 2))

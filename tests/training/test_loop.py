@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.training.loop import Loop, learning_rate
 
 X = torch.arange(12.0).view(6, 2, 1) / 10

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ser.core.recipe import Training
+from ser.core.store import Store, Writer
+from ser.core.tasks import Batch, Examples
 from ser.models.layers.classifier import cross_entropy, masked_statistics, statistics
-from ser.recipe import Training
-from ser.store import Store, Writer
-from ser.tasks import Batch, Examples
 from ser.training import augmentation, batches
 from ser.training.loop import Loop, learning_rate
 from ser.training.normalisation import FLOOR, fitted, normalised

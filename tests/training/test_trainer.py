@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from ser import plugins, tasks
-from ser.errors import SerError
+from ser.core import plugins, tasks
+from ser.core.errors import SerError
+from ser.core.recipe import Training
+from ser.core.seeds import seed_everything
+from ser.core.store import Store
+from ser.core.tasks import Window
 from ser.evaluation import metrics
 from ser.models import cnns
-from ser.recipe import Training
-from ser.seeds import seed_everything
-from ser.store import Store
-from ser.tasks import Window
 from ser.training import batches
 from ser.training.trainer import Trainer
 from tests import toy

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
+from ser.core.errors import SerError
+from ser.core.recipe import Training
+from ser.core.store import Store, Writer
+from ser.core.tasks import Window
 from ser.corpora import manifest
-from ser.errors import SerError
 from ser.evaluation import predictions
 from ser.models.layers.classifier import Output
-from ser.recipe import Training
-from ser.store import Store, Writer
-from ser.tasks import Window
 from ser.training import batches as data
 from ser.training import scores, windows
 from ser.training.experiment import run

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from ser.core.files import read_json
+from ser.core.store import Store
 from ser.corpora import manifest, packing, sewa
 from ser.corpora.location import Location
 from ser.evaluation import evaluate
 from ser.evaluation.predictions import read
 from ser.evaluation.results import Result
 from ser.features import extraction, waveform
-from ser.files import read_json
 from ser.protocols import claims, partitions
 from ser.protocols import folds as fold_files
-from ser.store import Store
 from ser.training.experiment import Files, run
 from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source, make

@@ -8,7 +8,7 @@ import torch
 from scipy.linalg import orthogonal_procrustes
 from scipy.stats import ortho_group
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.words import alignment, diagnostics, vectors
 from ser.words.config import Alignment
 from tests.words.planted import pair, rotation

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.words import diagnostics, vectors
 from ser.words.vectors import Vectors
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchaudio
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.words import forced_alignment
 
 LABELS = ("-", "|", "E", "T", "A", "O")

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser.core.errors import SerError
 from ser.corpora import manifest
-from ser.errors import SerError
 from ser.words import alignment, make, speech2vec, vectors
 from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source

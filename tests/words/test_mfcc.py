@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.words import mfcc
 from ser.words.config import Speech2Vec
 

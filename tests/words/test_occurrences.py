@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.core.errors import SerError
 from ser.corpora import manifest
-from ser.errors import SerError
 from ser.words import occurrences
 from ser.words.config import Occurrences
 

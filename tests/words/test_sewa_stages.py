@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser.core.errors import SerError
+from ser.core.store import Store
 from ser.corpora import packing, sewa
 from ser.corpora.location import Location
-from ser.errors import SerError
-from ser.store import Store
 from ser.words import speech2vec, word2vec
 from ser.words.make import Source, make, summary
 from tests.words.sewa_tree import CONFIG, RATE, WORDS, stages, tree, write

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.words import speech2vec
 from ser.words.config import Speech2Vec
 from ser.words.speech2vec import Tokens

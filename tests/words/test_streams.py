@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import soundfile
 
+from ser.core.store import Store
+from ser.core.tasks import STREAMS
 from ser.corpora import manifest
-from ser.store import Store
-from ser.tasks import STREAMS
 from ser.words import occurrences, speech2vec, streams, vectors
 from ser.words.config import Alignment, Config, Speech2Vec, Word2Vec
 from ser.words.make import Source, make

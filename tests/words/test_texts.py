@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.words import diagnostics, occurrences, texts, word2vec
 from ser.words.config import Word2Vec
 from tests.conftest import ROOT

@@ -13,9 +13,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from ser.errors import SerError, warn
-from ser.files import digest, reading
-from ser.plugins import RATES
+from ser.core.errors import SerError, warn
+from ser.core.files import digest, reading
+from ser.core.plugins import RATES
 
 _BLOCK = (
     1 << 22

@@ -12,10 +12,10 @@ import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ser import files
+from ser.core import files
+from ser.core.errors import SerError
 from ser.corpora import Card, Source
 from ser.corpora.reading import PART
-from ser.errors import SerError
 
 _CHUNK = 1 << 16  # bytes per read: at most this much is lost when the connection breaks
 _GROWTH = 20  # ours: audio is packed to a half or a quarter, transcripts to a tenth

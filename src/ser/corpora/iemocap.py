@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser.core.errors import SerError
 from ser.corpora import Card, Utterance, Word, reading
 from ser.corpora.download import refuse
-from ser.errors import SerError
 
 EMOTIONS = {
     "neu": "neutral",

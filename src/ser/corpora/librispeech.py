@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser.core.errors import SerError
 from ser.corpora import Card, Source, Utterance, Word, reading
 from ser.corpora.download import fetch
-from ser.errors import SerError
 
 _BASE = "https://www.openslr.org/resources/12"
 _SUBSETS = {  # papers.md 1.4: utterances, SHA-256

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ser.core.errors import SerError
+from ser.core.files import digest, repro
 from ser.corpora import raw_folder
-from ser.errors import SerError
-from ser.files import digest, repro
 
 WHOLE = 2 << 30  # bytes of a corpus up to which all contents are read; ours: some ten seconds
 SMALL = 1_000_000  # bytes up to which files of a larger corpus are read; ours: labels and transcripts are smaller

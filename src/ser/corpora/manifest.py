@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser import files
-from ser.errors import SerError
+from ser.core import files
+from ser.core.errors import SerError
 
 LABEL_RATE = 10.0  # Hz: continuous labels and their predictions (SEWA, papers.md 1.5)
 COLUMNS = (

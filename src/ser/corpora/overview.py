@@ -8,10 +8,10 @@ import shutil
 import textwrap
 from pathlib import Path
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import remove
 from ser.corpora import MARKER, Card, raw_folder
-from ser.errors import SerError
-from ser.files import remove
 
 ACCESS = {"download": "downloaded by `dvc repro`", "licence": "by licence, then `ser link`", "own": "your own CSV"}
 

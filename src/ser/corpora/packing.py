@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import guarded, replacing_folder, write_json
+from ser.core.store import Writer
 from ser.corpora import Utterance, audio, manifest, tables
 from ser.corpora.location import Location
-from ser.errors import SerError
-from ser.files import guarded, replacing_folder, write_json
-from ser.store import Writer
 
 WAVE = 16  # utterances per worker that are decoded before they must be written; ours: bounds the memory
 
@@ -36,7 +36,7 @@ def pack(corpus: str, location: Location, config: Any, folder: Path, rate: int |
     ``labels.csv``, ``words.csv``, ``turns.csv``, ``sentences.csv``
         where the corpus has them (`ser.corpora.tables`);
     ``audio``
-        a store (`ser.store`) of mono int16 samples at `rate`; ``card["clipped"]`` counts samples beyond 16 bits.
+        a store (`ser.core.store`) of mono int16 samples at `rate`; ``card["clipped"]`` counts samples beyond 16 bits.
 
     `config` holds the reader's options; `jobs` files are decoded at a time, and the bytes do not depend on it. Returns
     a line for the user. The folder appears whole or not at all. Raises `SerError` for an empty corpus, unsafe or

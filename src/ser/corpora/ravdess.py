@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser.core.errors import SerError
 from ser.corpora import Card, Source, Utterance, reading
 from ser.corpora.download import fetch
-from ser.errors import SerError
 
 EMOTIONS = {
     "01": "neutral",

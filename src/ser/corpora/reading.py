@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ser.core.errors import SerError
+from ser.core.files import reading
 from ser.corpora import Card, Word
-from ser.errors import SerError
-from ser.files import reading
 
 ID = re.compile(r"\w[\w.+-]*")  # an utterance id that is safe in a CSV, a spreadsheet and a file name
 PART = ".part"  # suffix of everything that a download has not finished

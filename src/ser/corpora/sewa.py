@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ser.core.errors import SerError
 from ser.corpora import Card, Utterance, Word, reading
 from ser.corpora.download import refuse
-from ser.errors import SerError
 
 PARTITIONS = {"Train": "train", "Devel": "dev", "Test": "test"}
 CARD = Card(

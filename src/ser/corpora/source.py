@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ser import caching, plugins
-from ser.compute import workers
+from ser.core import caching, plugins
+from ser.core.compute import workers
+from ser.core.errors import SerError, bind_to_parent
 from ser.corpora import MARKER, raw_folder, reading
 from ser.corpora.location import Location
-from ser.errors import SerError, bind_to_parent
 
 
 def ensure(

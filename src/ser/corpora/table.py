@@ -22,10 +22,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ser.core.errors import SerError
+from ser.core.plugins import nearest
 from ser.corpora import Card, Utterance, reading
 from ser.corpora.download import refuse
-from ser.errors import SerError
-from ser.plugins import nearest
 
 _ALIASES = {  # names in audformat tables and other common ones -> ours
     "id": "utterance",

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ser.core.errors import SerError
 from ser.corpora import Card, Utterance, manifest
 from ser.corpora.reading import ID
-from ser.errors import SerError
 
 if TYPE_CHECKING:
     from ser.corpora.location import Location

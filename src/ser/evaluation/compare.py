@@ -23,10 +23,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.files import digest
 from ser.evaluation import intervals, metrics, pooling
 from ser.evaluation.predictions import TRUTH, Predictions
-from ser.files import digest
 
 EXACT = 13  # ours: up to 13 units all 2**13 ways of exchanging are tried, more than are drawn for larger numbers
 TINY = 1e-9  # ours: two ways of exchanging that differ by rounding alone are equally extreme

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.files import read_json, write_json
+from ser.core.layout import Layout
 from ser.evaluation import predictions
 from ser.evaluation.predictions import SCORE, Predictions
-from ser.files import read_json, write_json
-from ser.layout import Layout
 
 FLOOR = 1e-5  # least score, that of the last digit in a predictions file: one member alone cannot rule a class out
 ABOUT = ["fold", "utterance", "corpus", "speaker", "truth"]

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ser.errors import end_with_parent
+from ser.core.errors import end_with_parent
+from ser.core.files import read_csv, read_json, remove
+from ser.core.layout import Layout
 from ser.evaluation import calibration, ensembles, intervals, metrics, notes, pooling, postprocessing, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Interval, Option, Result, Score
-from ser.files import read_csv, read_json, remove
-from ser.layout import Layout
 
 DIGITS = 4  # of every number in a file of details (dvc.md, section 5)
 FEW_UNITS = 8  # ours: in simulation a nominal 95 % covers 91 to 93 % at 5 units, and its level from about 8 on

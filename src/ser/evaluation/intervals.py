@@ -31,9 +31,9 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from ser.core.files import digest
 from ser.evaluation import metrics
 from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions
-from ser.files import digest
 
 Statistic = Callable[[NDArray], NDArray]
 Interval = tuple[float, float]

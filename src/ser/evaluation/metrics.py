@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 MOMENTS = 6  # n, sum x, sum y, sum x^2, sum y^2, sum xy
 Array = NDArray[np.float64]

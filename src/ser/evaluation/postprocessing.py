@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.core.errors import SerError
 from ser.corpora.manifest import LABEL_RATE
-from ser.errors import SerError
 from ser.evaluation import metrics
 from ser.evaluation.predictions import KEYS, PREDICTION, TRUTH, Predictions
 

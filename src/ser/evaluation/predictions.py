@@ -20,8 +20,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ser.errors import SerError
-from ser.files import guarded, replacing, repro, unguarded
+from ser.core.errors import SerError
+from ser.core.files import guarded, replacing, repro, unguarded
 
 COMMON = ("utterance", "corpus", "fold", "seed", "speaker")
 KEYS = ("seed", "fold", "utterance")  # in sorting order; continuous files add the time

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ser.errors import SerError
-from ser.plugins import check_name
+from ser.core.errors import SerError
+from ser.core.plugins import check_name
 
 RESULTS = Path(__file__).with_name("paper_results.csv")
 RESULTS_KINDS = ("own", "repeated", "cited")  # what an experiment may reproduce

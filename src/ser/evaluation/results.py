@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from ser.errors import SerError
-from ser.files import read_json, repro, write_json
-from ser.layout import Layout
+from ser.core.errors import SerError
+from ser.core.files import read_json, repro, write_json
+from ser.core.layout import Layout
 
 SHOWN = 3  # digits in the file for `dvc metrics show`, so that a row stays below 120 characters
 

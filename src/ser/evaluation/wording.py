@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.layout import Layout
+from ser.core.plugins import check_name
 from ser.evaluation import compare, pooling, results
 from ser.evaluation.compare import Comparison, Difference
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, label
-from ser.layout import Layout
-from ser.plugins import check_name
 
 
 def run(study: str, a: str, b: str, draws: int = 10_000) -> str:

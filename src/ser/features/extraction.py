@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ser import caching
+from ser.core import caching
+from ser.core.errors import SerError
+from ser.core.files import reading, remove, replacing, set_aside
+from ser.core.store import Store, Writer
 from ser.corpora.audio import resample, to_float
-from ser.errors import SerError
-from ser.files import reading, remove, replacing, set_aside
-from ser.store import Store, Writer
 
 # How the work is divided (ours). None of this changes a number, because each utterance is computed alone.
 CHUNK = 4.0  # least seconds of audio per job: few enough to keep all workers busy, many compared with the cost of a job

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 _BLOCK = 512  # frames that are transformed at a time (ours: bounds the memory; no number changes)
 

@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from ser.core.tasks import Batch, Task
 from ser.models.layers.classifier import cross_entropy, frame_feature, masked_mean, masked_statistics, statistics
-from ser.tasks import Batch, Task
 
 # lineage: Zhao, Mao, Chen 2019, whose blocks P3 takes over; compact: fits the paper's 8 GB card (papers.md 6.3)
 PROFILES = {"lineage": (64, 64, 128, 128), "compact": (16, 32, 64, 128)}

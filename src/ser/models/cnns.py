@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser.core.tasks import Batch, Task
 from ser.models.layers.classifier import Output, cross_entropy, frame_feature
 from ser.models.layers.convolution import ConvBranch, check_branch
-from ser.tasks import Batch, Task
 
 TINY = {"channels": [4, 8], "pools": [2, 2], "dense": 8}  # a Config of test size: the contract tests train it
 FIXED_LENGTH = True  # padding takes part in the group norm: without training.frames a result would depend on the batch

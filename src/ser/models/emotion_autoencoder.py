@@ -34,9 +34,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.tasks import Batch, Inputs, Task
 from ser.models.layers.classifier import cross_entropy, frame_feature
-from ser.tasks import Batch, Inputs, Task
 
 READS = ("functionals",)
 FIXED_LENGTH = True  # frames must be a multiple of 8, and padding counts as data

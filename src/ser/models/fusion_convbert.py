@@ -35,14 +35,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ser.errors import SerError
-from ser.files import read_json
+from ser.core.errors import SerError
+from ser.core.files import read_json
+from ser.core.recipe import Training
+from ser.core.tasks import Batch, Inputs, Task
 from ser.models.layers import mockingjay
 from ser.models.layers.attention import attention
 from ser.models.layers.classifier import Output, cross_entropy, frame_feature, masked_mean
 from ser.models.layers.convolution import ACTIVATIONS, Activation, ConvBranch, check_branch
-from ser.recipe import Training
-from ser.tasks import Batch, Inputs, Task
 
 READS = ("pretrained",)
 FIXED_LENGTH = True  # padding takes part in the group norm of the CNN branch, as in `cnns`

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ser.tasks import Examples, Inputs, Task
+from ser.core.tasks import Examples, Inputs, Task
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.tasks import Batch, Task
 from ser.models.layers.classifier import Output, cross_entropy
-from ser.tasks import Batch, Task
 
 TINY = {"hidden": 8}
 LEVEL = "utterance"  # of the features that it reads

@@ -33,9 +33,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser.core.errors import SerError
+from ser.core.tasks import MODES, STREAMS, Batch, Task
 from ser.corpora.manifest import LABEL_RATE
-from ser.errors import SerError
-from ser.tasks import MODES, STREAMS, Batch, Task
 
 TASK = "continuous"  # the model predicts no classes
 READS = ("words",)

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import softmax
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.tasks import Examples, Inputs, Task
 from ser.evaluation.metrics import macro_recall
 from ser.models.svm import per_speaker, statistics
-from ser.tasks import Examples, Inputs, Task
 
 PERCENTILES = (5, 25, 50, 75, 95)
 

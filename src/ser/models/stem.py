@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ser.core.tasks import Batch, Task
 from ser.models.layers.classifier import cross_entropy, frame_feature, statistics
 from ser.models.layers.convolution import check_branch
 from ser.models.layers.mockingjay import positions
-from ser.tasks import Batch, Task
 
 FIXED_LENGTH = True  # statistics are over all frames of a batch, padding included
 TINY = {

@@ -16,9 +16,9 @@ from typing import Literal
 
 import numpy as np
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.tasks import Examples, Inputs, Task
 from ser.evaluation.metrics import macro_recall
-from ser.tasks import Examples, Inputs, Task
 
 
 @dataclass(frozen=True)

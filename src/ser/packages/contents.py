@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ser import plugins
-from ser.errors import SerError
-from ser.files import replacing
-from ser.tasks import Task
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import replacing
+from ser.core.tasks import Task
 
 FORMAT = 1  # of the folder; a change that older code cannot read raises it
 WEIGHTS, ABOUT, CARD = "weights.safetensors", "ser.yaml", "README.md"

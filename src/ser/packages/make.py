@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ser import plugins, weights
-from ser.errors import SerError
+from ser.core import plugins, weights
+from ser.core.errors import SerError
+from ser.core.files import file_name, read_json, replacing_folder, write_text
+from ser.core.layout import Layout
 from ser.evaluation import results
 from ser.evaluation.predictions import read
-from ser.files import file_name, read_json, replacing_folder, write_text
-from ser.layout import Layout
 from ser.packages import card as cards
 from ser.packages import contents
 from ser.packages.contents import Contents, Feature

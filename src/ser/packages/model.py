@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ser import compute, plugins, weights
+from ser.core import compute, plugins, weights
+from ser.core.errors import SerError
+from ser.core.recipe import Training
+from ser.core.store import Arrays
+from ser.core.tasks import Inputs
 from ser.corpora import audio
 from ser.corpora.manifest import LABEL_RATE
-from ser.errors import SerError
 from ser.evaluation import calibration
 from ser.features import extraction
 from ser.packages import contents
-from ser.recipe import Training
-from ser.store import Arrays
-from ser.tasks import Inputs
 
 SHORTEST = 0.1  # s; ours: one row of continuous labels, and twice what openSMILE needs
 

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from ser import compute
+from ser.core import compute
+from ser.core.errors import SerError
+from ser.core.files import digest, replacing
 from ser.corpora import audio
 from ser.corpora.manifest import LABEL_RATE
-from ser.errors import SerError
-from ser.files import digest, replacing
 from ser.packages import recordings
 from ser.packages.model import Features, Model
 from ser.packages.recordings import Recording, Window

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import soundfile
 
+from ser.core.errors import SerError
 from ser.corpora import audio, reading
-from ser.errors import SerError
 
 LONGEST = 300.0  # s; ours: longer ones are predicted by windows, which bounds the memory
 # of the files that are taken from folders

@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ser import weights
-from ser.errors import SerError, run_command
+from ser.core import weights
+from ser.core.errors import SerError, run_command
 from ser.features.logmel import Feature
 from ser.models.layers.mockingjay import Config, Encoder, save_encoder
 

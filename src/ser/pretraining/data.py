@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ser.errors import SerError
+from ser.core.errors import SerError
+from ser.core.seeds import seed_of
 from ser.models.layers.mockingjay import Masking, Masks, mask
 from ser.pretraining import sources
 from ser.pretraining.settings import Settings
 from ser.pretraining.sources import Clip, FromAudio, FromStore
-from ser.seeds import seed_of
 
 if TYPE_CHECKING:
     import pandas as pd

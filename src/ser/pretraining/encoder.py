@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ser import weights
-from ser.compute import Processes
-from ser.errors import SerError
+from ser.core import weights
+from ser.core.compute import Processes
+from ser.core.errors import SerError
+from ser.core.seeds import seed_everything, seed_of
 from ser.models.layers import mockingjay
 from ser.pretraining import data
 from ser.pretraining.data import Batch
 from ser.pretraining.settings import Settings
-from ser.seeds import seed_everything, seed_of
 from ser.training.loop import ALONE, Loop, learning_rate
 
 SHOWN, SAMPLES = 300, 3  # frames of a sample reconstruction, and their number: what one page shows legibly (ours)

@@ -16,17 +16,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ser import caching, compute, plugins, weights
-from ser.compute import Processes
+from ser.core import caching, compute, plugins, weights
+from ser.core.compute import Processes
+from ser.core.errors import SerError
+from ser.core.files import digest, replacing, replacing_folder, write_json
+from ser.core.store import Store
 from ser.corpora import manifest
-from ser.errors import SerError
-from ser.files import digest, replacing, replacing_folder, write_json
 from ser.models.layers import mockingjay
 from ser.pretraining import data, sources
 from ser.pretraining.encoder import Pretraining
 from ser.pretraining.settings import Settings
 from ser.pretraining.sources import FromAudio, FromStore
-from ser.store import Store
 from ser.training import costs
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ser.errors import SerError
-from ser.store import Store, Writer
+from ser.core.errors import SerError
+from ser.core.store import Store, Writer
 
 if TYPE_CHECKING:
     import pandas as pd

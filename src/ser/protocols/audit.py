@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser.core.errors import SerError
 from ser.corpora.manifest import is_synthetic
-from ser.errors import SerError
 from ser.protocols.audit_summary import lines
 from ser.protocols.folds import ROLES, Fold
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser.errors import SerError
-from ser.files import guarded, read_json, replacing, repro, unguarded, write_json
+from ser.core.errors import SerError
+from ser.core.files import guarded, read_json, replacing, repro, unguarded, write_json
 
 ROLES = ("train", "dev", "test")
 COLUMNS = ("fold", "utterance", "role")

@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.protocols.folds import ROLES, Fold
 from ser.protocols.splitting import check_share, fold, nobody, place, random_state, stratified_share, values
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ser.errors import SerError
-from ser.files import digest
+from ser.core.errors import SerError
+from ser.core.files import digest
 from ser.protocols import plural
 from ser.protocols.folds import Fold
 
@@ -126,12 +126,12 @@ def stratified_share(manifest: pd.DataFrame, pool: np.ndarray, share: float, see
 
 
 def check_share(name: str, value: float, positive: bool = False) -> None:
-    """Raises `ValueError` (a `SerError` at the key, by `ser.plugins.build`) unless 0 <= value < 1."""
+    """Raises `ValueError` (a `SerError` at the key, by `ser.core.plugins.build`) unless 0 <= value < 1."""
     if not 0 <= value < 1 or (positive and value == 0):
         raise ValueError(f"{name} must be a share {'above' if positive else 'from'} 0 and below 1, got {value:g}")
 
 
 def check_count(name: str, value: int, fewest: int) -> None:
-    """Raises `ValueError` (a `SerError` at the key, by `ser.plugins.build`) when a count is too small."""
+    """Raises `ValueError` (a `SerError` at the key, by `ser.core.plugins.build`) when a count is too small."""
     if value < fewest:
         raise ValueError(f"{name} must be at least {fewest}, got {value}")

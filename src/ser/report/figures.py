@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from ser.core.files import replacing
 from ser.evaluation import intervals, metrics, results
 from ser.evaluation.predictions import PREDICTION, TRUTH, Predictions
 from ser.evaluation.results import Result
-from ser.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ser.files import read_json, repro
+from ser.core.files import read_json, repro
 from ser.report import figures
 from ser.report.figures import COLOURS
 from ser.report.study import Experiment, Study

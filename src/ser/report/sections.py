@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.evaluation import compare, results, wording
 from ser.evaluation.published import PAPERS, published
 from ser.evaluation.results import Result, Score

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from ser.layout import Layout
+from ser.core.layout import Layout
+from ser.core.store import Store
 from ser.report.tables import Cell, slug
-from ser.store import Store
 
 LONGEST = 20  # seconds of one clip (ours: longer than any utterance of EMO-DB, RAVDESS; not a whole conversation)
 BUDGET = 3_000_000  # bytes of all clips of a report (ours: a page that still opens at once)

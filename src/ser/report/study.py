@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from ser.core.files import read_csv, read_json
+from ser.core.layout import Layout
 from ser.evaluation import pooling, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Result
-from ser.files import read_csv, read_json
-from ser.layout import Layout
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser.files import read_json
+from ser.core.files import read_json
 from ser.report.experiment import Part
 from ser.report.gallery import Picture
 from ser.report.tables import Table, slug

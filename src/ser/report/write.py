@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ser import __version__
+from ser.core.files import read_csv, write_text
+from ser.core.layout import Layout
 from ser.evaluation.results import Result
-from ser.files import read_csv, write_text
-from ser.layout import Layout
 from ser.report import charts, experiment, gallery, sections, words
 from ser.report.sound import Players
 from ser.report.study import Study, load

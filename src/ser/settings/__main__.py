@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ser.errors import run_command
+from ser.core.errors import run_command
 from ser.settings import files, yamlfile
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser import plugins
-from ser.errors import CombinedError, Faults, SerError
+from ser.core import plugins
+from ser.core.errors import CombinedError, Faults, SerError
 from ser.settings import experiments
 from ser.settings.schema import GROUPS, Study
 from ser.settings.yamlfile import lines, load
@@ -229,7 +229,7 @@ class _Checks:
             self.build(Config, {"corpus": block.corpus, "target": block.target, **block.values}, f"words.{name}")
 
     def models(self) -> None:
-        from ser.recipe import Training
+        from ser.core.recipe import Training
 
         for name, block in self.study.models.items():
             self.plugin("models", name, block.values, f"models.{name}")

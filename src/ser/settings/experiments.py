@@ -7,12 +7,12 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import Faults, SerError
+from ser.core.layout import Layout
+from ser.core.recipe import CONTROLS, Training
 from ser.corpora.manifest import LABEL_RATE
-from ser.errors import Faults, SerError
 from ser.evaluation.published import published
-from ser.layout import Layout
-from ser.recipe import CONTROLS, Training
 from ser.settings.schema import GROUPS, Experiment, Study
 
 CLASSES_ONLY = ("length_only", "speaker_only", "leaky_windows")  # controls that need classes

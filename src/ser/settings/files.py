@@ -10,9 +10,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ser import caching, plugins
-from ser.files import remove, write_json
-from ser.layout import Layout
+from ser.core import caching, plugins
+from ser.core.files import remove, write_json
+from ser.core.layout import Layout
 from ser.settings import check, experiments
 from ser.settings.schema import Experiment, Study, Words
 from ser.settings.study import check_graph

@@ -103,7 +103,7 @@ class Words:
 @dataclass(frozen=True)
 class Model:
     values: dict[str, Any]  # fields of its Config: all keys of the block but training
-    training: dict[str, Any] = field(default_factory=dict)  # fields of ser.recipe.Training
+    training: dict[str, Any] = field(default_factory=dict)  # fields of ser.core.recipe.Training
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Experiment:
     seeds: tuple[int, ...] | None = None
     selection: Selection | None = None
     size: Size | None = None
-    control: str = "none"  # one of ser.recipe.CONTROLS
+    control: str = "none"  # one of ser.core.recipe.CONTROLS
     paper: str = ""  # the published number that this experiment answers to
     # what an experiment of the other groups also reads
     pretrained: str = field(default="", init=False, metadata={"hint": "Move the experiment to the block finetuning"})

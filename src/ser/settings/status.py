@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser.caching import CHECKPOINTS
-from ser.compute import workers
-from ser.errors import SerError
-from ser.files import read_json, repro
-from ser.layout import Layout
+from ser.core.caching import CHECKPOINTS
+from ser.core.compute import workers
+from ser.core.errors import SerError
+from ser.core.files import read_json, repro
+from ser.core.layout import Layout
 from ser.settings import check, files
 from ser.settings.study import GRAPH, check_graph, command, folder
 

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import remove, replacing
 from ser.corpora.overview import state
-from ser.errors import SerError
-from ser.files import remove, replacing
 from ser.settings import check
 from ser.settings.schema import GROUPS
 

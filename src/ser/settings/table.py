@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ser.core.errors import SerError
 from ser.corpora import raw_folder, table
-from ser.errors import SerError
 
 LOSO = """\
   table-loso: # one fold per speaker

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 
 
 def load(path: str | Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ser.recipe import Training
-from ser.tasks import Batch
+from ser.core.recipe import Training
+from ser.core.tasks import Batch
 
 
 def augmented(x: Tensor, training: Training) -> Tensor:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ser.recipe import Training
-from ser.seeds import seed_of
-from ser.tasks import Batch, Examples, Inputs, Window
+from ser.core.recipe import Training
+from ser.core.seeds import seed_of
+from ser.core.tasks import Batch, Examples, Inputs, Window
 from ser.training import windows
 
 
@@ -16,7 +16,7 @@ def order(examples: Inputs, training: Training, seed: int, epoch: int) -> list[l
     """The batches of one epoch: windows in random order, and with `bucket` batches of similar length.
 
     Bucketing sorts by length within pools of 32 batches (ours: enough for little padding, and still random). Its price
-    is explained in `ser.recipe.Training`.
+    is explained in `ser.core.recipe.Training`.
     """
     generator = np.random.default_rng(seed_of(seed, "order", epoch))
     items = windows.drawn(examples, training)

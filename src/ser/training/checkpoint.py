@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ser.errors import SerError
-from ser.files import reading, replacing, set_aside
+from ser.core.errors import SerError
+from ser.core.files import reading, replacing, set_aside
 
 _HASH = 32  # bytes of SHA-256
 

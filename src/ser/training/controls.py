@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ser import plugins
-from ser.errors import SerError
-from ser.tasks import Examples, Inputs, Task
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.tasks import Examples, Inputs, Task
 
 HERE = ("length_only", "speaker_only")  # the models of this file
 STAND_INS = ("majority", *HERE)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ser import compute
-from ser.errors import SerError
-from ser.files import read_json, reading, set_aside, write_json
+from ser.core import compute
+from ser.core.errors import SerError
+from ser.core.files import read_json, reading, set_aside, write_json
 
 
 def path(result: Path) -> Path:

@@ -17,13 +17,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from ser import caching, compute
+from ser.core import caching, compute
+from ser.core.errors import SerError, end_with_parent
+from ser.core.files import claim, file_name, remove, set_aside, write_json
+from ser.core.store import Store
 from ser.corpora import manifest
-from ser.errors import SerError, end_with_parent
-from ser.files import claim, file_name, remove, set_aside, write_json
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
-from ser.store import Store
 from ser.training import controls, costs, fold, outputs
 from ser.training.fold import Data, Job
 from ser.training.result import Result

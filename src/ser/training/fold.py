@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ser import compute, plugins
+from ser.core import compute, plugins
+from ser.core.errors import SerError
+from ser.core.files import file_name, read_csv, read_json
+from ser.core.recipe import Training
+from ser.core.seeds import seed_everything, seed_of
+from ser.core.store import Store
+from ser.core.tasks import Examples, Inputs, Task, class_indices
 from ser.corpora.manifest import LABEL_RATE
-from ser.errors import SerError
 from ser.evaluation import metrics
-from ser.files import file_name, read_csv, read_json
 from ser.protocols.folds import Fold
-from ser.recipe import Training
-from ser.seeds import seed_everything, seed_of
-from ser.store import Store
-from ser.tasks import Examples, Inputs, Task, class_indices
 from ser.training import controls, windows
 from ser.training.normalisation import NORMALISATION, fitted, normalised
 from ser.training.result import Result

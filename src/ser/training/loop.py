@@ -46,9 +46,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ser.compute import Processes
-from ser.errors import SerError
-from ser.recipe import Schedule
+from ser.core.compute import Processes
+from ser.core.errors import SerError
+from ser.core.recipe import Schedule
 from ser.training import checkpoint
 
 Losses = Tensor | Mapping[str, Tensor]

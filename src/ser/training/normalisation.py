@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from ser.recipe import Normalise
-from ser.store import Store
-from ser.tasks import Inputs
+from ser.core.recipe import Normalise
+from ser.core.store import Store
+from ser.core.tasks import Inputs
 
 NORMALISATION = "normalisation/"  # before the names of features in a file of weights
 FLOOR = 1e-5  # added to every standard deviation (papers.md 4.1)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ser.core.files import guarded, replacing, write_json
+from ser.core.tasks import Task
 from ser.corpora import manifest
 from ser.evaluation import predictions
-from ser.files import guarded, replacing, write_json
-from ser.tasks import Task
 from ser.training import result as results
 from ser.training.fold import Job
 from ser.training.result import Result

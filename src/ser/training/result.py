@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ser import weights as weight_files
-from ser.errors import SerError
-from ser.files import reading, replacing
+from ser.core import weights as weight_files
+from ser.core.errors import SerError
+from ser.core.files import reading, replacing
 
 _EMPTY = np.zeros(0, np.int64)
 

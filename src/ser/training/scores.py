@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ser.core.tasks import Examples, Inputs, Window
 from ser.evaluation import metrics
-from ser.tasks import Examples, Inputs, Window
 
 
 class Scores(NamedTuple):

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ser.compute import Processes
-from ser.errors import SerError
-from ser.recipe import Training
-from ser.seeds import seed_everything, seed_of
-from ser.tasks import Batch, Examples, Inputs, Window
+from ser.core.compute import Processes
+from ser.core.errors import SerError
+from ser.core.recipe import Training
+from ser.core.seeds import seed_everything, seed_of
+from ser.core.tasks import Batch, Examples, Inputs, Window
 from ser.training import windows
 from ser.training.augmentation import class_weights, softened
 from ser.training.batches import batches, collate, order

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser.tasks import Window
+from ser.core.tasks import Window
 
 if TYPE_CHECKING:
-    from ser.recipe import Training
-    from ser.tasks import Inputs
+    from ser.core.recipe import Training
+    from ser.core.tasks import Inputs
 
 
 def fixed(inputs: Inputs, training: Training) -> list[Window]:

@@ -23,9 +23,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
-from ser.errors import SerError
-from ser.files import read_json, write_json
-from ser.seeds import seed_everything, seed_of
+from ser.core.errors import SerError
+from ser.core.files import read_json, write_json
+from ser.core.seeds import seed_everything, seed_of
 from ser.training import checkpoint
 from ser.words.config import Alignment
 from ser.words.vectors import Vectors, load_arrays, save_arrays, unit

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ser.core.errors import SerError
 from ser.corpora import reading
-from ser.errors import SerError
 from ser.words.alignment import nearest
 from ser.words.vectors import Vectors, unit
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import torchaudio
 
+from ser.core.errors import SerError
+from ser.core.plugins import check_name
 from ser.corpora import audio
-from ser.errors import SerError
-from ser.plugins import check_name
 
 _SEPARATOR, _STAR = "|", "*"  # labels that are not letters: the space between words, and "anything"
 _WHERE = "occurrences.bundle"

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ser import compute
-from ser.caching import CHECKPOINTS
+from ser.core import compute
+from ser.core.caching import CHECKPOINTS
+from ser.core.errors import SerError
+from ser.core.files import guarded, replacing, write_json, write_text
+from ser.core.plugins import check_name
 from ser.corpora import manifest
-from ser.errors import SerError
-from ser.files import guarded, replacing, write_json, write_text
-from ser.plugins import check_name
 from ser.words import diagnostics, occurrences, streams, texts
 from ser.words.config import GENERATED_TEXTS, Config
 from ser.words.occurrences import Found, signals

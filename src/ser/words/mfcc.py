@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ser.core.errors import SerError
 from ser.corpora import audio
-from ser.errors import SerError
 from ser.words.config import Speech2Vec
 from ser.words.occurrences import Signal, Span
 from ser.words.speech2vec import Tokens

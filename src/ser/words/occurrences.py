@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ser.core.errors import SerError
+from ser.core.files import read_csv
 from ser.corpora import audio, manifest
 from ser.corpora.manifest import LABEL_RATE
-from ser.errors import SerError
-from ser.files import read_csv
 from ser.words.config import Occurrences
 
 if TYPE_CHECKING:

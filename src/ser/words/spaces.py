@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ser import compute
-from ser.caching import CHECKPOINTS, fingerprint
-from ser.errors import SerError
-from ser.files import digest, replacing
+from ser.core import compute
+from ser.core.caching import CHECKPOINTS, fingerprint
+from ser.core.errors import SerError
+from ser.core.files import digest, replacing
 from ser.words import alignment, diagnostics, mfcc, speech2vec, vectors, word2vec
 from ser.words.alignment import Aligned
 from ser.words.config import Config

@@ -29,11 +29,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser import plugins, weights
-from ser.compute import Processes
-from ser.errors import SerError
-from ser.files import read_json, write_json
-from ser.seeds import seed_everything, seed_of
+from ser.core import plugins, weights
+from ser.core.compute import Processes
+from ser.core.errors import SerError
+from ser.core.files import read_json, write_json
+from ser.core.seeds import seed_everything, seed_of
 from ser.training.loop import Loop
 from ser.words import vectors
 from ser.words.config import Speech2Vec

@@ -29,10 +29,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ser.core.store import Writer
+from ser.core.tasks import MODES, STREAMS
 from ser.corpora import manifest
 from ser.corpora.manifest import LABEL_RATE
-from ser.store import Writer
-from ser.tasks import MODES, STREAMS
 from ser.words import alignment, mfcc, occurrences, speech2vec, vectors
 from ser.words.alignment import Aligned
 from ser.words.config import Config

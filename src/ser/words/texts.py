@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ser import plugins
+from ser.core import plugins
+from ser.core.errors import SerError
+from ser.core.files import write_text
 from ser.corpora import manifest, reading
-from ser.errors import SerError
-from ser.files import write_text
 from ser.words import occurrences
 from ser.words.config import SYNTHETIC_TEXTS, Word2Vec
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ser.errors import SerError
-from ser.files import read_json, replacing, repro, write_json
-from ser.seeds import seed_of
+from ser.core.errors import SerError
+from ser.core.files import read_json, replacing, repro, write_json
+from ser.core.seeds import seed_of
 from ser.words.config import OutOfVocabulary
 
 

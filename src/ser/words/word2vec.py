@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ser.errors import SerError
+from ser.core.errors import SerError
 from ser.words.config import Word2Vec
 from ser.words.vectors import Vectors, ordered
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ser.errors import SerError
-from ser.tasks import Batch, Task
+from ser.core.errors import SerError
+from ser.core.tasks import Batch, Task
 
 VARIANCE_FLOOR = 1e-5  # the gradient of a root is infinite at 0
 

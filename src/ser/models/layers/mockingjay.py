@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser import plugins, weights
-from ser.errors import SerError
-from ser.files import read_json
+from ser.core import plugins, weights
+from ser.core.errors import SerError
+from ser.core.files import read_json
 from ser.models.layers.attention import attention
 from ser.models.layers.convolution import ACTIVATIONS
 

@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ser.errors import Faults, SerError
+from ser.core.errors import Faults, SerError
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 KINDS = {"corpora": "Config", "synthetic": "Config", "features": "Feature", "protocols": "Config", "models": "Config"}
 MARKS = {
     "corpora": "CARD",

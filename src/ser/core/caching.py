@@ -21,7 +21,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from ser.files import digest
+from ser.core.files import digest
 
 CHECKPOINTS = Path("checkpoints")  # finished results and running trainings; outside DVC's outputs, which DVC deletes
 PROJECT = ("ser", "ser_synth")  # the packages of this repository
@@ -118,7 +118,7 @@ def _name(file: Path) -> str:
 @cache
 def _roots() -> dict[str, Path]:
     """Package name -> its folder. `ser` is this package; `ser_synth` may be absent."""
-    roots = {"ser": Path(__file__).parent}
+    roots = {"ser": Path(__file__).parents[1]}
     for package in PROJECT[1:]:
         spec = util.find_spec(package)
         if spec and spec.submodule_search_locations:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from ser.errors import SerError
-from ser.files import digest, read_json, reading, replacing_folder, repro, write_json
+from ser.core.errors import SerError
+from ser.core.files import digest, read_json, reading, replacing_folder, repro, write_json
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from ser.errors import SerError
-from ser.store import Store
+from ser.core.errors import SerError
+from ser.core.store import Store
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.errors import SerError
-from ser.files import is_alive, remove
+from ser.core.errors import SerError
+from ser.core.files import is_alive, remove
 
 if TYPE_CHECKING:
     from torch import Tensor

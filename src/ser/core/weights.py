@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ser.errors import SerError
-from ser.files import replacing, repro, write_json
+from ser.core.errors import SerError
+from ser.core.files import replacing, repro, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor

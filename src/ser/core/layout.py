@@ -1,6 +1,6 @@
 """Where a study keeps its files. dvc.yaml names the same paths. All are relative to the repository root.
 
-Every name passes `ser.files.file_name`, so that none leads out of its folder.
+Every name passes `ser.core.files.file_name`, so that none leads out of its folder.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser.files import file_name, read_json
+from ser.core.files import file_name, read_json
 
 
 @dataclass(frozen=True)

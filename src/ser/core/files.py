@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.errors import SerError, warn
+from ser.core.errors import SerError, warn
 
 if TYPE_CHECKING:
     import pandas as pd
