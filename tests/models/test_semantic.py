@@ -394,8 +394,7 @@ class TestRunner:
         for jobs in (1, 2):
             mine = replace(
                 files,
-                checkpoints=tmp_path / str(jobs),
-                **{n: tmp_path / str(jobs) / n for n in ("predictions", "curves", "card")},
+                **{n: tmp_path / str(jobs) / n for n in ("checkpoints", "predictions", "curves", "card")},
             )
             settings = {**self.settings(), "seeds": [1, 2]}
             settings["training"] = {**TRAINING, "epochs": 3}

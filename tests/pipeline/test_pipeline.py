@@ -70,7 +70,7 @@ def test_a_comment_reruns_nothing_and_a_statement_what_depends_on_it(finished, c
     assert stages_run(clone.repro().stdout) == ["settings"]
     file.write_text(file.read_text() + "EDITED = 1\n")
     ran = stages_run(clone.repro().stdout)
-    assert ran == ["settings", "train@svm-emodb", "evaluate", "report"], "the card names the code"
+    assert ran == ["settings", "train@svm-emodb", "evaluate", "package@svm", "report"], "the card names the code"
 
 
 def test_an_experiment_with_another_value_reruns_what_it_touches(finished, copy_of):
