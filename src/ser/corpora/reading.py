@@ -76,7 +76,7 @@ def time(value: str, column: str, where: str) -> float | None:
     except ValueError:
         found = -1.0
     if not 0 <= found < float("inf"):
-        raise SerError(f"{column} {value!r} is no time in seconds", where)
+        raise SerError(f"{column} {value!r} is not a time in seconds", where)
     return found
 
 
