@@ -1,17 +1,15 @@
 """corpus: reads a corpus's own files into tables of one form and one packed array of audio. Arguments: STUDY CORPUS"""
 
-import sys
-
 from ser.core import plugins
 from ser.core.compute import workers
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.files import read_json
 from ser.core.layout import Layout
 from ser.corpora import joint, packing
 
 
 def main() -> None:
-    study, corpus = sys.argv[1:]
+    study, corpus = arguments("STUDY", "CORPUS")
     layout = Layout(study)
     settings, receipt = layout.settings(f"corpus/{corpus}"), read_json(layout.receipt(corpus))
     folder, rate, jobs = layout.manifest(corpus), settings["rate"], workers(layout.settings("run"))

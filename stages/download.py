@@ -2,16 +2,14 @@
 its files, by which later stages find it. The receipt of a joint corpus holds those of its members. STUDY CORPUS
 """
 
-import sys
-
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.files import write_json
 from ser.core.layout import Layout
 from ser.corpora.source import receipt
 
 
 def main() -> None:
-    study, corpus = sys.argv[1:]
+    study, corpus = arguments("STUDY", "CORPUS")
     layout = Layout(study)
     settings = layout.settings(f"download/{corpus}")
     members = settings.get("members") or {corpus: settings}

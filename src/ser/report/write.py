@@ -50,7 +50,7 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
     pictures, missing = drawn.experiments, drawn.missing
     players = Players(study.layout, _refused(study))
     return {
-        **summary(study.name, study.results, study.scores, study.costs),
+        **summary(study.name, study.results, study.scores, study.costs, study.losses),
         "corpora": sections.corpora(study),
         "models": ", ".join(dict.fromkeys(str(e.about.model) for e in study.experiments.values())),
         "comparisons": sections.comparisons(study),
@@ -68,17 +68,24 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
 
 
 def summary(
-    name: str, found: Mapping[str, Result], scores: pd.DataFrame, costs: Mapping[str, Mapping[str, Any]] | None = None
+    name: str,
+    found: Mapping[str, Result],
+    scores: pd.DataFrame,
+    costs: Mapping[str, Mapping[str, Any]] | None = None,
+    losses: Mapping[str, Mapping[str, float]] | None = None,
+    lasting: bool = False,
 ) -> dict[str, Any]:
-    """What the results alone say: the part of `contents` that needs neither predictions nor cards."""
+    """What the results alone say: the part of `contents` that needs neither predictions nor cards. `lasting`: whether
+    the costs are those of results in git (`sections.scores`)."""
     abouts = [r.description for r in found.values()]
     return {
         "study": name,
         "synthetic": any(a.synthetic for a in abouts),
         "count": len(abouts),
-        "scores": sections.scores(scores, costs),
+        "scores": sections.scores(scores, costs, lasting),
         "costs": bool(costs),
-        "published": sections.published_results(found),
+        "published": sections.published_results(found, losses),
+        "others": sections.other_results(found.values()),
         "notes": sections.notes(found),
         "across": across.tables(found),
         "across_caption": across.CAPTION,
