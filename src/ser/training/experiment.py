@@ -57,7 +57,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     table = manifest.read(files.manifest / "utterances.csv")
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
-    data = Data.read(table, files.manifest, files.features)
+    data = Data.read(table, files.manifest, files.features, claims["claims"]["speaker_independent"])
     module = controls.module_of(settings)
     check(settings, module)
     device = "cpu" if fold.is_classical(module) else compute.device(settings["device"])
