@@ -15,6 +15,8 @@ from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import read_json
 from ser.evaluation import predictions
+from ser.protocols import claims, kfold
+from ser.protocols import folds as fold_files
 from ser.training import experiment, fold
 from ser.training.result import Result
 from tests import toy
@@ -197,6 +199,32 @@ def test_a_speaker_whose_name_is_a_path_stays_in_the_folder_of_its_experiment(wh
     experiment.run(toy.settings("svm"), where, {"jobs": 1})
     assert (precious / "p-seed1").exists()
     assert os.listdir(precious) == ["p-seed1"]
+
+
+def test_speakers_with_one_class_are_named_where_they_are_scaled_by_themselves(where, capsys):
+    table = pd.read_csv(where.manifest / "utterances.csv", dtype=str, keep_default_na=False)
+    table.loc[table["speaker"] == "03", "emotion"] = "anger"
+    table.to_csv(where.manifest / "utterances.csv", index=False)
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert "one class only" not in capsys.readouterr().err
+    experiment.run(toy.settings("svm", {"scaling": "per_speaker"}), where, {"jobs": 1})
+    line = capsys.readouterr().err
+    assert "1 of 4 speakers have one class only" in line
+    assert ": 03 (svm-toy)" in line
+    assert read_json(where.card)["one_class_speakers"] == ["03"]
+
+
+def test_a_speaker_dependent_experiment_comes_with_what_the_speaker_alone_scores(where):
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert "beside" not in read_json(where.card)
+    table = pd.read_csv(where.manifest / "utterances.csv", dtype=str, keep_default_na=False)
+    table["emotion"] = table["speaker"].map(dict(zip(toy.SPEAKERS, (*toy.CLASSES, "anger"), strict=True)))
+    table.to_csv(where.manifest / "utterances.csv", index=False)
+    about = {"protocol": "kfold", "claims": claims(kfold, kfold.Config())}
+    fold_files.write(kfold.folds(table, kfold.Config(3), 1), where.folds, about)
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert read_json(where.card)["beside"] == {"length_only": pytest.approx(1 / 3, abs=1e-4), "speaker_only": 1.0}
+    assert read_json(where.card)["selection"] == "train (inner random folds)"
 
 
 @pytest.fixture
