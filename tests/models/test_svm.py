@@ -109,3 +109,11 @@ def test_constant_columns_become_zero():
     x = svm.standardise(reference + 1, reference)
     assert (x[:, 1] == 0).all()
     np.testing.assert_allclose(svm.standardise(reference, reference)[:, [0, 2]].std(0), 1)
+
+
+def test_groups_are_standardised_by_themselves():
+    x, groups = np.random.default_rng(0).normal(3, 2, size=(12, 2)), np.repeat(["a", "b"], 6)
+    found = svm.per_group(x, groups)
+    for group in ("a", "b"):
+        np.testing.assert_allclose(found[groups == group].mean(0), 0, atol=1e-12)
+        np.testing.assert_allclose(found[groups == group].std(0), 1)

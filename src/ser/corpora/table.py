@@ -24,7 +24,7 @@ import numpy as np
 
 from ser.core.errors import SerError
 from ser.core.plugins import nearest
-from ser.corpora import Card, Utterance, reading
+from ser.corpora import Card, Utterance, raw_folder, reading
 from ser.corpora.download import refuse
 
 _ALIASES = {  # names in audformat tables and other common ones -> ours
@@ -100,6 +100,16 @@ def expected(config: Config) -> Card:
 
 def download(root: Path, config: Config = Config()) -> None:
     refuse(CARD)
+
+
+def place(config: Config, where: str) -> Path:
+    """data/raw/table when that is linked and contains the CSV, else the folder of the CSV."""
+    linked, path = raw_folder() / CARD.name, Path(config.csv)
+    if not path.is_absolute() and (linked / path).is_file():
+        return linked
+    if path.is_file():
+        return path.parent
+    raise SerError("no table of the corpus", path, f"Give its path in params.yaml: {where}.csv")
 
 
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:

@@ -20,7 +20,7 @@ from scipy.special import softmax
 from ser.core.errors import SerError
 from ser.core.tasks import Examples, Inputs, Task
 from ser.evaluation.metrics import macro_recall
-from ser.models.svm import inner_kind, per_speaker, statistics
+from ser.models.svm import inner_kind, per_group, statistics
 from ser.protocols.splitting import inner_parts
 
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -114,7 +114,7 @@ class Model:
     def _scaled(self, inputs: Inputs, x: np.ndarray) -> np.ndarray:
         if self.config.scaling == "train":
             return (x - self.scaler["mean"]) / self.scaler["deviation"]
-        return per_speaker(x, np.asarray(inputs.speakers))
+        return per_group(x, np.asarray(inputs.speakers))
 
 
 def columns(inputs: Inputs) -> np.ndarray:

@@ -4,7 +4,8 @@ The paper gives neither kernel nor C; ours is linear, or RBF by choice. C is cho
 where a protocol has none, by cross-validation inside the training part, over speakers where the folds are by speaker
 and at random where they are random (papers.md 3: never select on test). With scaling `train` the features are
 standardised by mean and deviation of the training part; with `per_speaker` each speaker's are standardised by that
-speaker's own unlabelled utterances, those of test speakers included. The latter is transductive, and reports say so.
+speaker's own unlabelled utterances, those of test speakers included; with `per_corpus` by those of its corpus. The last
+two are transductive, and reports say so.
 
 The kernel of the training part is computed once per fold. Every C and every inner fold takes its rows and columns.
 
@@ -36,7 +37,7 @@ class Config:
 
     kernel: Literal["linear", "rbf"] = "linear"
     gamma: float | None = None  # of `rbf`; without a value 1 / (F x variance of all features), sklearn's `scale`
-    scaling: Literal["train", "per_speaker"] = "train"
+    scaling: Literal["train", "per_speaker", "per_corpus"] = "train"
     C: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)  # ours: from under- to over-fitting with 1582 columns
     inner_folds: int = 3  # ours: folds inside the training part when there is no dev part
 
@@ -60,7 +61,7 @@ class Model:
         if frames:
             raise SerError(f"svm needs utterance-level features, {frames[0]!r} has one row per frame", "model svm")
         self.config, self.task, self.seed = config, task, seed
-        self.notes: dict[str, object] = {"transductive": config.scaling == "per_speaker"}
+        self.notes: dict[str, object] = {"transductive": config.scaling != "train"}
 
     def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
         """Chooses C, then fits on the training part. Returns one row per value of C: training error and score.
@@ -107,7 +108,7 @@ class Model:
         if self.config.scaling == "train":
             x = (x - self.fitted["mean"]) / self.fitted["deviation"]
         else:
-            x = per_speaker(x, np.asarray(inputs.speakers))
+            x = per_group(x, self._groups(inputs))
         if self.config.kernel == "rbf":
             x = rbf(x, self.fitted["support"], float(self.fitted["gamma"][0]))
         values = one_against_rest(x @ self.fitted["coefficients"].T + self.fitted["intercepts"], len(classes))
@@ -145,7 +146,11 @@ class Model:
         x = self._columns(inputs)
         if self.config.scaling == "train":
             return standardise(x, self._columns(train))
-        return per_speaker(x, np.asarray(inputs.speakers))
+        return per_group(x, self._groups(inputs))
+
+    def _groups(self, inputs: Inputs) -> np.ndarray:
+        """(n,): what is standardised together."""
+        return np.asarray(inputs.speakers if self.config.scaling == "per_speaker" else inputs.corpora)
 
 
 def inner_kind(train: Examples) -> str:
@@ -213,11 +218,11 @@ def one_against_rest(pairs: np.ndarray, classes: int) -> np.ndarray:
     return votes + sums / (3 * (np.abs(sums) + 1))
 
 
-def per_speaker(x: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-    """(n, F) -> (n, F): the utterances of each speaker standardised by themselves."""
+def per_group(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n, F) -> (n, F): the utterances of each group (speaker, corpus) standardised by themselves."""
     out = np.empty_like(x)
-    for speaker in np.unique(speakers):
-        own = speakers == speaker
+    for group in np.unique(groups):
+        own = groups == group
         out[own] = standardise(x[own], x[own])
     return out
 

@@ -26,7 +26,7 @@ from ser.corpora.manifest import LABEL_RATE
 from ser.evaluation import metrics
 from ser.protocols.folds import Fold
 from ser.training import controls, windows
-from ser.training.normalisation import NORMALISATION, fitted, normalised
+from ser.training.normalisation import NORMALISATION, TRANSDUCTIVE, fitted, normalised
 from ser.training.result import Result
 
 
@@ -138,7 +138,7 @@ def _network(job: Job, module: types.ModuleType) -> Result:
     history = trainer.fit(train_part, dev, test if oracle else None)
     notes = {"parameters": sum(p.numel() for p in model.parameters()), "best_step": trainer.loop.progress.best_step}
     notes |= getattr(model, "notes", {})
-    if training.normalise == "speaker":
+    if training.normalise in TRANSDUCTIVE:
         notes["transductive"] = True
     if oracle:
         truth = np.asarray(examples(job, job.fold.test, "test").labels)
@@ -180,16 +180,16 @@ def examples(job: Job, ids: tuple[str, ...], part: str) -> Examples:
     data = job.data
     rows = data.table.set_index("utterance").loc[list(ids)]
     stores = {name: Store(path) for name, path in data.features.items()}
-    speakers, durations = tuple(rows["speaker"]), tuple(rows["duration"])
-    groups = speakers if data.speaker_independent else tuple(rows["pcm"].where(rows["pcm"] != "", rows.index))
+    speakers, about = tuple(rows["speaker"]), {"durations": tuple(rows["duration"]), "corpora": tuple(rows["corpus"])}
+    about["groups"] = speakers if data.speaker_independent else tuple(rows["pcm"].where(rows["pcm"] != "", rows.index))
     if data.task.kind == "classification":
         classes = class_indices(list(rows["emotion"]), data.task.outputs, f"{job.name}, {part}")
-        return Examples(ids, speakers, stores, (), classes, durations=durations, groups=groups)
+        return Examples(ids, speakers, stores, (), classes, **about)
     labels = [data.labels[u] for u in ids]
     unlabelled = [u for u, label in zip(ids, labels, strict=True) if np.isnan(label).any()]
     if unlabelled and part != "test":
         raise SerError(f"recording {unlabelled[0]} has no labels but is in the {part} part", job.name)
-    return Examples(ids, speakers, stores, tuple(map(len, labels)), labels, durations=durations, groups=groups)
+    return Examples(ids, speakers, stores, tuple(map(len, labels)), labels, **about)
 
 
 def leaky(job: Job) -> tuple[Examples, Inputs]:
@@ -209,6 +209,7 @@ def leaky(job: Job) -> tuple[Examples, Inputs]:
         tuple(everything.speakers[u] for u in kept),
         everything.stores,
         (),
+        corpora=tuple(everything.corpora[u] for u in kept),
         windows=tuple(w._replace(utterance=position[w.utterance]) for w in test),
     )
     return train_part, inputs
@@ -227,6 +228,7 @@ def _sorted(everything: Examples) -> Examples:
         speakers=pick(everything.speakers),
         durations=pick(everything.durations),
         groups=pick(everything.groups),
+        corpora=pick(everything.corpora),
         labels=np.asarray(everything.labels)[order],
     )
 

@@ -87,6 +87,7 @@ def write_card(
         **({"speaker_independent": False} if leaky else {}),  # whatever the folds claim: windows of all are in all
         "synthetic": manifest.is_synthetic(jobs[0].data.table),
         "leaky": leaky,
+        **_trained_on(jobs),
         "transductive": any(n.get("transductive", False) for n in notes.values()),
         "device": jobs[0].device,
         # the folder of the finished folds, and the arrays of the first one for figures, from the folder that holds
@@ -97,6 +98,14 @@ def write_card(
         **{key: value for key, value in more.items() if value},
     }
     write_json(path, card)
+
+
+def _trained_on(jobs: Sequence[Job]) -> dict[str, Any]:
+    """Of a joint corpus: fold -> the corpora of its training part. Nothing for the corpus of the settings itself."""
+    corpora = jobs[0].data.table.set_index("utterance")["corpus"]
+    if set(corpora) == {jobs[0].settings["corpus"]}:
+        return {}
+    return {"trained_on": {job.fold.name: sorted(set(corpora.loc[list(job.fold.train)])) for job in jobs}}
 
 
 def _task(jobs: Sequence[Job]) -> Task:
