@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -152,13 +153,25 @@ def test_what_a_dead_process_left_is_removed_at_the_next_write(tmp_path):
     assert sorted(os.listdir(tmp_path)) == sorted([*kept, "a.txt", "r"])
 
 
-def test_a_full_disk_names_the_file(tmp_path):
+@pytest.mark.parametrize(
+    ("error", "free", "named"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 0, True),
+        (ValueError("I/O error: No space left on device (os error 28)"), 10**9, True),  # as of safetensors
+        (RuntimeError("file write failed"), 0, True),  # as of torch
+        (RuntimeError("another error"), 10**9, False),
+    ],
+)
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch, error, free, named):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+
     def full():
         with files.replacing(tmp_path / "a.txt"):
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise error
 
-    with pytest.raises(OSError, match=r"No space left on device: '.*/a\.txt'"):
+    with pytest.raises(OSError if named else RuntimeError, match="No space left" if named else "another") as caught:
         full()
+    assert not named or caught.value.filename == str(tmp_path / "a.txt")
 
 
 HOLDER = """

@@ -36,5 +36,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if lines:
         terminalreporter.section("chaos")
-        for line in [*lines, total(lines)]:
+        for line in lines:
             terminalreporter.write_line(line)
+        if sums := total(lines):
+            terminalreporter.write_line(sums)

@@ -100,11 +100,13 @@ def fuzz(name: str, inputs: int, make: Callable[[np.random.Generator], Callable[
 
 
 def total(lines: Sequence[str]) -> str:
-    """The sums of the lines of `fuzz`."""
+    """The sums of the lines of `fuzz`; nothing where there are none."""
     numbers = [re.findall(r" (\d+) (inputs|refused|accepted|tracebacks|silent)", line) for line in lines]
     sums: Counter[str] = Counter()
     for name, found in [(name, int(found)) for of_one in numbers for found, name in of_one]:
         sums[name] += found
+    if not sums:
+        return ""
     return (
         f"all fuzzers: {sums['inputs']} inputs, {sums['refused']} refused in one line, {sums['accepted']} accepted, "
         f"{sums['tracebacks']} tracebacks, {sums['silent']} silent changes, none took more than {SLOW:.0f} s"

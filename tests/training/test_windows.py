@@ -171,8 +171,8 @@ def _identity_files(folder):
     return replace(where, features={"frames": folder / "own"})
 
 
-TRAINING = {"epochs": 30, "batch": 8, "lr": 0.01, "frames": 8, "window": "crops", "crop_hop": 8}
-SIZES = {"channels": [32, 32], "pools": [2, 2], "dense": 64}
+TRAINING = {"epochs": 20, "batch": 8, "lr": 0.01, "frames": 8, "window": "crops", "crop_hop": 8}
+SIZES = {"channels": [16, 16], "pools": [2, 2], "dense": 64}
 
 
 def _accuracy(table):

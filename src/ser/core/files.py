@@ -19,13 +19,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser.core.errors import SerError, warn
+from ser.core.errors import FULL, SerError, warn
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet computes, and what was already quoted
+_ROOM = 1 << 20  # bytes; ours: with less on the disk, a library that could not write had no room
 _FORGOTTEN = 7 * 24 * 3600.0  # seconds; ours: no file takes a week to write
 
 
@@ -99,12 +100,21 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Names the file in an error of writing: a full disk does not say what was written."""
+    """Names the file in an error of writing: a full disk does not say what was written, and many libraries do not say
+    that it was the disk.
+    """
     try:
         yield
-    except OSError as error:
-        if error.filename is None and error.errno is not None:
-            error.filename = str(path)
+    except SerError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            if error.filename is None:
+                error.filename = str(path)
+            raise
+        number = next((n for n in FULL if os.strerror(n) in str(error)), errno.ENOSPC)
+        if os.strerror(number) in str(error) or shutil.disk_usage(path.parent).free < _ROOM:
+            raise OSError(number, os.strerror(number), str(path)) from error
         raise
 
 
@@ -173,9 +183,10 @@ def claim(path: str | Path, wait: bool = False) -> Iterator[bool]:
                 return
             if not path.exists() or os.fstat(file.fileno()).st_ino != path.stat().st_ino:
                 continue  # whoever had it has removed the file
-            file.truncate(0)
-            file.write(f"{socket.gethostname()} {os.getpid()} {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-            file.flush()
+            with suppress(OSError):  # a full disk: the claim is the lock, and the text only says whose it is
+                file.truncate(0)
+                who = f"{socket.gethostname()} {os.getpid()} {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+                os.write(file.fileno(), who.encode())
             try:
                 yield True
             finally:
