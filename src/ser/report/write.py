@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import functools
+import json
+import os
 import platform
 import subprocess
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from ser import __version__
 from ser.core.files import read_csv, write_text
 from ser.core.layout import Layout
 from ser.evaluation.results import Result
-from ser.report import charts, experiment, gallery, sections, words
+from ser.report import answer, charts, experiment, explorer, forest, gallery, sections, systems, words
 from ser.report.sound import Players
 from ser.report.study import Study, load
 
@@ -48,12 +49,27 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
     """What the templates show of a study."""
     drawn = drawn or gallery.Gallery()
     pictures, missing = drawn.experiments, drawn.missing
-    players = Players(study.layout, _refused(study))
-    return {
+    players = Players(study.layout, _refused(study), _withheld(study))
+    tests, groups, plot = sections.families(study), explorer.groups(study), forest.panels(study.results)
+    missed = [systems.missed(g, players) for g in groups if len(g.systems) > 1]
+    made = {
         **summary(study.name, study.results, study.scores, study.costs),
+        "answers": answer.sentences(study, {(c.a, c.b): c for family in tests for c in family.tests}),
+        "numbers": answer.numbers(study, (len(groups[0].misses()), len(groups[0].table)) if groups else None),
+        "forest": {
+            "wide": forest.svg(plot, f"Study {study.name}: all systems with their intervals"),
+            "narrow": forest.svg(plot, f"Study {study.name}: all systems with their intervals", narrow=True),
+            "remarks": forest.remarks(plot),
+        }
+        if plot
+        else None,
+        "missed": missed,
+        "speakers": [table for g in groups if (table := systems.speakers(g))],
+        "calibration": systems.calibration(study),
+        "training": systems.costs(study),
         "corpora": sections.corpora(study),
         "models": ", ".join(dict.fromkeys(str(e.about.model) for e in study.experiments.values())),
-        "comparisons": sections.comparisons(study),
+        "comparisons": sections.comparisons(tests),
         "audits": sections.audits(study),
         "experiments": [
             experiment.section(e, players, pictures.get(name, ()), missing.get(name, ""))
@@ -65,6 +81,14 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
             words.section(f, drawn.words.get(f.name, ()), missing.get(f"words/{f.name}", "")) for f in study.words
         ],
     }
+    # last, so that what is shown without a script has its clips first
+    return made | {"explorer": explorer.data(groups), "media": _media(groups, players)}
+
+
+def _media(groups: Sequence[explorer.Group], players: Players) -> str:
+    """Clips and spectrograms for the cells of confusion matrices as JSON, the hardest utterances first."""
+    names = [(row["corpus"], row["utterance"]) for g in groups for _, row in g.table.iloc[g.hardest()].iterrows()]
+    return json.dumps(players.media(dict.fromkeys(names)), separators=(",", ":")).replace("<", "\\u003c")
 
 
 def summary(
@@ -109,8 +133,9 @@ def _environment() -> Environment:
 
 
 def provenance() -> list[str]:
-    """When, from which code, with which libraries and on which machine the report was made."""
-    commit = _git("rev-parse", "--short", "HEAD")
+    """From which code, with which libraries and on which machine the report was made. The date is that of the commit,
+    so that equal code and inputs give equal bytes on one machine."""
+    commit, date = _git("rev-parse", "--short", "HEAD"), _git("log", "-1", "--format=%cs")
     changed = " with uncommitted changes" if commit and _git("status", "--porcelain", "--untracked-files=no") else ""
     versions = []
     for name in LIBRARIES:
@@ -119,11 +144,22 @@ def provenance() -> list[str]:
         except metadata.PackageNotFoundError:
             continue
     return [
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"ser {__version__}" + (f", commit {commit}{changed}" if commit else ""),
+        f"ser {__version__}" + (f", commit {commit} of {date}{changed}" if commit else ""),
         f"Python {platform.python_version()}, {', '.join(versions)}",
-        f"{platform.system()} {platform.machine()}",
+        f"{platform.system()} {platform.machine()}, {_processor()}",
+        "on one machine equal inputs give an equal report; another one changes last digits of what is trained",
     ]
+
+
+def _processor() -> str:
+    """Model and number of the processors."""
+    count = f"{os.cpu_count()} processors"
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return count
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {count}" if names else count
 
 
 def _git(*arguments: str) -> str:
@@ -143,6 +179,13 @@ def _refused(study: Study) -> dict[str, str]:
         if reason:
             refused[str(e.about.corpus)] = reason
     return refused
+
+
+def _withheld(study: Study) -> dict[str, str]:
+    """Corpora of which the report shows no spectrogram, and why."""
+    abouts = [e.about for e in study.experiments.values()]
+    reasons = {str(a.corpus): study.withheld(a.corpus, a.synthetic) for a in abouts}
+    return {corpus: reason for corpus, reason in reasons.items() if reason}
 
 
 def _pretraining(folder: Path, drawn: gallery.Gallery) -> experiment.Part:
