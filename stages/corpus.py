@@ -1,10 +1,8 @@
 """corpus: reads a corpus's own files into tables of one form and one packed array of audio. Arguments: STUDY CORPUS"""
 
-import sys
-
 from ser.core import plugins
 from ser.core.compute import workers
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.files import read_json
 from ser.core.layout import Layout
 from ser.corpora import packing
@@ -12,7 +10,7 @@ from ser.corpora.location import found
 
 
 def main() -> None:
-    study, corpus = sys.argv[1:]
+    study, corpus = arguments("STUDY", "CORPUS")
     layout = Layout(study)
     receipt = read_json(layout.receipt(corpus))
     config = plugins.build(plugins.load("corpora", corpus).Config, receipt["reader"], f"corpora.{corpus}.reader")

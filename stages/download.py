@@ -2,9 +2,7 @@
 its files, by which later stages find it. STUDY CORPUS
 """
 
-import sys
-
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.files import write_json
 from ser.core.layout import Layout
 from ser.corpora import source
@@ -12,7 +10,7 @@ from ser.corpora.location import receipt as receipt_of
 
 
 def main() -> None:
-    study, corpus = sys.argv[1:]
+    study, corpus = arguments("STUDY", "CORPUS")
     layout = Layout(study)
     settings = layout.settings(f"download/{corpus}")
     location = source.ensure(corpus, settings["source"], settings["reader"], settings["synthetic"])

@@ -1,15 +1,13 @@
 """evaluate: scores with intervals of all experiments of a study, from predictions and cards alone. STUDY"""
 
-import sys
-
 from ser.core.compute import workers
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.layout import Layout
 from ser.evaluation.evaluate import run_study
 
 
 def main() -> None:
-    (study,) = sys.argv[1:]
+    (study,) = arguments("STUDY")
     layout = Layout(study)
     run_study(layout, layout.settings("evaluate"), workers(layout.settings("run")))
 

@@ -1,17 +1,15 @@
 """features: one feature of every utterance of a corpus, extracted in parallel into one packed array. STUDY NAME"""
 
-import sys
-
 from ser.core import plugins
 from ser.core.compute import workers
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.layout import Layout
 from ser.core.store import Store
 from ser.features import extraction
 
 
 def main() -> None:
-    study, name = sys.argv[1:]
+    study, name = arguments("STUDY", "NAME")
     layout = Layout(study)
     settings = layout.settings(f"features/{name}")
     corpus, jobs = settings["corpus"], workers(layout.settings("run"))

@@ -1,17 +1,15 @@
 """folds: splits a corpus under a protocol and audits the split; a leak stops the pipeline here. STUDY NAME"""
 
-import sys
-
 from ser import protocols
 from ser.core import plugins
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.layout import Layout
 from ser.corpora import manifest
 from ser.protocols import audit, folds
 
 
 def main() -> None:
-    study, name = sys.argv[1:]
+    study, name = arguments("STUDY", "NAME")
     layout = Layout(study)
     settings = layout.settings(f"folds/{name}")
     protocol = plugins.load("protocols", settings["protocol"])

@@ -3,10 +3,8 @@
 torchrun --nproc-per-node 2 stages/pretrain.py STUDY NAME     the same on several processes
 """
 
-import sys
-
 from ser.core import plugins
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.files import read_json
 from ser.core.layout import Layout
 from ser.corpora.location import found
@@ -15,7 +13,7 @@ from ser.pretraining.settings import Settings
 
 
 def main() -> None:
-    study, name = sys.argv[1:]
+    study, name = arguments("STUDY", "NAME")
     layout = Layout(study)
     block = layout.settings(f"pretrain/{name}")
     pretrain(

@@ -1,14 +1,12 @@
 """report: report.html (everything on one page), report.md, ledger.md, figures. STUDY"""
 
-import sys
-
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.layout import Layout
 from ser.report.write import write
 
 
 def main() -> None:
-    (study,) = sys.argv[1:]
+    (study,) = arguments("STUDY")
     print(f"report: {write(Layout(study))}")
 
 

@@ -3,14 +3,12 @@
 DVC runs `python -m ser.settings` in the folder of the study instead, without names.
 """
 
-import sys
-
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.settings import files
 
 
 def main() -> None:
-    path, name = sys.argv[1:]
+    path, name = arguments("PARAMS", "STUDY")
     print(files.make(path, name))
 
 

@@ -1,15 +1,14 @@
 """train: one experiment, all its folds and seeds; writes predictions, curves and a card. STUDY EXPERIMENT"""
 
-import sys
 from pathlib import Path
 
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.layout import Layout
 from ser.training.experiment import Files, run
 
 
 def main() -> None:
-    study, experiment = sys.argv[1:]
+    study, experiment = arguments("STUDY", "EXPERIMENT")
     layout = Layout(study)
     settings = layout.settings(f"train/{experiment}")
     files = Files(

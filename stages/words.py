@@ -1,9 +1,7 @@
 """words: word vectors from text and speech, their alignment, and the word streams of a corpus. Arguments: STUDY NAME"""
 
-import sys
-
 from ser.core import plugins
-from ser.core.errors import run_command
+from ser.core.errors import arguments, run_command
 from ser.core.files import read_json
 from ser.core.layout import Layout
 from ser.corpora.location import found
@@ -12,7 +10,7 @@ from ser.words.make import Source, make, summary
 
 
 def main() -> None:
-    study, name = sys.argv[1:]
+    study, name = arguments("STUDY", "NAME")
     layout = Layout(study)
     settings = layout.settings(f"words/{name}")
     config = plugins.build(Config, settings["block"], f"words.{name}")

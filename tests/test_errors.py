@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ser.core.files import is_alive
+from tests.conftest import ROOT
 
 WORK = """
 import os, signal, sys, time
@@ -102,3 +104,21 @@ run_command(lambda: write_text(sys.argv[-1], "x" * 5000))
     assert process.stderr.startswith(f"error: File too large ({path}). Make room: finished work is kept")
     assert len(process.stderr.splitlines()) == 1
     assert not os.listdir(tmp_path)
+
+
+def test_a_reader_that_ends_early_leaves_no_traceback():
+    """As in `ser corpora | head -1`, with more output than a pipe holds."""
+    code = "from ser.core.errors import run_command; run_command(lambda: print('line\\n' * 100_000))"
+    done = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{code}" | head -1; echo ${{PIPESTATUS[0]}}'],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout.split(), done.stderr) == (["line", "141"], "")
+
+
+@pytest.mark.parametrize("stage", sorted(p.stem for p in (ROOT / "stages").glob("*.py")))
+def test_a_stage_without_arguments_says_how_to_call_it(stage):
+    done = subprocess.run([sys.executable, f"stages/{stage}.py"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(rf"error: .*Usage: python stages/{stage}.py [A-Z ]+\.\n", done.stderr)

@@ -161,11 +161,18 @@ def test_table_in_another_encoding_and_place(tmp_path: Path) -> None:
     assert (only.speaker, only.emotion, only.file) == ("Jörg", "Ärger", "x.wav")
 
 
+def test_table_of_tabs(tmp_path: Path) -> None:
+    (only,) = read(tmp_path, "file\tspeaker\temotion\ttext\nx.wav\t1\tjoy\tYes, sir.\n")
+    assert (only.file, only.speaker, only.emotion, only.text) == ("x.wav", "1", "joy", "Yes, sir.")
+
+
 def test_table_classes(tmp_path: Path) -> None:
     text = "file,speaker,emotion\nx.wav,1,joy\ny.wav,1,fear\n"
     assert [u.id for u in read(tmp_path, text, classes=("fear",))] == ["y"]
     with pytest.raises(SerError, match=r"no row has the emotion 'fearr'.*Did you mean 'fear'"):
         read(tmp_path, text, classes=("fearr",))
+    with pytest.raises(SerError, match=r"no row has the emotion 'FEAR'.*it is 'fear'"):
+        read(tmp_path, text, classes=("FEAR",))
 
 
 @pytest.mark.parametrize(

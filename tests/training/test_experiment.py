@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import read_json
 from ser.evaluation import predictions
@@ -34,6 +35,20 @@ def test_the_svm_learns_and_shuffled_labels_do_not(where):
     assert _wa(where) > 0.9
     experiment.run(toy.settings("svm", control="shuffled_labels", seeds=[1, 2, 3]), where, {"jobs": 1})
     assert _wa(where) < 0.6  # 1/3 is chance for three balanced classes
+
+
+def test_a_model_of_scikit_learn_gets_a_seed_of_32_bits(where, monkeypatch):
+    seeds, module = [], plugins.load("models", "svm")
+
+    class Spy(module.Model):
+        def __init__(self, config, task, seed):
+            super().__init__(config, task, seed)
+            seeds.append(seed)
+
+    monkeypatch.setattr(module, "Model", Spy)
+    experiment.run({**toy.settings("svm"), "seeds": [1, 2, 3]}, where, {"jobs": 1})
+    assert len(set(seeds)) > 3
+    assert max(seeds) < 2**32
 
 
 def test_per_speaker_scaling_is_marked_transductive(where):

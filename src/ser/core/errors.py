@@ -90,6 +90,16 @@ def warn(what: str, where: object = None, hint: str | None = None) -> None:
     print(f"warning: {SerError(what, where, hint)}", file=sys.stderr)
 
 
+def arguments(*names: str) -> list[str]:
+    """The arguments of a script, one for each of `names`. Raises `SerError` that shows how to call it."""
+    given = sys.argv[1:]
+    if len(given) != len(names):
+        script = sys.argv[0]
+        what = f"{len(names)} argument{'s' * (len(names) != 1)} expected, got {len(given)}"
+        raise SerError(what, script, f"Usage: python {script} {' '.join(names)}")
+    return given
+
+
 class _Terminated(BaseException):
     """SIGTERM has arrived."""
 
@@ -104,11 +114,15 @@ def run_command(function: Callable[[], object]) -> None:
     try:
         with _terminating():
             function()
+            sys.stdout.flush()
     except SerError as error:
         _stop(error)
     except UnicodeDecodeError as error:
         what = f"text that is not UTF-8: byte {error.object[error.start]:#04x} at {error.start} ({error.reason})"
         _stop(SerError(what, None, "Save the file as UTF-8"))
+    except BrokenPipeError:  # the reader of our output has ended, as in `ser corpora | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
+        sys.exit(141)  # as a shell reports SIGPIPE
     except OSError as error:
         if error.filename is None and error.errno not in FULL:  # no file that a user could look at: an error of ours
             raise

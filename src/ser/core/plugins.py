@@ -81,6 +81,9 @@ def check_name(name: str, known: Iterable[str], what: str, where: object = None)
 def nearest(name: str, known: Iterable[str]) -> str:
     """The hint for a misspelt name: the nearest known name, or the list of all."""
     known = sorted(known)
+    same = [k for k in known if k.casefold() == str(name).casefold()]
+    if same:
+        return f"Upper and lower case count: it is {same[0]!r}"
     close = difflib.get_close_matches(str(name), known, 1, 0.5)
     if close:
         return f"Did you mean {close[0]!r}?"

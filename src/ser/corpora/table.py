@@ -1,4 +1,4 @@
-"""Your own corpus, read from a CSV beside the audio with one row per utterance.
+"""Your own corpus, read from a CSV (or TSV) beside the audio with one row per utterance.
 
 Required columns are file and speaker, and emotion or labels (a file of continuous labels). Optional are utterance,
 start, end (seconds, or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id and sex. The
@@ -185,7 +185,8 @@ def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and fields, stripped, of the header and of every row that is not blank."""
     text = reading.text(path)
     head = text.lstrip().split("\n", 1)[0]
-    separator = ";" if ";" in head and "," not in head else ","
+    # the character that a table of another kind than CSV has in its head, and CSV has not
+    separator = next((s for s in "\t;" if s in head and "," not in head), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     columns = 0
     try:

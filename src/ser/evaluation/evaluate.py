@@ -127,6 +127,8 @@ def score(
         _spread(measured, predictions),
         _interval(predictions, measured, draws, confidence),
         partitions={name: _pooled(part) for name, part in partitions.items()},
+        by_class=_by_class(predictions, measured.units, draws, confidence, description.experiment),
+        spread=_units(measured.units, pooling.toolbox(predictions)[1][description.headline]),
         **_extras(predictions, measured.units),
     )
     remarks = [
@@ -251,20 +253,39 @@ def _counted(description: Description, predictions: Predictions) -> Description:
 def _extras(predictions: Predictions, units: NDArray) -> dict[str, Any]:
     """Secondary numbers of the kind of labels, from summaries (R, U, ...) of the units."""
     if predictions.kind == "classification":
-        pooled = units.sum(axis=1)
-        recall = metrics.mean(metrics.recalls(pooled), axis=0)
         averaged = metrics.classes_averaged(intervals.confusions(predictions, "fold"))  # (R, F)
         least = np.where(averaged > 0, averaged, len(predictions.classes)).min(axis=0)
         names = sorted(set(predictions.table["fold"]))
         return {
-            "weighted_f1": _round(metrics.mean(metrics.weighted_f1(pooled), axis=0)),
-            "recall": dict(zip(predictions.classes, map(_round, recall), strict=True)),
             "classes_per_fold": dict(zip(names, map(int, least), strict=True)),
             "calibration": calibration.measure(predictions),
         }
     recordings = metrics.ccc_from_moments(intervals.moments(predictions, "utterance"))  # (R, U, D)
     mean = metrics.mean(metrics.mean(recordings, axis=1), axis=0)
     return {"mean_of_recordings": dict(zip(predictions.dimensions, map(_round, mean), strict=True))}
+
+
+def _by_class(predictions: Predictions, units: NDArray, draws: int, confidence: float, name: str) -> dict[str, Score]:
+    """Numbers by class of the pooled matrices, mean over seeds, with intervals over the resamples of the headline."""
+    statistics = pooling.by_class(predictions.classes)
+    limits = intervals.bootstrap(units, statistics, draws, name, confidence) if predictions.classes else {}
+    pooled, out = units.sum(axis=1), {}
+    for own, found in limits.items():
+        low, high = found or (np.nan, np.nan)
+        if low == high:  # no resample changes it, such as a mistake that nobody makes: that is no certainty
+            low, high = np.nan, np.nan
+        value = metrics.mean(statistics[own](pooled), axis=0)
+        out[own] = Score(_round(value), _round(low), _round(high))
+    return out
+
+
+def _units(units: NDArray, statistic: intervals.Statistic) -> dict[str, float | None]:
+    """How a metric varies over units (R, U, ...), each the mean over seeds; empty with fewer than two."""
+    values = metrics.mean(statistic(units), axis=0)
+    values = values[~np.isnan(values)]
+    if values.size < 2:
+        return {}
+    return {"lowest": _round(values.min()), "highest": _round(values.max()), "sd": _sd(values)}
 
 
 def _sd(values: NDArray) -> float | None:

@@ -6,9 +6,9 @@ up to the loss. `ser.training.loop` trains it, and so do the contract tests, wit
 have ``prepare``, ``at_step``, ``parameter_groups``, ``load_pretrained``, ``notes`` and ``artefacts``, and its module
 ``READS``, ``TASK``, ``LEVEL``, ``FIXED_LENGTH``, ``check`` and ``word_inputs``; CONTRIBUTING.md explains them.
 
-A model in the style of scikit-learn is ``Model(config, task, seed)`` with ``fit(train, dev) -> history``,
-``scores(inputs)``, and ``weights()`` and ``load_weights(weights)`` for the named arrays that `scores` needs. Both kinds
-take the sizes of inputs and outputs from the task.
+A model in the style of scikit-learn is ``Model(config, task, seed)`` with a seed of 32 bits, ``fit(train, dev) ->
+history``, ``scores(inputs)``, and ``weights()`` and ``load_weights(weights)`` for the named arrays that `scores` needs.
+Both kinds take the sizes of inputs and outputs from the task.
 
 A model is complete in its file. Layers that two models share are in `layers`, faster equivalents of a plain layer in
 `kernels`.

@@ -9,7 +9,7 @@ from ser.evaluation import results
 from ser.evaluation.compare import Comparison
 from ser.report import ledger
 from ser.report.study import Experiment, Study
-from ser.report.tables import plural
+from ser.report.tables import marks_of, plural
 
 SETS = {True: "no test speaker in training", False: "test speakers in training too", None: "unknown split"}
 
@@ -21,14 +21,21 @@ class Number(NamedTuple):
     what: str
 
 
-def sentences(study: Study, tests: Mapping[tuple[str, str], Comparison]) -> list[str]:
-    """One sentence per corpus and kind of labels: the best speaker-independent system and what it is better than. The
-    corpus with most systems is first.
+class Answer(NamedTuple):
+    """One sentence, and what must be known beside it."""
+
+    sentence: str
+    remark: str
+
+
+def answers(study: Study, tests: Mapping[tuple[str, str], Comparison]) -> list[Answer]:
+    """One per corpus and kind of labels: the best speaker-independent system and what it is better than. The corpus
+    with most systems is first.
 
     Args:
         tests: the paired tests of the report, (better, other) -> comparison, corrected within their group.
     """
-    return [_sentence(members, tests) for members in _questions(study)]
+    return [_answer(members, tests) for members in _questions(study)]
 
 
 def _questions(study: Study) -> list[list[Experiment]]:
@@ -45,42 +52,44 @@ def _questions(study: Study) -> list[list[Experiment]]:
     return sorted(made, key=lambda members: (members[0].about.synthetic, -len(members)))
 
 
-def _sentence(members: Sequence[Experiment], tests: Mapping[tuple[str, str], Comparison]) -> str:
+def _answer(members: Sequence[Experiment], tests: Mapping[tuple[str, str], Comparison]) -> Answer:
     best, *others = members
     about = best.about
-    kind = "system with its test speakers in training" if about.speaker_independent is False else "system"
-    kind = "speaker-independent " + kind if about.speaker_independent else kind
-    unit = best.result.interval
-    over = f" over {unit.units} {unit.unit}s" if unit else ""
-    chance = f", where chance is {1 / len(about.labels):.2f}" if about.headline == "ua" else ""
-    score = f"{results.label(about.headline)} {results.text(best.result.headline)}{over}{chance}"
-    text = f"On {about.corpus}{' (SYNTHETIC)' if about.synthetic else ''}, the best {kind} is {best.name}, {score}"
-    return f"{text}{_against(best, others, tests)}{_without_test_audio(best, others)}."
+    kind = "system, its test speakers in training," if about.speaker_independent is False else "system"
+    kind = f"speaker-independent {kind}" if about.speaker_independent else kind
+    corpus = f"{about.corpus}{' (SYNTHETIC)' if about.synthetic else ''}"
+    score = f"{results.label(about.headline)} {results.text(best.result.headline)}"
+    text = f"The best {kind} on {corpus} is {best.name}{marks_of(about.transductive, about.control)}: {score}"
+    return Answer(f"{text}{_against(best, others, tests)}.", _remark(best, others))
 
 
 def _against(best: Experiment, others: Sequence[Experiment], tests: Mapping[tuple[str, str], Comparison]) -> str:
-    """``; it is better than 7 of 9 others, and no difference to X and Y is shown``."""
+    """``, better than 7 of 9 other systems, with no difference shown to X and Y``."""
     if not others:
-        return "; no other system is comparable with it"
+        return ", with no other system to compare it with"
     tested = [(e.name, tests[best.name, e.name]) for e in others if (best.name, e.name) in tests]
     if not tested:
-        return f"; there is no paired test against the {plural(len(others), 'other')}"
+        return ", with no paired test against the others"
     beaten = [n for n, c in tested if c.differences[0].p_holm <= 1 - c.confidence]
     equal = [n for n, _ in tested if n not in beaten]
-    text = f"; it is better than {len(beaten)} of {plural(len(tested), 'other system')} (paired tests, Holm)"
+    text = f", better than {len(beaten)} of {plural(len(tested), 'other system')}"
     if equal:
         named = ", ".join(equal[:3]) + (f" and {len(equal) - 3} more" if len(equal) > 3 else "")
-        text += f", and no difference to {named} is shown"
+        text += f", with no difference shown to {named}"
     return text
 
 
-def _without_test_audio(best: Experiment, others: Sequence[Experiment]) -> str:
-    """The best system that does not use the audio of the test speakers, where the best one does."""
-    if not best.about.transductive:
-        return ""
-    plain = next((e for e in others if not e.about.transductive), None)
-    rest = f"; the best one without is {plain.name}, {results.text(plain.result.headline)}" if plain else ""
-    return f". It uses statistics of the test speakers' audio, without labels{rest}"
+def _remark(best: Experiment, others: Sequence[Experiment]) -> str:
+    """What the sentence rests on, and the best system without the audio of the test speakers where the best one uses
+    it."""
+    unit = best.result.interval
+    over = f"{unit.confidence:.0%} interval over {unit.units} {unit.unit}s" if unit else "No interval"
+    made = [f"{over}; paired tests by {unit.unit if unit else 'speaker'}, corrected by Holm's method."]
+    if best.about.transductive:
+        made.append("† It uses statistics of the test speakers' audio, without labels.")
+        if plain := next((e for e in others if not e.about.transductive), None):
+            made.append(f"The best one without is {plain.name}, {results.text(plain.result.headline)}.")
+    return " ".join(made)
 
 
 def numbers(study: Study, missed: tuple[int, int] | None) -> list[Number]:
@@ -104,10 +113,8 @@ def _third(study: Study, missed: tuple[int, int] | None) -> list[Number]:
     if ran:
         good = sum(row.verdict == "reproduced" for row in ran)
         apart = sum(row.verdict.startswith("not comparable") for row in ran)
-        detail = f"published values reproduced; {apart} are not comparable, and the plot says why" if apart else (
-            "published values reproduced"
-        )
-        return [Number(f"{good} of {len(ran)}", detail)]
+        detail = f"; {apart} are not comparable, and the ledger below says why" if apart else ""
+        return [Number(f"{good} of {len(ran)}", f"published numbers reproduced{detail}")]
     if missed:
         return [Number(f"{missed[0]} of {missed[1]}", "utterances that every system gets wrong")]
     return []

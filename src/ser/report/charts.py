@@ -97,7 +97,9 @@ def frontier(title: str, points: Sequence[Point], x_label: str, y_label: str) ->
         at, height = _x(x, span), _y(point.y, heights)
         drawn.append(tag("circle", tag("title", point.name), cx=at, cy=height, r=3.5, class_="dot"))
         left = at > WIDTH - RIGHT - 20
-        drawn.append(tag("text", point.key, x=at + (-6 if left else 6), y=height + 4, text_anchor="end" if left else None))
+        drawn.append(
+            tag("text", point.key, x=at + (-6 if left else 6), y=height + 4, text_anchor="end" if left else None)
+        )
     ends = (f"{10 ** span[0]:g}", f"{10 ** span[1]:g}")
     return _figure(title, drawn, span, heights, f"{x_label}, logarithmic", y_label, ends=ends)
 

@@ -29,11 +29,6 @@ def parameters(card: Mapping[str, Any]) -> str:
     return f"{counts[0]:,} to {counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}" if counts else ""
 
 
-def core_minutes(cost: Mapping[str, Any]) -> float:
-    """Time of all folds and seeds, times the threads that each used, in minutes."""
-    return float(cost["seconds"]) * int(cost["threads"]) / 60
-
-
 def time(cost: Mapping[str, Any]) -> str:
     """The time of the training, in a unit that suits it."""
     if not cost.get("folds"):
@@ -43,6 +38,41 @@ def time(cost: Mapping[str, Any]) -> str:
     value = seconds / size
     text = f"{value:.1f}" if value < 10 else f"{value:.0f}"
     return f"{'at least ' if cost['resumed'] else ''}{text} {unit}"
+
+
+def with_ensembles(
+    costs: Mapping[str, Mapping[str, Any]], cards: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """The costs of trainings, and for each ensemble what its members took together, where that is known of all."""
+    found = dict(costs)
+    for name, card in cards.items():
+        own = [costs[member] for member in card.get("members") or () if member in costs]
+        if own and len(own) == len(card["members"]):
+            seconds = sum(cost["seconds"] * cost.get("threads", 1) for cost in own)
+            whole = {"seconds": seconds, "threads": 1, "folds": sum(cost["folds"] for cost in own)}
+            found[name] = whole | {
+                "resumed": any(cost.get("resumed") for cost in own),
+                "device": ", ".join(dict.fromkeys(str(cost.get("device", "cpu")) for cost in own)),
+            }
+    return found
+
+
+def minutes(cost: Mapping[str, Any]) -> float:
+    """The minutes of the training on one core; those of the clock where a GPU did the work."""
+    return float(cost["seconds"]) / 60 * (1 if _on_gpu(cost) else int(cost.get("threads", 1)))
+
+
+def core_minutes(cost: Mapping[str, Any]) -> str:
+    """`minutes` in words."""
+    if not cost.get("folds"):
+        return "-"
+    value = minutes(cost)
+    text = f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+    return f"{'at least ' if cost.get('resumed') else ''}{text}{' on a GPU' if _on_gpu(cost) else ''}"
+
+
+def _on_gpu(cost: Mapping[str, Any]) -> bool:
+    return not str(cost.get("device", "cpu")).startswith("cpu")
 
 
 def _spent(cost: Mapping[str, Any]) -> list[str]:

@@ -40,7 +40,7 @@ class System:
 
 @dataclass(frozen=True)
 class Group:
-    """Systems on the same utterances, the best first. `table`: corpus, utterance, speaker, truth, sorted."""
+    """Systems on the same utterances, ranked (`_rank`). `table`: corpus, utterance, speaker, truth, sorted."""
 
     title: str
     classes: tuple[str, ...]
@@ -75,22 +75,28 @@ class Group:
 
 def groups(study: Study) -> list[Group]:
     """The groups of a study, the largest first."""
-    found: dict[tuple[object, ...], list[tuple[Experiment, pd.DataFrame]]] = {}
+    found: dict[
+        tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], list[tuple[Experiment, pd.DataFrame]]
+    ] = {}
     for e in study.experiments.values():
         if e.scored is None or e.scored.kind != "classification" or len(e.scored.classes) > len(LETTERS):
             continue
         table = e.scored.table[["corpus", "utterance", "speaker", "truth"]].drop_duplicates(["corpus", "utterance"])
         table = table.sort_values(["corpus", "utterance"]).reset_index(drop=True)
-        key = (e.about.corpus, e.scored.classes, tuple(table["utterance"]), tuple(table["truth"]))
+        key = (str(e.about.corpus), e.scored.classes, tuple(table["utterance"]), tuple(table["truth"]))
         found.setdefault(key, []).append((e, table))
     made = []
     for (corpus, classes, *_), own in found.items():
         table = own[0][1]
-        systems = sorted(
-            (_system(e, table, classes) for e, _ in own), key=lambda s: -(s.experiment.result.headline.value or 0.0)
-        )
+        systems = sorted((_system(e, table, classes) for e, _ in own), key=_rank)
         made.append(Group(f"{corpus}, {len(table)} utterances", classes, table, systems))
     return sorted(made, key=lambda g: -len(g.systems))
+
+
+def _rank(system: System) -> tuple[bool, float]:
+    """Speaker-independent systems first, each kind from the best to the worst."""
+    about, score = system.experiment.about, system.experiment.result.headline.value
+    return about.speaker_independent is False, -(score or 0.0)
 
 
 def _system(e: Experiment, table: pd.DataFrame, classes: tuple[str, ...]) -> System:

@@ -114,16 +114,24 @@ def _reasons(found: Mapping[str, Result]) -> dict[str, str]:
 
 def remarks(drawn: Sequence[Panel]) -> list[str]:
     """One sentence per published value in the plot: what it is, and whether it can be compared."""
+    return [f"{row.name}: {p.metric} {row.printed:.3f} published; {row.reason}" for p, row in _printed(drawn)]
+
+
+def reasons(drawn: Sequence[Panel]) -> str:
+    """The verdicts on the published values in the plot, each once: ``not comparable: reduced size``."""
+    return "; ".join(dict.fromkeys(row.reason for _, row in _printed(drawn)))
+
+
+def _printed(drawn: Sequence[Panel]) -> list[tuple[Panel, Row]]:
     rows = [(panel, row) for panel in drawn for block in panel.blocks for row in block.rows]
-    return [f"{row.name}: {panel.metric} {row.printed:.3f} published; {row.reason}" for panel, row in rows if row.reason
-            and row.printed is not None]
+    return [(panel, row) for panel, row in rows if row.printed is not None]
 
 
 def svg(drawn: Sequence[Panel], title: str, narrow: bool = False) -> Markup:
     """The plot, 900 pixels wide, or 360 for a phone."""
     width = 360 if narrow else 900
     parts: list[Markup] = []
-    top = 4
+    top: float = 4
     for panel in drawn:
         made, top = _panel(panel, top, width, narrow)
         parts += made

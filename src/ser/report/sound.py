@@ -53,7 +53,7 @@ class Players:
         source = self.spectrogram(corpus, utterance)
         if not source:
             return None
-        image = Markup('<img id="{}" class="spectrogram" src="{}" alt="spectrogram of {}" loading="lazy">')
+        image = Markup('<img id="{}" class="spectrogram" src="{}" alt="spectrogram of {}" width="220" height="64">')
         return Cell(inner=image.format(f"picture-{slug(corpus)}-{slug(utterance)}", source, utterance))
 
     def spectrogram(self, corpus: str, utterance: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -13,7 +13,7 @@ from ser.evaluation import metrics, results
 from ser.report import charts, cost
 from ser.report.explorer import Group
 from ser.report.sound import Players
-from ser.report.study import Study
+from ser.report.study import Experiment, Study
 from ser.report.tables import Cell, Table, number, slug
 
 SHOWN = 12  # ours: utterances that are shown at once; the others are folded
@@ -41,17 +41,15 @@ def missed(group: Group, players: Players) -> Missed:
     )
     corpora = set(group.table["corpus"])
     rows = [_missed(group, int(k), players) for k in found]
-    header = ("utterance", "speaker", "true", "predicted by the systems", "mean score of the true class")
-    header += ("listen", "spectrogram")
-    tables = [
-        Table(caption, header, part, "missed") if part else None
-        for caption, part in (
-            ("Wrong in every system, the surest errors first", rows[:SHOWN]),
-            ("The others that are wrong in every system", rows[SHOWN:]),
-        )
-    ]
+    first = _table("Wrong in every system, the surest errors first", rows[:SHOWN])
+    rest = _table("The others that are wrong in every system", rows[SHOWN:])
     reasons = sorted({players.reasons[c] for c in corpora if c in players.reasons})
-    return Missed(sentence, *tables, "; ".join(reasons))
+    return Missed(sentence, first, rest, "; ".join(reasons))
+
+
+def _table(caption: str, rows: Sequence[Sequence[object]]) -> Table | None:
+    header = ("utterance", "speaker", "true", "predicted by the systems", "mean score of the true class")
+    return Table(caption, (*header, "listen", "spectrogram"), rows, "missed") if rows else None
 
 
 def _missed(group: Group, k: int, players: Players) -> Sequence[object]:
@@ -63,7 +61,7 @@ def _missed(group: Group, k: int, players: Players) -> Sequence[object]:
         row["utterance"],
         row["speaker"],
         row["truth"],
-        Cell(", ".join(f"{name} {n}" for name, n in votes.most_common()), kind="text"),
+        Cell(", ".join(f"{label} {n}" for label, n in votes.most_common()), kind="text"),
         f"{of_truth:.2f}",
         players.player(*name) or "",
         players.picture(*name) or "",
@@ -117,39 +115,35 @@ class Costs(NamedTuple):
 
 def costs(study: Study) -> Costs | None:
     """Core-minutes (time of all folds and seeds times threads) of each training; None where nothing was measured."""
-    timed = {n: e for n, e in study.experiments.items() if e.cost.get("folds")}
+    timed = {name: c for name, c in study.costs.items() if c.get("folds")}
     if not timed:
         return None
-    numbered = {n: k + 1 for k, n in enumerate(sorted(timed, key=lambda n: cost.core_minutes(timed[n].cost)))}
-    rows = [_cost(numbered[n], timed[n].name, timed[n].about.headline, study) for n in numbered]
-    header = ("experiment", "no.", "core-minutes", "seconds", "threads", "memory", "device", "parameters", "score")
-    drawn = []
-    for metric in ("ua", "ccc"):
-        for corpus in dict.fromkeys(e.about.corpus for e in timed.values()):
-            own = {n: e for n, e in timed.items() if e.headline == metric and e.about.corpus == corpus}
-            points = [
-                charts.Point(cost.core_minutes(e.cost), e.result.headline.value, str(numbered[n]), n)
-                for n, e in own.items()
-                if e.result.headline.value is not None
-            ]
-            if len(points) > 1:
-                label = results.label(metric)
-                drawn.append(charts.frontier(f"{corpus}: {label} against cost", points, "core-minutes", label))
-    return Costs(Table("Cost of training, the cheapest first", header, rows), drawn)
+    spent = {name: cost.minutes(c) for name, c in timed.items()}
+    numbered = {name: k + 1 for k, name in enumerate(sorted(spent, key=spent.__getitem__))}
+    rows = [_cost(numbered[name], study.experiments[name], timed[name]) for name in numbered]
+    header = ("experiment", "no.", "core-minutes", "score", "memory", "threads", "device", "parameters")
+    drawn, groups = [], dict.fromkeys((study.experiments[n].about.corpus, study.experiments[n].headline) for n in timed)
+    for corpus, metric in groups:
+        own = [study.experiments[n] for n in timed if study.experiments[n].about.corpus == corpus]
+        points = [
+            charts.Point(spent[e.name], value, str(numbered[e.name]), e.name)
+            for e in own
+            if e.headline == metric and (value := e.result.headline.value) is not None
+        ]
+        if len(points) > 1:
+            label = results.label(metric)
+            drawn.append(charts.frontier(f"{corpus}: {label} against cost", points, "core-minutes", label))
+    return Costs(Table("Cost of training, the cheapest first", header, rows, "sortable costs"), drawn)
 
 
-def _cost(position: int, name: str, metric: str, study: Study) -> Sequence[object]:
-    e = study.experiments[name]
-    spent = e.cost
+def _cost(position: int, e: Experiment, spent: Mapping[str, Any]) -> Sequence[object]:
     return (
-        Cell(name, href=slug(name)),
+        Cell(e.name, href=slug(e.name)),
         position,
-        ("at least " if spent["resumed"] else "") + f"{cost.core_minutes(spent):.2f}",
-        f"{spent['seconds']:.0f}",
-        spent["threads"],
-        cost.size(spent["peak_bytes"]),
+        cost.core_minutes(spent),
+        f"{results.label(e.headline)} {results.text(e.result.headline)}",
+        cost.size(spent["peak_bytes"]) if "peak_bytes" in spent else "-",
+        spent.get("threads", "-"),
         str(spent.get("device") or "-"),
         cost.parameters(e.card) or "-",
-        f"{results.label(metric)} {results.text(e.result.headline)}",
     )
-

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from markupsafe import Markup, escape
 
 from ser import __version__
 from ser.core.files import read_csv, write_text
@@ -22,11 +24,13 @@ from ser.evaluation.results import Result
 from ser.report import answer, charts, experiment, explorer, forest, gallery, sections, systems, words
 from ser.report.sound import Players
 from ser.report.study import Study, load
+from ser.report.tables import Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).with_name("templates")
+ELSEWHERE = ("by speaker", "ECE", "published")  # beginnings of columns of scores that have a section on the page
 LIBRARIES = ("torch", "numpy", "scikit-learn", "librosa", "opensmile", "gensim")
 
 
@@ -53,13 +57,14 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
     tests, groups, plot = sections.families(study), explorer.groups(study), forest.panels(study.results)
     missed = [systems.missed(g, players) for g in groups if len(g.systems) > 1]
     made = {
-        **summary(study.name, study.results, study.scores, study.costs),
-        "answers": answer.sentences(study, {(c.a, c.b): c for family in tests for c in family.tests}),
+        **summary(study.name, study.results, study.scores, study.costs, study.losses),
+        "answers": answer.answers(study, {(c.a, c.b): c for family in tests for c in family.tests}),
         "numbers": answer.numbers(study, (len(groups[0].misses()), len(groups[0].table)) if groups else None),
         "forest": {
             "wide": forest.svg(plot, f"Study {study.name}: all systems with their intervals"),
             "narrow": forest.svg(plot, f"Study {study.name}: all systems with their intervals", narrow=True),
             "remarks": forest.remarks(plot),
+            "reasons": forest.reasons(plot),
         }
         if plot
         else None,
@@ -67,6 +72,7 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
         "speakers": [table for g in groups if (table := systems.speakers(g))],
         "calibration": systems.calibration(study),
         "training": systems.costs(study),
+        "shown": [_narrower(table) for table in sections.scores(study.scores, study.costs)],
         "corpora": sections.corpora(study),
         "models": ", ".join(dict.fromkeys(str(e.about.model) for e in study.experiments.values())),
         "comparisons": sections.comparisons(tests),
@@ -85,6 +91,10 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
     return made | {"explorer": explorer.data(groups), "media": _media(groups, players)}
 
 
+def _narrower(table: Table) -> Table:
+    return table.only([name for name in table.header if not name.startswith(ELSEWHERE)])
+
+
 def _media(groups: Sequence[explorer.Group], players: Players) -> str:
     """Clips and spectrograms for the cells of confusion matrices as JSON, the hardest utterances first."""
     names = [(row["corpus"], row["utterance"]) for g in groups for _, row in g.table.iloc[g.hardest()].iterrows()]
@@ -92,17 +102,24 @@ def _media(groups: Sequence[explorer.Group], players: Players) -> str:
 
 
 def summary(
-    name: str, found: Mapping[str, Result], scores: pd.DataFrame, costs: Mapping[str, Mapping[str, Any]] | None = None
+    name: str,
+    found: Mapping[str, Result],
+    scores: pd.DataFrame,
+    costs: Mapping[str, Mapping[str, Any]] | None = None,
+    losses: Mapping[str, Mapping[str, float]] | None = None,
+    lasting: bool = False,
 ) -> dict[str, Any]:
-    """What the results alone say: the part of `contents` that needs neither predictions nor cards."""
+    """What the results alone say: the part of `contents` that needs neither predictions nor cards. `lasting`: whether
+    the costs are those of results in git (`sections.scores`)."""
     abouts = [r.description for r in found.values()]
     return {
         "study": name,
         "synthetic": any(a.synthetic for a in abouts),
         "count": len(abouts),
-        "scores": sections.scores(scores, costs),
+        "scores": sections.scores(scores, costs, lasting),
         "costs": bool(costs),
-        "published": sections.published_results(found),
+        "published": sections.published_results(found, losses),
+        "others": sections.other_results(found.values()),
         "notes": sections.notes(found),
         "postprocessing": sections.postprocessing(found),
         "interval": next((r.interval for r in found.values() if r.interval), None),
@@ -129,6 +146,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters["data_uri"] = _data_uri
+    made.filters["breakable"] = _breakable
     return made
 
 
@@ -199,6 +217,12 @@ def _pretraining(folder: Path, drawn: gallery.Gallery) -> experiment.Part:
         pictures=drawn.pretraining.get(name, []),
         remark=drawn.missing.get(f"pretraining/{name}", ""),
     )
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may be broken after - and _; an interval that may not."""
+    whole = str(escape(re.sub(r"(\[[-+.\d]+), ", "\\1,\N{NO-BREAK SPACE}", text)))
+    return Markup(re.sub(r"(?<=\w)([-_])(?=\w)", r"\1<wbr>", whole))
 
 
 def _data_uri(path: Path) -> str:

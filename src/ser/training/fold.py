@@ -98,7 +98,8 @@ def training_of(settings: Mapping[str, Any]) -> Training:
 def _classical(job: Job, module: types.ModuleType) -> Result:
     """``Model(config, task, seed).fit(train, dev) -> history``, ``.scores(inputs) -> (n, K)`` and ``.weights()``."""
     train_part, dev, test = split(job)
-    model = module.Model(controls.config_of(job.settings, module), job.data.task, seed_of(job.seed, job.fold.name))
+    seed = seed_of(job.seed, job.fold.name) % 2**32  # scikit-learn takes 32 bits
+    model = module.Model(controls.config_of(job.settings, module), job.data.task, seed)
     history = model.fit(train_part, dev)
     notes, weights = dict(getattr(model, "notes", {})), model.weights() if hasattr(model, "weights") else {}
     return Result(model.scores(test), history, notes, weights=weights)

@@ -101,7 +101,7 @@ function paired(group, a, b) {
 function matrix(caption, classes, counts, show, shade, open) {
   const head = make("tr", {}, make("th", {scope: "col"}, "true"), ...classes.map((c) => make("th", {scope: "col"}, c)));
   const body = classes.map((c, t) => make("tr", {}, make("th", {scope: "row"}, c), ...classes.map((other, p) => {
-    const text = show(t, p), label = `${c}, predicted ${other}: ${text}`;
+    const text = show(t, p), label = `${c}, predicted ${other}: ${text} (${counts[t][p]})`;
     const inner = open && counts[t][p] ? make("button", {type: "button", class: "cell", "aria-label": label, onclick: () => open(t, p)}, text) : text;
     return make("td", {class: shade(t, p)}, inner);
   })));
@@ -153,7 +153,7 @@ const rich = groups.filter((group) => group.systems.length > 1);
 if (rich.length) {
   const select = (label, names, change) => {
     const field = make("select", {onchange: change}, ...names.map((name, k) => make("option", {value: k}, name)));
-    place.append(make("label", {}, label + " ", field));
+    place.append(make("label", {}, make("span", {}, label), field));
     return field;
   };
   let group = rich[0], a, b;
@@ -163,7 +163,7 @@ if (rich.length) {
     const list = make("div", {});
     const tables = [one, two].map((system, k) => {
       const counts = sum(confusions(group, system)), share = shares(counts);
-      const show = (t, p) => `${Math.round(100 * share[t][p])}% (${counts[t][p]})`;
+      const show = (t, p) => (counts[t][p] ? `${Math.round(100 * share[t][p])}%` : "");
       return matrix(`${"AB"[k]}: ${system.name}, UA ${ua(counts).toFixed(3)}`, group.classes, counts, show, (t, p) => shade(share[t][p]), (t, p) => cell(list, group, system, t, p));
     });
     const [x, y] = [one, two].map((system) => shares(sum(confusions(group, system))));
