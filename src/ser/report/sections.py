@@ -286,6 +286,11 @@ class Published(NamedTuple):
     others: Mapping[str, Sequence[Table]]
 
     @property
+    def answered(self) -> bool:
+        """Whether an experiment of the study reproduces any number of the paper."""
+        return any("experiment" in t.header for t in self.tables)
+
+    @property
     def tables(self) -> list[Table]:
         return [t for t in (self.ran, *(t for tables in self.others.values() for t in tables)) if t]
 
@@ -301,13 +306,14 @@ HEADINGS = {  # of the numbers that are of less interest: one, and several
 def published_results(
     found: Mapping[str, Result], losses: Mapping[str, Mapping[str, float]] | None = None
 ) -> list[Published]:
-    """The ledger: what was run first, then the other numbers of each paper. `losses`: see `ledger.rows`."""
+    """The ledger: what was run first, then the other numbers of each paper. `losses`: see `ledger.rows`. Empty where no
+    experiment answers to a paper."""
     made = []
+    if not any(r.description.paper for r in found.values()):
+        return []  # a study of one's own lists no papers
     for paper, rows in ledger.by_paper(ledger.rows(found, losses)).items():
         about = PAPERS[paper]
         title = f"{about.title} ({about.venue} {about.year})"
-        if not any(r.ran for r in rows):  # a study of one's own does not list papers that it never runs
-            continue
         own = ledger.of(rows, "own")
         missing, others = [r for r in own if not r.ran], {}
         if missing:

@@ -56,8 +56,10 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
     players = Players(study.layout, _refused(study), _withheld(study))
     tests, groups, plot = sections.families(study), explorer.groups(study), forest.panels(study.results)
     missed = [systems.missed(g, players) for g in groups if len(g.systems) > 1]
+    known = summary(study.name, study.results, study.scores, study.costs, study.losses)
     made = {
-        **summary(study.name, study.results, study.scores, study.costs, study.losses),
+        **known,
+        "papers": [paper for paper in known["published"] if paper.answered],
         "answers": answer.answers(study, {(c.a, c.b): c for family in tests for c in family.tests}),
         "numbers": answer.numbers(study, (len(groups[0].misses()), len(groups[0].table)) if groups else None),
         "forest": {
