@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from ser.core.errors import SerError
 from ser.core.files import write_json
 from ser.core.layout import Layout
 from ser.evaluation import predictions, results
-from ser.evaluation.evaluate import describe, run, run_study, score, windows
+from ser.evaluation.evaluate import across, describe, run, run_study, score, windows
 from ser.evaluation.metrics import ccc
 
 DETAILS = {
@@ -328,3 +329,24 @@ def test_the_pretraining_of_an_encoder_is_part_of_the_details(study):
     found = run(layout, "emotions", settings["experiments"]["emotions"], 10)
     assert found.pretraining["steps"] == 900
     assert "encoder pretrained on 0.90 h of SYNTHETIC speech (librispeech), 900 steps" in found.notes
+
+
+def test_each_test_corpus_apart_for_each_training(emotions, write):
+    """The cells of the matrix are the metric of scikit-learn on the rows of the folds and of the corpus."""
+    table = emotions.copy()
+    table["corpus"] = np.where(table["speaker"].isin(sorted(set(table["speaker"]))[:2]), "a", "b")
+    table["fold"] = np.where(table["corpus"] == "a", "b-to-a", "a-to-b")
+    read = predictions.read(write(table))
+    about = describe({"experiment": "x", **DETAILS})
+    found = across(read, {"b-to-a": ["b"], "a-to-b": ["a"]}, about, draws=200)
+    assert [(cell.train, cell.test) for cell in found] == [(("a",), "b"), (("b",), "a")]
+    for cell in found:
+        own = read.table[read.table["corpus"] == cell.test]
+        by_seed = [
+            sklearn_metrics.recall_score(t["truth"], t["prediction"], average="macro") for _, t in own.groupby("seed")
+        ]
+        assert cell.score.value == round(np.mean(by_seed), 4)
+        assert cell.score.low < cell.score.value < cell.score.high
+        assert (cell.utterances, cell.speakers) == (own["utterance"].nunique(), own["speaker"].nunique())
+    kept = results.from_json(json.loads(json.dumps(dataclasses.asdict(results.Result(about, {}, across=found)))))
+    assert kept.across == found

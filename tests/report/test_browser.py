@@ -24,18 +24,11 @@ __all__ = ["make"]
 BROWSER = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
 )
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
+OPTIONS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=2000,1200", "--dump-dom"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--virtual-time-budget=20000",
-    "--window-size=2000,1200",
-    "--dump-dom",
-]
+)
 WIDTHS = (390, 1280, 1920)
 WATCH = """<script>
 window.faults = [];

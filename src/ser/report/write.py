@@ -21,7 +21,7 @@ from ser import __version__
 from ser.core.files import read_csv, write_text
 from ser.core.layout import Layout
 from ser.evaluation.results import Result
-from ser.report import answer, charts, experiment, explorer, forest, gallery, sections, systems, words
+from ser.report import across, answer, charts, experiment, explorer, forest, gallery, sections, systems, words
 from ser.report.sound import Players
 from ser.report.study import Study, load
 from ser.report.tables import Table
@@ -123,6 +123,8 @@ def summary(
         "published": sections.published_results(found, losses),
         "others": sections.other_results(found.values()),
         "notes": sections.notes(found),
+        "across": across.tables(found),
+        "across_caption": across.CAPTION,
         "postprocessing": sections.postprocessing(found),
         "interval": next((r.interval for r in found.values() if r.interval), None),
         "transductive": any(a.transductive for a in abouts),
