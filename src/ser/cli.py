@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "--source", choices=("real", "synthetic"), help="default: real where the corpus is here, else as in the base"
     )
     new.add_argument("--csv", help="your own table (columns file, speaker, emotion), for --corpora table")
+    new.add_argument("--audio", help="folder that the paths in the CSV are relative to (default: that of the CSV)")
     new.set_defaults(run=_study_new)
     start = studies.add_parser("start", help="copy the graph into the folder of a study, so that DVC can run it")
     start.add_argument("name", help="name of the study: a folder of studies/")
@@ -102,7 +103,7 @@ def _study_new(options: argparse.Namespace) -> None:
     from ser.settings import study
 
     corpora, patterns = _names(options.corpora), _names(options.experiments)
-    print(study.new(options.name, corpora, patterns, options.base, options.source, options.csv))
+    print(study.new(options.name, corpora, patterns, options.base, options.source, options.csv, options.audio))
 
 
 def _names(text: str) -> list[str]:

@@ -39,7 +39,8 @@ def ensure(
     module = plugins.load("corpora", corpus, f"corpora.{corpus}")
     config = plugins.build(module.Config, reader_config, f"corpora.{corpus}.reader")
     root = _table_root(module, config) if module.CARD.access == "own" else _real_root(module, config)
-    return Location(root, (root / MARKER).exists())
+    table = Path(config.csv) if getattr(config, "audio", "") else None
+    return Location(root, (root / MARKER).exists(), table)
 
 
 def _synthetic_root(corpus: str, settings: Mapping[str, Any] | None, processes: int) -> Path:
@@ -87,8 +88,16 @@ def _here(root: Path) -> bool:
 
 
 def _table_root(module: Any, config: Any) -> Path:
-    """data/raw/table when that is linked and contains the CSV, else the folder of the CSV."""
+    """The folder of the audio that is named; else data/raw/table when that is linked and contains the CSV; else the
+    folder of the CSV."""
     linked, csv = raw_folder() / module.CARD.name, Path(config.csv)
+    if config.audio:
+        if not Path(config.audio).is_dir():
+            hint = "Give the folder that holds all audio in params.yaml: corpora.table.reader.audio"
+            raise SerError("no such folder", config.audio, hint)
+        if not csv.is_file():
+            raise SerError("no table of the corpus", csv, "Give its path in params.yaml: corpora.table.reader.csv")
+        return Path(config.audio)
     if not csv.is_absolute() and (linked / csv).is_file():
         return linked
     if csv.is_file():
