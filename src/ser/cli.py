@@ -1,4 +1,6 @@
-"""The command line: `ser predict`, `ser corpora`, `ser link`, `ser study`, `ser compare`. `dvc repro` runs studies."""
+"""The command line: `ser predict`, `ser corpora`, `ser link`, `ser study`, `ser new`, `ser compare`. `dvc repro` runs
+studies.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +63,17 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
     status.set_defaults(run=_study_status)
 
+    made = commands.add_parser(
+        "new", help="write a file to start from: a model, feature, protocol or corpus of your own"
+    )
+    made.add_argument(
+        "kind",
+        choices=("model", "classifier", "feature", "protocol", "corpus"),
+        help="model: of torch; classifier: in the style of scikit-learn",
+    )
+    made.add_argument("name", help="name of the file: lower-case letters, digits and _")
+    made.set_defaults(run=_new)
+
     predict = commands.add_parser("predict", help="predict your own recordings with a package of a trained experiment")
     predict.add_argument("package", metavar="PACKAGE", help="its folder, such as data/demo/packages/cnns-emodb")
     predict.add_argument(
@@ -97,6 +110,12 @@ def _link(corpus: str, path: Path) -> None:
     from ser.corpora import overview
 
     print(overview.link(corpus, path))
+
+
+def _new(options: argparse.Namespace) -> None:
+    from ser.settings import skeleton
+
+    print(skeleton.new(options.kind, options.name))
 
 
 def _study_new(options: argparse.Namespace) -> None:
