@@ -1,5 +1,5 @@
-"""Writes the results in README.md (five rows, between its two marks) and docs/results.md (all tables) from the results
-in git. `--check` only compares.
+"""Writes the results in README.md (five rows, between its two marks), docs/results.md (all tables) and
+docs/what_holds.md (the papers' claims, tested) from the results in git. `--check` only compares.
 """
 
 from __future__ import annotations
@@ -7,19 +7,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ser.core.errors import SerError, run_command
-from ser.core.files import read_json, write_text
+from ser.core.files import read_csv, read_json, write_text
+from ser.core.layout import Layout
 from ser.evaluation import results
 from ser.evaluation.results import Result
-from ser.report import sections, write
+from ser.report import budget, cost, holds, ledger, sections, write
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 ROWS = 5  # of the README
 SHOWN = ("experiment", "UA", "WA", "corpus, protocol", "published UA / WA / F1")  # columns of the README
-README, PAGE = Path("README.md"), Path("docs/results.md")
+README, PAGE, CLAIMS = Path("README.md"), Path("docs/results.md"), Path("docs/what_holds.md")
 
 
 def committed() -> dict[str, dict[str, Result]]:
@@ -56,15 +58,36 @@ def table(found: dict[str, dict[str, Result]]) -> str:
 
 
 def page(found: dict[str, dict[str, Result]]) -> str:
-    studies = [write.summary(name, own, results.table(own.values())) for name, own in found.items()]
+    studies = [study(name, own) for name, own in found.items()]
     interval = next((s["interval"] for s in studies if s["interval"]), None)
-    return write.render("results.md", {"studies": studies, "interval": interval})
+    others = sections.other_results(result for own in found.values() for result in own.values())
+    return write.render("results.md", {"studies": studies, "interval": interval, "others": others})
+
+
+def costs(study: str, own: dict[str, Result]) -> dict[str, dict[str, Any]]:
+    """What each training took; of an ensemble what its members took together."""
+    layout = Layout(study)
+    paths = {name: layout.cost(name) for name in own}
+    cards = {name: layout.evidence(name)[1] for name in own}
+    found = {name: read_json(path) for name, path in paths.items() if path.exists()}
+    return cost.with_ensembles(found, {name: read_json(card) for name, card in cards.items() if card.exists()})
+
+
+def study(name: str, own: dict[str, Result]) -> dict[str, Any]:
+    """What the page shows of one study."""
+    paths = {experiment: Layout(name).curves(experiment) for experiment in own}
+    curves = {experiment: read_csv(path) if path.exists() else pd.DataFrame() for experiment, path in paths.items()}
+    losses = {experiment: ledger.final_losses(result, curves[experiment]) for experiment, result in own.items()}
+    spent = costs(name, own)
+    made = write.summary(name, own, results.table(own.values()), spent, losses, lasting=True)
+    return made | {"budget": budget.table(curves, spent)}
 
 
 def main() -> None:
     found, text = committed(), README.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     written = {README: f"{head}{BEGIN}\n\n{table(found)}\n\n{END}{rest.split(END)[1]}", PAGE: page(found)}
+    written[CLAIMS] = write.render("what_holds.md", holds.contents(found))
     for path, new in written.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if "--check" in sys.argv and new != old:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from ser.core.errors import SerError
 from ser.core.files import write_json, write_text
 from ser.core.layout import Layout
 from ser.evaluation import overview, predictions, results
-from ser.evaluation.evaluate import describe, run, run_study, score, windows
+from ser.evaluation.evaluate import across, describe, run, run_study, score, windows
 from ser.evaluation.metrics import ccc
 
 DETAILS = {
@@ -60,6 +61,63 @@ def test_headline_is_the_mean_over_seeds_of_pooled_metrics(emotions, write):
         assert one.seed_sd == pytest.approx(np.std(values, ddof=1), abs=1e-4)
     assert found.description.utterances == 120
     assert found.headline == found.scores["ua"]
+
+
+def test_numbers_by_class_are_those_of_the_pooled_matrices_with_the_headline_s_resamples(emotions, write):
+    path = write(emotions)
+    found = evaluate(path, DETAILS, draws=200)
+    by_seed = [t for _, t in predictions.read(path).table.groupby("seed")]
+    scored = [
+        sklearn_metrics.precision_recall_fscore_support(t["truth"], t["prediction"], labels=["anger"]) for t in by_seed
+    ]
+    for name, values in zip(("precision", "recall", "F1"), np.array(scored)[:, :3, 0].T, strict=True):
+        one = found.by_class[f"{name} of anger"]
+        assert one.value == round(np.mean(values), 4)
+        assert one.low < one.value < one.high
+    for name in ("weighted", "unweighted"):
+        average = "macro" if name == "unweighted" else name
+        values = [
+            sklearn_metrics.precision_score(t["truth"], t["prediction"], average=average, zero_division=0)
+            for t in by_seed
+        ]
+        assert found.by_class[f"{name} precision"].value == round(np.mean(values), 4)
+    shares = [found.by_class[f"share of anger as {other}"].value for other in found.description.labels]
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+    assert found.by_class["share of anger as anger"] == found.by_class["recall of anger"]
+    assert evaluate(path, DETAILS, draws=0).by_class["recall of anger"].low is None
+
+
+def test_a_cell_that_no_resample_changes_has_no_interval(emotions, write):
+    scores = [c for c in emotions if c.startswith("score_")]
+    right = emotions.assign(**{c: (emotions["truth"] == c.removeprefix("score_")).astype(float) for c in scores})
+    found = evaluate(write(right), DETAILS, draws=100)
+    assert found.by_class["recall of anger"] == results.Score(1.0)
+    assert found.by_class["share of anger as sadness"] == results.Score(0.0)
+
+
+def test_the_spread_over_speakers_is_that_of_their_own_headlines(emotions, write):
+    path = write(emotions)
+    found = evaluate(path, DETAILS, draws=0)
+    table = predictions.read(path).table
+    own = table.groupby(["speaker", "seed"])[["truth", "prediction"]].apply(
+        lambda t: sklearn_metrics.balanced_accuracy_score(t["truth"], t["prediction"])
+    )
+    own = own.groupby("speaker").mean()
+    expected = {"lowest": own.min(), "highest": own.max(), "sd": own.std()}
+    assert found.spread == pytest.approx(expected, abs=1e-4)
+    row = results.table([found]).iloc[0]
+    assert (row["units_lowest"], row["units_highest"]) == (found.spread["lowest"], found.spread["highest"])
+
+
+def test_details_of_version_0_1_0_are_read():
+    old = {
+        "description": {"experiment": "x"},
+        "scores": {"ua": {"value": 0.5}},
+        "recall": {"fear": 0.4},
+        "weighted_f1": 0.6,
+    }
+    found = results.from_json(old)
+    assert found.by_class == {"recall of fear": results.Score(0.4), "weighted F1": results.Score(0.6)}
 
 
 def test_the_description_says_what_the_numbers_are(emotions, write):
@@ -299,3 +357,24 @@ def test_the_pretraining_of_an_encoder_is_part_of_the_details(study):
     found = run(layout, "emotions", settings["experiments"]["emotions"], 10)
     assert found.pretraining["steps"] == 900
     assert "encoder pretrained on 0.90 h of SYNTHETIC speech (librispeech), 900 steps" in found.notes
+
+
+def test_each_test_corpus_apart_for_each_training(emotions, write):
+    """The cells of the matrix are the metric of scikit-learn on the rows of the folds and of the corpus."""
+    table = emotions.copy()
+    table["corpus"] = np.where(table["speaker"].isin(sorted(set(table["speaker"]))[:2]), "a", "b")
+    table["fold"] = np.where(table["corpus"] == "a", "b-to-a", "a-to-b")
+    read = predictions.read(write(table))
+    about = describe({"experiment": "x", **DETAILS})
+    found = across(read, {"b-to-a": ["b"], "a-to-b": ["a"]}, about, draws=200)
+    assert [(cell.train, cell.test) for cell in found] == [(("a",), "b"), (("b",), "a")]
+    for cell in found:
+        own = read.table[read.table["corpus"] == cell.test]
+        by_seed = [
+            sklearn_metrics.recall_score(t["truth"], t["prediction"], average="macro") for _, t in own.groupby("seed")
+        ]
+        assert cell.score.value == round(np.mean(by_seed), 4)
+        assert cell.score.low < cell.score.value < cell.score.high
+        assert (cell.utterances, cell.speakers) == (own["utterance"].nunique(), own["speaker"].nunique())
+    kept = results.from_json(json.loads(json.dumps(dataclasses.asdict(results.Result(about, {}, across=found)))))
+    assert kept.across == found

@@ -77,6 +77,12 @@ class TestNormalisation:
         if name == "vectors":
             np.testing.assert_array_equal(found.rows(["d", "a"]), np.stack([found["d"], found["a"]]))
 
+    def test_corpus_takes_those_of_the_corpus_in_this_part(self, part):
+        part = replace(part, corpora=("one", "two", "two", "one"))
+        x = raw(part, "a", "d")
+        found = normalised(part, "corpus", fitted(part, "corpus")).stores["frames"]
+        np.testing.assert_allclose(found["d"], z(raw(part, "d"), x.mean(0), x.std(0)), rtol=1e-4)
+
     @pytest.mark.parametrize("mode", ["utterance", "utterance_mean"])
     def test_vectors_have_no_frames_to_normalise_over(self, part, mode):
         assert normalised(part, mode, fitted(part, mode)).stores["vectors"] is part.stores["vectors"]

@@ -8,8 +8,9 @@ from typing import Literal
 # what may take the place of an experiment's model or data, to show how much of a score needs no emotion in the voice
 CONTROLS = ("none", "majority", "length_only", "speaker_only", "shuffled_labels", "leaky_windows")
 
-# Statistics that the inputs are normalised by; see `ser.training.normalisation`. speaker is transductive.
-Normalise = Literal["none", "utterance", "utterance_mean", "train", "speaker"]
+# Statistics that the inputs are normalised by; see `ser.training.normalisation`. Those of speaker and
+# corpus are transductive.
+Normalise = Literal["none", "utterance", "utterance_mean", "train", "speaker", "corpus"]
 Schedule = Literal["constant", "linear", "cosine", "step", "one_cycle"]
 
 

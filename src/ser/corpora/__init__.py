@@ -10,6 +10,8 @@
 ``download(root, config)``
     downloads the original archives into `root` (`ser.corpora.download.fetch`), or raises `SerError` with the exact
     steps for a corpus that needs a licence (`ser.corpora.download.refuse`);
+``place(config, where)`` (only for a user's own corpora, whose card has ``access="own"``)
+    the root, from the options; `where` is their dotted key, for errors;
 ``utterances(root, config)``
     yields one `Utterance` per labelled piece of audio, sorted by id, from the corpus's original folders and files;
 ``words(root, utterances)`` (only where the corpus has word alignments)

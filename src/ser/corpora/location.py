@@ -56,7 +56,10 @@ def found(receipt: Mapping[str, Any], study: str = "demo") -> Location:
 
 
 def changed(receipt: Mapping[str, Any]) -> bool:
-    """Whether a receipt's corpus is gone or has other files or contents now. Reads as much as `receipt`."""
+    """Whether a receipt's corpus, or one of a joint corpus, is gone or has other files or contents now. Reads as much
+    as `receipt`."""
+    if "parts" in receipt:
+        return any(changed(part) for part in receipt["parts"].values())
     root, table = _root(receipt), receipt.get("table")
     if root is None or (table and not Path(table["path"]).is_file()):
         return True

@@ -21,12 +21,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from ser.core.errors import SerError
 from ser.core.plugins import nearest
-from ser.corpora import Card, Utterance, reading
+from ser.corpora import Card, Utterance, raw_folder, reading
 from ser.corpora.download import refuse
 
 _ALIASES = {  # names in audformat tables and other common ones -> ours
@@ -73,13 +74,15 @@ CARD = Card(
 class Config:
     """`csv` is the table, in data/raw/table or at any path with the audio beside it; `audio` is the folder that holds
     all audio, where that is not the folder of the CSV; `classes` are the emotions to keep, in report order (empty:
-    all); `dimensions` are columns of the label files (empty: the task is classification).
+    all); `dimensions` are columns of the label files (empty: the task is classification). `merge_spellings` makes names
+    that differ only in spelling, such as Anna and anna, one name: the first of the table. Without it they are refused.
     """
 
     csv: str = "table.csv"
     audio: str = ""
     classes: tuple[str, ...] = ()
     dimensions: tuple[str, ...] = ()
+    merge_spellings: bool = False
     rates: tuple[int, ...] = ()
     assume_rate: int | None = None
 
@@ -106,13 +109,27 @@ def download(root: Path, config: Config = Config()) -> None:
     refuse(CARD)
 
 
+def place(config: Config, where: str) -> Path:
+    """The folder of the audio that is named; else data/raw/table when that is linked and contains the CSV; else the
+    folder of the CSV."""
+    linked, path = raw_folder() / CARD.name, Path(config.csv)
+    if config.audio and not Path(config.audio).is_dir():
+        hint = f"Give the folder that holds all audio in params.yaml: {where}.audio"
+        raise SerError("no such folder", config.audio, hint)
+    if config.audio and path.is_file():
+        return Path(config.audio)
+    if not path.is_absolute() and (linked / path).is_file():
+        return linked
+    if path.is_file():
+        return path.parent
+    raise SerError("no table of the corpus", path, f"Give its path in params.yaml: {where}.csv")
+
+
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
     """One utterance per row, sorted by id. Raises `SerError` that names the line of the CSV."""
     root = reading.folder(root, CARD)
     # the root is linked and contains the path, or it is the folder of the CSV, or the CSV is elsewhere
-    places = (
-        (root / config.csv, Path(config.csv)) if config.audio else (root / config.csv, root / Path(config.csv).name)
-    )
+    places = root / config.csv, Path(config.csv) if config.audio else root / Path(config.csv).name
     path = next((p for p in places if p.is_file()), places[-1])
     if not path.is_file():
         raise SerError("no table of the corpus", path, CARD.steps)
@@ -126,26 +143,32 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
                 "Add a column utterance with unique ids",
             )
         found[utterance.id] = number, utterance
-    _check_spelling(found.values(), path)
-    kept = [u for _, u in found.values() if not config.classes or u.emotion in config.classes]
+    rows = _one_spelling(found.values(), path, config.merge_spellings)
+    kept = [u for u in rows if not config.classes or u.emotion in config.classes]
     if absent := sorted(set(config.classes) - {u.emotion for u in kept}):
-        known = {u.emotion for _, u in found.values()}
+        known = {u.emotion for u in rows}
         raise SerError(f"no row has the emotion {absent[0]!r}", path, nearest(absent[0], known))
     yield from sorted(kept, key=lambda u: u.id)
 
 
-def _check_spelling(rows: Iterable[tuple[int, Utterance]], path: Path) -> None:
-    """Refuses names that differ only in case, invisible characters or the form of their accents: a speaker with two
-    spellings would be in the training and the test part at a time.
+def _one_spelling(rows: Iterable[tuple[int, Utterance]], path: Path, merge: bool) -> list[Utterance]:
+    """The utterances, none of whose names differ only in case, invisible characters or the form of their accents: a
+    speaker with two spellings would be in the training and the test part at a time. Such names become the first of
+    them with `merge`; otherwise they are refused.
     """
     seen: dict[tuple[str, str], tuple[str, int]] = {}
+    utterances = []
     for number, utterance in rows:
+        names: dict[str, Any] = {}
         for column in _COMPARED:
             value = getattr(utterance, column)
-            name, line = seen.setdefault((column, _spelling(value)), (value, number))
-            if name != value:
-                what = f"{column} {value!a} is also spelt {name!a} in line {line}"
-                raise SerError(what, f"{path}:{number}", "Write one name in the same way everywhere")
+            names[column], line = seen.setdefault((column, _spelling(value)), (value, number))
+            if names[column] != value and not merge:
+                what = f"{column} {value!a} is also spelt {names[column]!a} in line {line}"
+                hint = "Write one name in the same way everywhere, or set corpora.table.reader.merge_spellings: true"
+                raise SerError(what, f"{path}:{number}", hint)
+        utterances.append(dataclasses.replace(utterance, **names))
+    return utterances
 
 
 def _spelling(name: str) -> str:

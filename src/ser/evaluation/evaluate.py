@@ -28,7 +28,7 @@ from ser.evaluation import (
     results,
 )
 from ser.evaluation.predictions import Predictions, read
-from ser.evaluation.results import Description, Interval, Option, Result, Score
+from ser.evaluation.results import Across, Description, Interval, Option, Result, Score
 
 DIGITS = 4  # of every number in a file of details (dvc.md, section 5)
 FEW_UNITS = 8  # ours: in simulation a nominal 95 % covers 91 to 93 % at 5 units, and its level from about 8 on
@@ -84,9 +84,12 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     description = describe({**settings, **card, "experiment": experiment})
     result = score(predictions, description, draws, confidence)
     extra = list(notes.of_card(card.get("notes")))
+    extra += notes.of_beside(card.get("beside") or {}, card.get("one_class_speakers") or [])
     if members := card.get("members"):
         extra.append(notes.of_members(members))
     more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}
+    if trained_on := card.get("trained_on"):
+        more["across"] = across(predictions, trained_on, description, draws, confidence)
     if (path := beside.with_name("windows.csv")).exists():
         more["windows"] = found = windows(read_csv(path), predictions.classes)
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
@@ -138,6 +141,8 @@ def score(
         _spread(measured, predictions),
         _interval(predictions, measured, draws, confidence),
         partitions={name: _pooled(part) for name, part in partitions.items()},
+        by_class=_by_class(predictions, measured.units, draws, confidence, description.experiment),
+        spread=_units(measured.units, pooling.toolbox(predictions)[1][description.headline]),
         **_extras(predictions, measured.units),
     )
     remarks = [
@@ -164,6 +169,30 @@ def postprocessed(
         measured = _measure(processed, draws, description.experiment, confidence)
         out[option] = Option(_headline(measured), chosen)
     return out
+
+
+def across(
+    predictions: Predictions,
+    trained_on: Mapping[str, Sequence[str]],
+    description: Description,
+    draws: int,
+    confidence: float = 0.95,
+) -> list[Across]:
+    """The headline metric of each test corpus, apart for each set of corpora that folds were trained on (`trained_on`,
+    by fold), with an interval over the speakers of the test corpus."""
+    table, found = predictions.table, []
+    names = table["fold"].map(lambda fold: "+".join(trained_on[fold]))
+    for (train, test), rows in table.groupby([names, "corpus"], sort=True):
+        measured = _measure(
+            replace(predictions, table=rows.reset_index(drop=True)),
+            draws,
+            f"{description.experiment}: {train} to {test}",
+            confidence,
+        )
+        speakers = int(rows["speaker"].nunique())
+        score = _headline(measured)["ua" if predictions.kind == "classification" else "ccc"]
+        found.append(Across(tuple(str(train).split("+")), str(test), score, rows["utterance"].nunique(), speakers))
+    return found
 
 
 def windows(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
@@ -262,20 +291,39 @@ def _counted(description: Description, predictions: Predictions) -> Description:
 def _extras(predictions: Predictions, units: NDArray) -> dict[str, Any]:
     """Secondary numbers of the kind of labels, from summaries (R, U, ...) of the units."""
     if predictions.kind == "classification":
-        pooled = units.sum(axis=1)
-        recall = metrics.mean(metrics.recalls(pooled), axis=0)
         averaged = metrics.classes_averaged(intervals.confusions(predictions, "fold"))  # (R, F)
         least = np.where(averaged > 0, averaged, len(predictions.classes)).min(axis=0)
         names = sorted(set(predictions.table["fold"]))
         return {
-            "weighted_f1": _round(metrics.mean(metrics.weighted_f1(pooled), axis=0)),
-            "recall": dict(zip(predictions.classes, map(_round, recall), strict=True)),
             "classes_per_fold": dict(zip(names, map(int, least), strict=True)),
             "calibration": calibration.measure(predictions),
         }
     recordings = metrics.ccc_from_moments(intervals.moments(predictions, "utterance"))  # (R, U, D)
     mean = metrics.mean(metrics.mean(recordings, axis=1), axis=0)
     return {"mean_of_recordings": dict(zip(predictions.dimensions, map(_round, mean), strict=True))}
+
+
+def _by_class(predictions: Predictions, units: NDArray, draws: int, confidence: float, name: str) -> dict[str, Score]:
+    """Numbers by class of the pooled matrices, mean over seeds, with intervals over the resamples of the headline."""
+    statistics = pooling.by_class(predictions.classes)
+    limits = intervals.bootstrap(units, statistics, draws, name, confidence) if predictions.classes else {}
+    pooled, out = units.sum(axis=1), {}
+    for own, found in limits.items():
+        low, high = found or (np.nan, np.nan)
+        if low == high:  # no resample changes it, such as a mistake that nobody makes: that is no certainty
+            low, high = np.nan, np.nan
+        value = metrics.mean(statistics[own](pooled), axis=0)
+        out[own] = Score(_round(value), _round(low), _round(high))
+    return out
+
+
+def _units(units: NDArray, statistic: intervals.Statistic) -> dict[str, float | None]:
+    """How a metric varies over units (R, U, ...), each the mean over seeds; empty with fewer than two."""
+    values = metrics.mean(statistic(units), axis=0)
+    values = values[~np.isnan(values)]
+    if values.size < 2:
+        return {}
+    return {"lowest": _round(values.min()), "highest": _round(values.max()), "sd": _sd(values)}
 
 
 def _sd(values: NDArray) -> float | None:

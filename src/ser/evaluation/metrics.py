@@ -75,6 +75,24 @@ def macro_f1(matrix: ArrayLike) -> Array:
     return mean(f1_scores(matrix), axis=-1)
 
 
+def macro_precision(matrix: ArrayLike) -> Array:
+    """Mean precision over the classes that have true items, (..., K, K) -> (...)."""
+    true = np.asarray(matrix, dtype=np.float64).sum(-1)
+    return mean(np.where(true > 0, precision(matrix), np.nan), axis=-1)
+
+
+def weighted_precision(matrix: ArrayLike) -> Array:
+    """Mean precision weighted by the number of true items, (..., K, K) -> (...)."""
+    true = np.asarray(matrix, dtype=np.float64).sum(-1)
+    return _ratio((precision(matrix) * true).sum(-1), true.sum(-1))
+
+
+def shares(matrix: ArrayLike) -> Array:
+    """The matrix with each row divided by its sum, (..., K, K) -> (..., K, K); NaN for a class without true items."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    return _ratio(matrix, np.broadcast_to(matrix.sum(-1, keepdims=True), matrix.shape))
+
+
 def weighted_f1(matrix: ArrayLike) -> Array:
     """Mean F1 weighted by the number of true items, (..., K, K) -> (...)."""
     true = np.asarray(matrix, dtype=np.float64).sum(-1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -21,6 +22,26 @@ def toolbox(predictions: Predictions) -> tuple[Callable[[Predictions, str], NDAr
 
     mean: intervals.Statistic = lambda sums: metrics.ccc_from_moments(sums).mean(axis=-1)  # noqa: E731
     return intervals.moments, {"ccc": mean, **{f"ccc_{name}": of(d) for d, name in enumerate(predictions.dimensions)}}
+
+
+def by_class(classes: Sequence[str]) -> dict[str, intervals.Statistic]:
+    """Numbers by class from the sums of `toolbox`, named as published numbers are (`ser.evaluation.published`):
+    ``precision of anger``, ``share of anger as fear``, ``weighted F1``."""
+    found: dict[str, intervals.Statistic] = {
+        "weighted F1": metrics.weighted_f1,
+        "weighted precision": metrics.weighted_precision,
+        "unweighted precision": metrics.macro_precision,
+    }
+    of_one = {"precision": metrics.precision, "recall": metrics.recalls, "F1": metrics.f1_scores}
+    for k, name in enumerate(classes):
+        found |= {f"{metric} of {name}": _cell(each, k) for metric, each in of_one.items()}
+        found |= {f"share of {name} as {other}": _cell(metrics.shares, k, j) for j, other in enumerate(classes)}
+    return found
+
+
+def _cell(each: intervals.Statistic, *place: int) -> intervals.Statistic:
+    where: tuple[Any, ...] = (..., *place)
+    return lambda sums: each(sums)[where]
 
 
 def labelled(predictions: Predictions) -> tuple[Predictions, list[str]]:

@@ -3,17 +3,22 @@
 Columns of the file:
 
 ``kind``
-    ``own``: a result of the paper itself. ``class``: the same by class. ``cited``: quoted by the paper from others,
-    which is context only. ``repeated``: printed a second time, such as the paper's own row in a table of others.
-    The rest is kept for reference: ``confusion`` (share of a class predicted as another), ``recomputed`` (what follows
-    from other numbers of the paper), ``bound``, ``fragment`` and ``loss`` (statements of the text), ``count``
-    (utterances of a corpus).
+    ``own``: a result of the paper itself. ``class``: the same by class. ``confusion``: a cell of a printed matrix, the
+    share of a class that is predicted as another. ``loss``: a final loss that the text states. ``cited``: quoted by
+    the paper from others, which is context only. ``repeated``: printed a second time, such as the paper's own row in a
+    table of others. The rest is kept for reference: ``recomputed`` (what follows from other numbers of the paper),
+    ``bound`` and ``fragment`` (statements of the text), ``count`` (utterances of a corpus).
 ``paper, table, system, corpus, protocol, metric, label``
     Where the number is printed and what it is; `label` is a class or a mean over classes.
 ``value, unit``
     As printed. Empty where the table has an empty cell.
 ``flag``
     Why the number contradicts others of the same paper: no target to be held to.
+``same_as``
+    TABLE.SYSTEM of the system that the row is about, where it stands under another name or in another table as well:
+    an experiment that answers to that row answers to this one.
+
+papers.md 8 has the number of rows of each kind; `tests/report/test_published.py` counts them.
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ from ser.core.plugins import check_name
 
 RESULTS = Path(__file__).with_name("paper_results.csv")
 RESULTS_KINDS = ("own", "repeated", "cited")  # what an experiment may reproduce
+LEDGER_KINDS = ("own", "class", "confusion", "loss", "cited")  # what the ledger lists
 MEANS = ("weighted", "unweighted", "overall")  # rows of a table by class that are means of its classes
 
 
@@ -98,12 +104,14 @@ class Cell:
 @functools.cache
 def numbers() -> pd.DataFrame:
     """All rows of `paper_results.csv`, in its order. `value` is a fraction or a CCC (NaN where the paper prints
-    nothing); `name` says what it is (``ua``, ``recall of anger``, ``unweighted F1``); `key` is that of its cell."""
+    nothing); `name` says what it is (``ua``, ``recall of anger``, ``unweighted F1``); `key` is that of its cell,
+    `same_as` that of a cell about the same system."""
     table = pd.read_csv(RESULTS, dtype=str, keep_default_na=False)
     value = pd.to_numeric(table["value"])
     table["value"] = value.where(table["unit"] != "percent", (value / 100).round(6))
-    table["key"] = table["paper"] + "." + table["table"] + "." + table["system"]
-    table["key"] += "." + table["corpus"] + "/" + table["protocol"]
+    at = "." + table["corpus"] + "/" + table["protocol"]
+    table["key"] = table["paper"] + "." + table["table"] + "." + table["system"] + at
+    table["same_as"] = (table["paper"] + "." + table["same_as"] + at).where(table["same_as"] != "", "")
     table["name"] = [_name(metric, label) for metric, label in zip(table["metric"], table["label"], strict=True)]
     return table
 

@@ -88,6 +88,17 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Across:
+    """The headline metric on one corpus of a joint corpus, of the folds that were trained on the corpora `train`."""
+
+    train: tuple[str, ...]
+    test: str
+    score: Score
+    utterances: int
+    speakers: int
+
+
+@dataclass(frozen=True)
 class Option:
     """One option of post-processing. `chosen`: parameter -> dimension -> least, median and most over folds, seeds."""
 
@@ -104,8 +115,8 @@ class Result:
     scores: Mapping[str, Score]
     interval: Interval | None = None
     notes: list[str] = field(default_factory=list)
-    weighted_f1: float | None = None
-    recall: Mapping[str, float | None] = field(default_factory=dict)  # by class
+    by_class: Mapping[str, Score] = field(default_factory=dict)  # by the names of `pooling.by_class`
+    spread: Mapping[str, float | None] = field(default_factory=dict)  # of the headline over units: lowest, highest, sd
     classes_per_fold: Mapping[str, int] = field(default_factory=dict)  # that UA and F1 of the fold are averaged over
     mean_of_recordings: Mapping[str, float | None] = field(default_factory=dict)  # CCC by dimension
     partitions: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
@@ -113,6 +124,7 @@ class Result:
     windows: Mapping[str, float] = field(default_factory=dict)  # n, wa, ua of single windows
     postprocessing: Mapping[str, Option] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)  # of class probabilities: `calibration.measure`
+    across: list[Across] = field(default_factory=list)  # of a joint corpus: by training and test corpora
     pretraining: Mapping[str, Any] = field(default_factory=dict)  # what the pretrained encoder was trained on
 
     @property
@@ -141,10 +153,14 @@ def from_json(values: Mapping[str, Any], where: object = None) -> Result:
         fixed: dict[str, Any] = {name: tuple(description.pop(name, ())) for name in ("labels", "seeds")}
         interval = rest.pop("interval", None)
         options = rest.pop("postprocessing", {})
+        across = [{**a, "train": tuple(a["train"]), "score": Score(**a["score"])} for a in rest.pop("across", [])]
+        by_class = _scores(rest.pop("by_class", {})) or _recalls(rest)
         return Result(
             description=Description(**description, **fixed),
             scores=_scores(rest.pop("scores")),
             interval=Interval(**interval) if interval else None,
+            across=[Across(**a) for a in across],
+            by_class=by_class,
             postprocessing={n: Option(_scores(o["scores"]), o["chosen"]) for n, o in options.items()},
             **rest,
         )
@@ -168,12 +184,16 @@ def flat(result: Result) -> dict[str, float | None]:
 
 def table(results: Iterable[Result]) -> pd.DataFrame:
     """The table of scores: one row per experiment, which is the index. Columns are the fields of `Description`, and
-    for each metric ``<metric>``, ``<metric>_low`` and ``<metric>_high``."""
+    for each metric ``<metric>``, ``<metric>_low`` and ``<metric>_high``; ``units_lowest``, ``units_highest`` and
+    ``units_sd`` of the headline over speakers; ``ece_before`` and ``ece_after``, the calibration errors. A column that
+    no experiment has is missing."""
     rows = []
     for result in results:
         row = dataclasses.asdict(result.description)
         for name, score in result.scores.items():
             row |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
+        row |= {f"units_{name}": value for name, value in result.spread.items()}
+        row |= {f"ece_{when}": found["ece"] for when, found in result.calibration.items() if when != "temperature"}
         rows.append(row)
     frame = pd.DataFrame(rows, dtype=object)  # so that None stays None
     numbers = [c for c in frame if c not in Description.__dataclass_fields__]
@@ -192,7 +212,21 @@ def _scores(values: Mapping[str, Mapping[str, float | None]]) -> dict[str, Score
     return {name: Score(**numbers) for name, numbers in values.items()}
 
 
+def _recalls(rest: dict[str, Any]) -> dict[str, Score]:
+    """What files of version 0.1.0 have by class: the recall and the weighted F1, without intervals."""
+    found = {f"recall of {name}": value for name, value in rest.pop("recall", {}).items()}
+    if "weighted_f1" in rest:
+        found["weighted F1"] = rest.pop("weighted_f1")
+    return {name: Score(value) for name, value in found.items()}
+
+
 def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
     """Without the fields that do not apply, which keeps the files short."""
     kept = {k: v for k, v in values.items() if v not in (None, {}, []) or k == "notes"}
-    return kept | {"description": {k: v for k, v in values["description"].items() if v is not None}}
+    if "by_class" in kept:
+        kept["by_class"] = {name: _there(score) for name, score in kept["by_class"].items()}
+    return kept | {"description": _there(values["description"])}
+
+
+def _there(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if v is not None}

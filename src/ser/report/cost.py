@@ -35,6 +35,33 @@ def time(cost: Mapping[str, Any]) -> str:
     return f"{'at least ' if cost['resumed'] else ''}{text} {unit}"
 
 
+def with_ensembles(
+    costs: Mapping[str, Mapping[str, Any]], cards: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """The costs of trainings, and for each ensemble what its members took together, where that is known of all."""
+    found = dict(costs)
+    for name, card in cards.items():
+        own = [costs[member] for member in card.get("members") or () if member in costs]
+        if own and len(own) == len(card["members"]):
+            seconds = sum(cost["seconds"] * cost.get("threads", 1) for cost in own)
+            whole = {"seconds": seconds, "threads": 1, "folds": sum(cost["folds"] for cost in own)}
+            found[name] = whole | {
+                "resumed": any(cost.get("resumed") for cost in own),
+                "device": ", ".join(dict.fromkeys(str(cost.get("device", "cpu")) for cost in own)),
+            }
+    return found
+
+
+def core_minutes(cost: Mapping[str, Any]) -> str:
+    """The time of the training on one core; the wall time where a GPU did the work."""
+    if not cost.get("folds"):
+        return "-"
+    gpu = not str(cost.get("device", "cpu")).startswith("cpu")
+    minutes = cost["seconds"] / 60 * (1 if gpu else cost.get("threads", 1))
+    text = f"{minutes:.1f}" if minutes < 10 else f"{minutes:,.0f}"
+    return f"{'at least ' if cost.get('resumed') else ''}{text}{' on a GPU' if gpu else ''}"
+
+
 def _spent(cost: Mapping[str, Any]) -> list[str]:
     """Time, memory and threads; nothing where nothing was measured."""
     if not cost.get("folds"):

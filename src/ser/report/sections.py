@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ser.core.errors import SerError
-from ser.evaluation import compare, results, wording
+from ser.evaluation import claims, compare, results, wording
 from ser.evaluation.published import PAPERS, published
-from ser.evaluation.results import Result, Score
+from ser.evaluation.results import Description, Result, Score
 from ser.report import cost, ledger
 from ser.report.charts import bar
 from ser.report.study import Experiment, Study
@@ -60,17 +60,23 @@ def ranked(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[keys.sort_values(["corpus", "dependent", "score"], kind="stable").index]
 
 
-def scores(frame: pd.DataFrame, costs: Mapping[str, Mapping[str, Any]] | None = None) -> list[Table]:
-    """The table of scores (`results.table`) for readers: one table per kind of labels, ranked."""
+def scores(
+    frame: pd.DataFrame, costs: Mapping[str, Mapping[str, Any]] | None = None, lasting: bool = False
+) -> list[Table]:
+    """The table of scores (`results.table`) for readers: one table per kind of labels, ranked.
+
+    `costs`: of each training. They differ from run to run, so they are shown on the page only, unless they are
+    `lasting`: those of results in git.
+    """
     made = []
     for kind, title in SCORES.items():
         own = frame[frame["kind"] == kind].dropna(axis="columns", how="all")
         if not own.empty:
-            made.append(_scores(frame.loc[own.index], title, kind, costs or {}))
+            made.append(_scores(frame.loc[own.index], title, kind, costs or {}, lasting))
     return made
 
 
-def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapping[str, Any]]) -> Table:
+def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapping[str, Any]], lasting: bool) -> Table:
     if kind == "continuous":
         dimensions = dict.fromkeys(name for labels in frame["labels"] for name in labels)
         metrics = ["ccc", *(f"ccc_{name}" for name in dimensions)]
@@ -79,8 +85,8 @@ def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapp
         metrics = ["ua", "wa", "f1"]
     first, *others = metrics
     header = ["experiment", results.label(first), "0 to 1", "chance", *map(results.label, others)]
-    header += ["corpus, protocol", "n", "selection"]
-    header += [f"published {' / '.join(map(results.label, metrics))}", "training"]
+    header += ["by speaker", "ECE", "corpus, protocol", "n", "seeds", "selection"]
+    header += [f"published {' / '.join(map(results.label, metrics))}", "core-minutes"]
     timed, rows = any(name in costs for name in frame.index), []
     for name, row in ranked(frame).iterrows():
         low, value, high = (row.get(first + end) for end in ("_low", "", "_high"))
@@ -94,12 +100,14 @@ def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapp
                 bar(marks, *limits),
                 chance,
                 *(results.text(_score(row, m)) for m in others),
+                _spread(row),
+                _calibration(row),
                 _protocol(row),
                 row["utterances"],
+                "" if row["model"] == "ensemble" else len(row["seeds"]),  # its members have seeds
                 _selection(row["selection"]),
                 _published(row["paper"], metrics),
-                # on the page only: the Markdown file is in git, and times differ from run to run
-                Cell(inner=cost.time(costs.get(str(name), {})), kind="cost") if timed else "",
+                _cost(costs.get(str(name), {}), lasting) if timed else "",
             ]
         )
     return Table(title, header, rows, "scores")
@@ -108,6 +116,25 @@ def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapp
 def _score(row: pd.Series, metric: str) -> Score:
     values = (row.get(metric + end) for end in ("", "_low", "_high"))
     return Score(*(None if pd.isna(v) else v for v in values))
+
+
+def _spread(row: pd.Series) -> str:
+    """``0.45 to 0.72, sd 0.09``: the headline metric of single speakers."""
+    low, high, sd = (row.get(f"units_{name}") for name in ("lowest", "highest", "sd"))
+    return "" if low is None or pd.isna(low) else f"{low:.2f} to {high:.2f}, sd {sd:.2f}"
+
+
+def _calibration(row: pd.Series) -> str:
+    """``0.21, scaled 0.05``: the calibration error without and with a temperature."""
+    before, after = (row.get(f"ece_{when}") for when in ("before", "after"))
+    if before is None or pd.isna(before):
+        return ""
+    return f"{before:.2f}" + ("" if after is None or pd.isna(after) else f", scaled {after:.2f}")
+
+
+def _cost(found: Mapping[str, Any], lasting: bool) -> Cell:
+    text = cost.core_minutes(found)
+    return Cell(text) if lasting else Cell(inner=text, kind="cost")
 
 
 def marks_of(row: pd.Series) -> str:
@@ -140,6 +167,48 @@ def _published(key: str | None, metrics: Sequence[str]) -> Cell:
         return Cell()
     values = " / ".join(number(paper.numbers.get(name)) for name in metrics)
     return Cell(values, paper.place + (" (flagged)" if paper.flag else ""), kind="text")
+
+
+def other_results(found: Iterable[Result]) -> Table | None:
+    """What others published on a corpus and under a protocol on which we have results on real data, and what choosing
+    on test was worth to them; beside each the best of ours and the SVM. None without results on real data."""
+    ours = [r for r in found if r.description.data == "real" and not r.description.is_control]
+    rows = []
+    for _, other in claims.others().iterrows():
+        same = [r for r in ours if not r.description.transductive and _alike(r.description, other)]
+        if not same and not (other["kind"] == "selection" and ours):
+            continue
+        best = max(same, key=_value(other["metric"]), default=None)
+        svm = next((r for r in same if r.description.model == "svm"), None)
+        independent = "speaker-independent" if other["speaker_independent"] else "SPEAKER-DEPENDENT"
+        rows.append(
+            (
+                Cell(other["system"], kind="text"),
+                Cell(other["corpus"], f"{other['protocol'].replace('_', ' ')}, {independent}", kind="text"),
+                results.label(other["metric"]),
+                number(other["value"]),
+                Cell(other["selection"], kind="text"),
+                *(_beside(r, other["metric"]) for r in (best, svm)),
+                Cell(f"{other['source']}; {other['where']}", kind="text"),
+            )
+        )
+    header = ("system of others", "corpus, protocol", "metric", "theirs", "chosen on", "our best", "our SVM", "source")
+    return Table("What others published", header, rows) if rows else None
+
+
+def _value(metric: str) -> Callable[[Result], float]:
+    return lambda result: result.scores[metric].value or 0.0
+
+
+def _alike(about: Description, other: pd.Series) -> bool:
+    own = about.corpus, about.protocol, about.folds, about.speaker_independent
+    return own == (other["corpus"], other["protocol"], other["folds"], other["speaker_independent"])
+
+
+def _beside(result: Result | None, metric: str) -> Cell:
+    if result is None:
+        return Cell()
+    return Cell(results.text(result.scores[metric], 3), result.description.experiment, kind="text")
 
 
 class Group(NamedTuple):
@@ -216,21 +285,32 @@ class Published(NamedTuple):
         return [t for t in (self.ran, *(t for tables in self.others.values() for t in tables)) if t]
 
 
-def published_results(found: Mapping[str, Result]) -> list[Published]:
-    """The ledger: what was run first, then the other numbers of each paper."""
+HEADINGS = {  # of the numbers that are of less interest: one, and several
+    "class": ("number by class", "numbers by class"),
+    "confusion": ("cell of a confusion matrix", "cells of confusion matrices"),
+    "loss": ("loss that the text states", "losses that the text states"),
+    "cited": ("number cited from others", "numbers cited from others"),
+}
+
+
+def published_results(
+    found: Mapping[str, Result], losses: Mapping[str, Mapping[str, float]] | None = None
+) -> list[Published]:
+    """The ledger: what was run first, then the other numbers of each paper. `losses`: see `ledger.rows`."""
     made = []
-    for paper, rows in ledger.by_paper(ledger.rows(found)).items():
+    for paper, rows in ledger.by_paper(ledger.rows(found, losses)).items():
         about = PAPERS[paper]
         title = f"{about.title} ({about.venue} {about.year})"
-        own, by_class, cited = (ledger.of(rows, kind) for kind in ledger.KINDS)
+        own = ledger.of(rows, "own")
         missing, others = [r for r in own if not r.ran], {}
         if missing:
             others[f"{plural(len(missing), 'published number')} not run here"] = [_missing(title, missing)]
-        for kept, name in ((by_class, "by class"), (cited, "cited from others")):
-            caption, rest = f"{title}, {name}", [r for r in kept if not r.ran]
+        for kind, names in HEADINGS.items():
+            kept = ledger.of(rows, kind)
+            caption, rest = f"{title}, {names[1]}", [r for r in kept if not r.ran]
             tables = [t for t in (_ran(caption, kept), _missing(caption, rest) if rest else None) if t]
             if tables:
-                others[f"{plural(len(kept), 'number')} {name}"] = tables
+                others[plural(len(kept), *names)] = tables
         made.append(Published(title, _ran(title, own), others))
     return made
 
@@ -261,7 +341,7 @@ def _missing(caption: str, rows: Sequence[ledger.Row]) -> Table:
 
 def _place(row: ledger.Row, *second: object) -> Sequence[object]:
     flag = " (flagged)" if row.flagged else ""
-    column = f"{row.corpus}, {row.protocol.replace('_', ' ')}"
+    column = ", ".join(filter(None, (row.corpus, row.protocol.replace("_", " "))))
     where = Cell(f"{row.table}, {row.system}", kind="text")
     return (where, *second, Cell(column, kind="text"), row.metric, f"{row.published:.3f}{flag}")
 

@@ -14,6 +14,7 @@ from ser.core.layout import Layout
 from ser.evaluation import pooling, results
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Description, Result
+from ser.report import cost, ledger
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,13 @@ class Study:
 
     @property
     def costs(self) -> dict[str, Mapping[str, Any]]:
-        return {name: e.cost for name, e in self.experiments.items() if e.cost}
+        """What each training took, and of an ensemble what its members took together."""
+        costs = {name: e.cost for name, e in self.experiments.items() if e.cost}
+        return cost.with_ensembles(costs, {name: e.card for name, e in self.experiments.items()})
+
+    @property
+    def losses(self) -> dict[str, dict[str, float]]:
+        return {name: ledger.final_losses(e.result, e.curves) for name, e in self.experiments.items()}
 
     def withheld(self, corpus: object, synthetic: bool) -> str:
         """Why sounds, pictures of sounds and words of a corpus (``a+b``: of two) may not be in the report; empty where

@@ -18,7 +18,7 @@ from ser import __version__
 from ser.core.files import read_csv, write_text
 from ser.core.layout import Layout
 from ser.evaluation.results import Result
-from ser.report import charts, experiment, gallery, sections, words
+from ser.report import across, charts, experiment, gallery, sections, words
 from ser.report.sound import Players
 from ser.report.study import Study, load
 
@@ -50,7 +50,7 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
     pictures, missing = drawn.experiments, drawn.missing
     players = Players(study.layout, _refused(study))
     return {
-        **summary(study.name, study.results, study.scores, study.costs),
+        **summary(study.name, study.results, study.scores, study.costs, study.losses),
         "corpora": sections.corpora(study),
         "models": ", ".join(dict.fromkeys(str(e.about.model) for e in study.experiments.values())),
         "comparisons": sections.comparisons(study),
@@ -68,18 +68,27 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
 
 
 def summary(
-    name: str, found: Mapping[str, Result], scores: pd.DataFrame, costs: Mapping[str, Mapping[str, Any]] | None = None
+    name: str,
+    found: Mapping[str, Result],
+    scores: pd.DataFrame,
+    costs: Mapping[str, Mapping[str, Any]] | None = None,
+    losses: Mapping[str, Mapping[str, float]] | None = None,
+    lasting: bool = False,
 ) -> dict[str, Any]:
-    """What the results alone say: the part of `contents` that needs neither predictions nor cards."""
+    """What the results alone say: the part of `contents` that needs neither predictions nor cards. `lasting`: whether
+    the costs are those of results in git (`sections.scores`)."""
     abouts = [r.description for r in found.values()]
     return {
         "study": name,
         "synthetic": any(a.synthetic for a in abouts),
         "count": len(abouts),
-        "scores": sections.scores(scores, costs),
+        "scores": sections.scores(scores, costs, lasting),
         "costs": bool(costs),
-        "published": sections.published_results(found),
+        "published": sections.published_results(found, losses),
+        "others": sections.other_results(found.values()),
         "notes": sections.notes(found),
+        "across": across.tables(found),
+        "across_caption": across.CAPTION,
         "postprocessing": sections.postprocessing(found),
         "interval": next((r.interval for r in found.values() if r.interval), None),
         "transductive": any(a.transductive for a in abouts),

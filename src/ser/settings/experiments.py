@@ -154,8 +154,9 @@ def _check_model(study: Study, item: Experiment, made: Any, where: str) -> None:
 def _check_continuous(study: Study, item: Experiment, recipe: Training, where: str) -> None:
     """Continuous labels: windows follow each other, so that they can be joined to one trace, and row k of every input
     belongs to label k."""
-    reader = study.corpora[item.corpus].reader
-    if not (reader.get("dimensions") or plugins.load("corpora", item.corpus).CARD.task == "continuous"):
+    reader, formats = study.corpora[item.corpus].reader, study.formats(item.corpus)
+    tasks = {plugins.load("corpora", name).CARD.task for name in formats}
+    if not (reader.get("dimensions") or "continuous" in tasks):
         return
     if item.control in CLASSES_ONLY:
         what = f"control {item.control} needs classes; {item.corpus} has continuous labels"
