@@ -1,4 +1,4 @@
-"""`ser study new` and `ser study status` in a folder that has the demo's params.yaml and dvc.yaml; nothing is run."""
+"""`ser study new` and `ser study status` in a folder that has dvc.yaml and a whole params.yaml; nothing is run."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.conftest import ROOT
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SER_RAW", str(tmp_path / "raw"))
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copyfile(ROOT / name, tmp_path / name)
+    shutil.copyfile(ROOT / "tests/settings/params.yaml", tmp_path / "params.yaml")
+    shutil.copyfile(ROOT / "dvc.yaml", tmp_path / "dvc.yaml")
     (tmp_path / "stages").symlink_to(ROOT / "stages")
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
