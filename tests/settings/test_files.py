@@ -189,3 +189,16 @@ def test_an_edit_elsewhere_changes_nothing(copy, file):
 @pytest.mark.parametrize("text", ["\n\n# a comment\n", "\n\n\n"])
 def test_a_comment_changes_nothing(copy, text):
     assert copy.changed_by("src/ser/models/svm.py", text) == set()
+
+
+def test_a_file_that_a_feature_names_is_a_part_of_its_settings(tmp_path, monkeypatch):
+    """The feature is extracted again when its weights change."""
+    weights = tmp_path / "encoder.pt"
+    weights.write_bytes(b"one")
+    study = check.read(WHOLE)
+    study.features["emodb-logmel"].values["weights"] = str(weights)
+    before = files.files(study)
+    assert list(before["features/emodb-logmel"]["files"]) == [weights.as_posix()]
+    assert "files" not in before["features/emodb-logmag"]
+    weights.write_bytes(b"two")
+    assert changed(before, files.files(study)) == {"features/emodb-logmel"}

@@ -352,3 +352,16 @@ def test_original_files_that_changed_are_named(ran):
     assert "emodb" not in status.status("demo")
     (ran / "raw" / "emodb" / "b.wav").write_text("two")
     assert "dvc repro -f -s download@emodb" in status.status("demo")
+
+
+def test_weights_that_changed_are_named(ran):
+    weights = ran / "encoder.pt"
+    weights.write_bytes(b"one")
+    settings = ran / "data/demo/settings/features"
+    settings.mkdir(parents=True)
+    found = {"feature": "encoder", "files": files.named_files({"weights": str(weights)})}
+    (settings / "emodb-encoder.json").write_text(json.dumps(found))
+    assert "encoder.pt" not in status.status("demo")
+    weights.write_bytes(b"two")
+    assert "encoder.pt changed since it was read" in status.status("demo")
+    assert "dvc repro -f -s settings" in status.status("demo")
