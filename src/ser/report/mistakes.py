@@ -72,7 +72,9 @@ def contents(found: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
     ]
     body = [_row(*each) for each in pairs]
     missing = [f"{p.mistake}: {p.system} on {p.study}" for p in PAIRS if p not in [each[0] for each in pairs]]
-    marks = [_mark(i, *each) for i, each in enumerate(pairs)]
+    heads = [i for i, (pair, *_) in enumerate(pairs) if i == 0 or pairs[i - 1][0].mistake != pair.mistake]
+    places = [TOP + ROW * (i + sum(head <= i for head in heads)) for i in range(len(pairs))]
+    marks = [_mark(y, *each) for y, each in zip(places, pairs, strict=True)]
     grid = [(LEFT + round(SCALE * k / 5), f"{k / 5:.1f}") for k in range(6)]
     return {
         "table": Table("", HEADER, body),
@@ -80,7 +82,7 @@ def contents(found: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
         "marks": marks,
         "grid": grid,
         "width": LEFT + SCALE + 70,
-        "bottom": TOP + ROW * len(pairs),
+        "bottom": TOP + ROW * (len(pairs) + len(heads)),
     }
 
 
@@ -109,11 +111,11 @@ def _with_interval(score: Score) -> str:
     return f"{number(score.value)} [{number(score.low)}, {number(score.high)}]"
 
 
-def _mark(index: int, pair: Pair, honest: Result, mistaken: Result) -> dict[str, Any]:
+def _mark(y: int, pair: Pair, honest: Result, mistaken: Result) -> dict[str, Any]:
     """A line of the figure: its place in px, and the two values."""
     values = [r.scores["ua"].value or 0.0 for r in (honest, mistaken)]
     return {
-        "y": TOP + ROW * index,
+        "y": y,
         "label": f"{pair.system}, {_corpus(honest)}",
         "mistake": pair.mistake,
         "honest": LEFT + round(SCALE * values[0]),
