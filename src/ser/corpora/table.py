@@ -53,6 +53,7 @@ _HINTS = {  # for a row or a table that lacks the column
     "labels": "With corpora.table.reader.dimensions every utterance needs a file of labels",
 }
 _COMPARED = ("speaker", "emotion", "session", "dialogue", "text_id")  # names that decide about classes and folds
+_MISSING = ("nan", "<na>", "n/a", "null", "nat")  # what other programs write for a value that is not there
 _SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else becomes unknown
 CARD = Card(
     name="table",
@@ -130,7 +131,7 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
             raise SerError(
                 f"utterance {utterance.id!r} is also in line {found[utterance.id][0]}",
                 f"{path}:{number}",
-                "Add a column utterance with unique ids",
+                "Remove the row that is there twice, or add a column utterance with unique ids",
             )
         found[utterance.id] = number, utterance
     rows = _one_spelling(found.values(), path, config.merge_spellings)
@@ -162,7 +163,8 @@ def _one_spelling(rows: Iterable[tuple[int, Utterance]], path: Path, merge: bool
 
 
 def _spelling(name: str) -> str:
-    """What is the same for all spellings of a name."""
+    """What is the same for all spellings of a name. A number that a table has made 1.0 is 1."""
+    name = re.sub(r"^(\d+)\.0$", r"\1", name)
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
     return " ".join("".join(c for c in folded if unicodedata.category(c) != "Cf").split())
 
@@ -195,6 +197,10 @@ def _rows(path: Path, target: str) -> Iterator[tuple[int, dict[str, str]]]:
     _check_columns(columns, path, target)
     for number, values in fields:
         row = dict(zip(columns, values, strict=True))
+        row |= {c: "" for c in _COLUMNS if c != "text" and row.get(c, "").casefold() in _MISSING}
+        for name in ("file", *_COMPARED):
+            if any(unicodedata.category(character) == "Cc" for character in row.get(name, "")):
+                raise SerError(f"{name} {row[name]!a} has a control character", f"{path}:{number}", "Take it out")
         for needed in ("file", "speaker", target):
             if not row[needed]:
                 raise SerError(f"empty {needed}", f"{path}:{number}", _HINTS.get(needed))
@@ -232,8 +238,8 @@ def _check_columns(columns: list[str], path: Path, target: str) -> None:
 
 
 def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
-    file = _inside(row["file"], where)
-    labels = _inside(row["labels"], where) if row.get("labels") else ""
+    file = _on_disk(root, _inside(row["file"], where))
+    labels = _on_disk(root, _inside(row["labels"], where)) if row.get("labels") else ""
     if labels and not (root / labels).is_file():
         raise SerError(f"no file of labels {labels!r}", where)
     partition = row.get("partition", "").lower()
@@ -275,3 +281,9 @@ def _inside(file: str, where: str) -> str:
     if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", file):
         raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
     return str(posix)
+
+
+def _on_disk(root: Path, file: str) -> str:
+    """The name as it is on the disk: systems differ in how they write an accent (as one character, or as two)."""
+    forms = (file, unicodedata.normalize("NFC", file), unicodedata.normalize("NFD", file))
+    return next((form for form in forms if (root / form).exists()), file)
