@@ -6,9 +6,12 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -105,34 +108,47 @@ def test_a_changed_value_of_words_reruns_them_and_what_reads_them(finished, copy
     assert not [path for path in read["train@paralinguistic-sewa"] if "data/demo/words" in path]
 
 
-def test_killed_training_continues_and_ends_with_the_same_bytes(finished, copy_of):
-    clone = copy_of(finished)
-    wanted = _results(clone)
-    for name in ("predictions/cnns-emodb.csv", "cards/cnns-emodb/card.json"):
-        (clone.root / "metrics/demo" / name).unlink()
-    experiment = clone.root / "checkpoints/demo/cnns-emodb"
-    folder = next(experiment.iterdir())
-    for path in folder.iterdir():
-        path.unlink()
-    command = ["python", "stages/train.py", "demo", "cnns-emodb"]
-
-    def written() -> list[Path]:
-        return [p for p in folder.glob("*.npz") if not p.name.startswith(".")]  # not one that is being written
-
-    _kill_when(clone, command, written)
-    finished_folds = {p.name: p.stat().st_mtime_ns for p in written()}
-    assert 0 < len(finished_folds) < 4
-    out = clone.run("dvc", "repro", "-f", "-s", "train@cnns-emodb").stdout
-    assert f"{len(finished_folds)} of 4 folds are already trained" in out
-    assert {n: (folder / n).stat().st_mtime_ns for n in finished_folds} == finished_folds
-    clone.repro()
-    assert _results(clone) == wanted
+STAGES = {  # stage -> its script; all of them are killed in one copy of the study, and continued by one command
+    "finetune@fusion-emodb": "train",
+    "train_with_words@aligned-sewa": "train",
+    "train@cnns-emodb": "train",
+    "pretrain@libri": "pretrain",
+    "words@tiny": "words",
+}
 
 
-def _kill_when(clone: Clone, command: list[str], there) -> None:
-    """Runs a stage and kills it with all its processes as soon as `there()` says so."""
+@dataclass(frozen=True)
+class Continued:
+    """A copy of the study after its stages were killed and continued."""
+
+    killed: dict[str, dict[Path, int]]  # stage -> what it had left: files and the times of their last change
+    epoch: int  # that Speech2Vec had finished when it was killed
+    output: str  # of the command that continued the stages
+    clone: Clone
+    outputs: tuple[dict[Path, bytes], dict[Path, bytes]]  # of the pretraining and the words: before and afterwards
+    results: tuple[dict[str, str], dict[str, str]]  # before and afterwards
+
+
+def _kill(clone: Clone, stage: str) -> dict[Path, int]:
+    """Removes what a stage has made, runs it until it has saved something, and kills it with all its processes. Returns
+    what it has left.
+    """
+    name, saved = stage.split("@")[1], clone.root / "checkpoints"
+    own, results = f"demo/{name}", f"demo/{name}/*/*.npz"
+    inside = {"pretrain": "pretraining/*/checkpoint.pt", "words": "words/speech2vec-*.pt", "train": f"{own}/*/*/*.pt"}
+    awaited = results if stage.startswith("train@") else inside[STAGES[stage]]
+
+    def left(pattern: str) -> list[Path]:
+        return [p for p in saved.glob(pattern) if not p.name.startswith(".")]  # not one that is being written
+
+    made = {"pretrain": [f"data/demo/pretrained/{name}"], "words": [f"data/demo/words/{name}"]}
+    outputs = [f"metrics/demo/{kind}/{name}" for kind in ("predictions", "cards")]
+    for path in made.get(STAGES[stage], outputs):
+        shutil.rmtree(clone.root / path, ignore_errors=True)
+        (clone.root / f"{path}.csv").unlink(missing_ok=True)
+    shutil.rmtree(saved / (own if STAGES[stage] == "train" else Path(awaited).parts[0]))
     process = subprocess.Popen(
-        command,
+        [sys.executable, f"stages/{STAGES[stage]}.py", "demo", name],
         cwd=clone.root,
         env={**clone.environment, "SER_JOBS": "1"},
         start_new_session=True,
@@ -140,56 +156,54 @@ def _kill_when(clone: Clone, command: list[str], there) -> None:
         stderr=subprocess.DEVNULL,
     )
     deadline = time.time() + 120
-    while not there() and process.poll() is None and time.time() < deadline:
+    while not left(awaited) and process.poll() is None and time.time() < deadline:
         time.sleep(0.005)
-    assert process.poll() is None, "it ended before it could be killed"
+    assert process.poll() is None, f"{stage} ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    return {path: path.stat().st_mtime_ns for path in left(awaited) + left(results)}
 
 
-def test_killed_pretraining_continues_and_ends_with_the_same_bytes(finished, copy_of):
-    clone = copy_of(finished)
-    wanted, weights = _results(clone), clone.root / "data/demo/pretrained/libri"
-    before = {p.name: p.read_bytes() for p in weights.iterdir()}
-    subprocess.run(["rm", "-rf", "checkpoints/pretraining", str(weights)], cwd=clone.root, check=True)
-    saved = clone.root / "checkpoints/pretraining"
-    _kill_when(clone, ["python", "stages/pretrain.py", "demo", "libri"], lambda: [*saved.glob("*/checkpoint.pt")])
-    assert not weights.exists() or not list(weights.iterdir())
-    clone.run("dvc", "repro", "-f", "-s", "pretrain@libri")
-    assert {p.name: p.read_bytes() for p in weights.iterdir()} == before
+@pytest.fixture(scope="module")
+def continued(finished, tmp_path_factory):
+    clone = Clone(tmp_path_factory.mktemp("killed") / "copy")
+    shutil.copytree(finished.root, clone.root, symlinks=True)
+    folders = [clone.root / "data/demo" / f for f in ("pretrained/libri", "words/tiny")]
+    before, results = _contents(folders), _results(clone)
+    killed = {stage: _kill(clone, stage) for stage in STAGES}
+    (path,) = killed["words@tiny"]
+    epoch = checkpoint.load(path)["progress"]["epoch"]
+    assert {p.name for p in _contents(folders)} <= {"target.txt"}, "no output is half written"
+    output = clone.run("dvc", "repro", "-f", "-s", *reversed(STAGES)).stdout
+    afterwards = _contents(folders)
     clone.repro()
-    assert _results(clone) == wanted
+    return Continued(killed, epoch, output, clone, (before, afterwards), (results, _results(clone)))
 
 
-def test_killed_speech2vec_continues_and_ends_with_the_same_bytes(finished, copy_of):
-    clone = copy_of(finished)
-    wanted, out, saved = _results(clone), clone.root / "data/demo/words/tiny", clone.root / "checkpoints/words"
-    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    assert len(before) > 30
-    subprocess.run(["rm", "-rf", str(saved), str(out)], check=True)
-    _kill_when(clone, ["python", "stages/words.py", "demo", "tiny"], lambda: [*saved.glob("speech2vec-*.pt")])
-    (path,) = saved.glob("speech2vec-*.pt")
-    assert checkpoint.load(path)["progress"]["epoch"] < 6, "the network was trained before the kill"
-    assert not [p for p in out.rglob("*") if p.is_file() and p.name != "target.txt"]
-    clone.run("dvc", "repro", "-f", "-s", "words@tiny")
-    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
-    clone.repro()
-    assert _results(clone) == wanted
+def _contents(folders: list[Path]) -> dict[Path, bytes]:
+    return {p: p.read_bytes() for folder in folders for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("stage", ["finetune@fusion-emodb", "train_with_words@aligned-sewa"])
-def test_killed_fine_tuning_continues_inside_a_fold(finished, copy_of, stage):
-    experiment = stage.split("@")[1]
-    clone = copy_of(finished)
-    wanted = _results(clone)
-    folds = clone.root / "checkpoints/demo" / experiment
-    subprocess.run(["rm", "-rf", str(folds)], check=True)
-    command = ["python", "stages/train.py", "demo", experiment]
-    _kill_when(clone, command, lambda: [*folds.glob("*/*/checkpoint.pt")])
-    assert len([*folds.glob("*/*.npz")]) < (4 if experiment == "fusion-emodb" else 1), "trained before the kill"
-    clone.run("dvc", "repro", "-f", "-s", stage)
-    clone.repro()
-    assert _results(clone) == wanted
+def test_killed_stages_continue_and_end_with_the_same_bytes(continued):
+    assert continued.results[0] == continued.results[1]
+    assert continued.outputs[0] == continued.outputs[1]
+    assert len(continued.outputs[0]) > 30
+
+
+def test_finished_folds_of_a_killed_training_are_kept(continued):
+    kept = continued.killed["train@cnns-emodb"]
+    assert 0 < len(kept) < 4
+    assert f"{len(kept)} of 4 folds are already trained" in continued.output
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@pytest.mark.parametrize(("stage", "folds"), [("finetune@fusion-emodb", 4), ("train_with_words@aligned-sewa", 1)])
+def test_fine_tuning_is_killed_inside_a_fold(continued, stage, folds):
+    assert len([path for path in continued.killed[stage] if path.suffix == ".npz"]) < folds
+
+
+def test_speech2vec_is_killed_inside_its_training(continued):
+    assert continued.epoch < 6
 
 
 def test_one_worker_or_two_no_matter(finished, copy_of):
@@ -274,7 +288,7 @@ class TestPlantedLeaks:
 class TestBadInput:
     """One clear line, exit status not 0, nothing half-written."""
 
-    def _own_corpus(self, tmp_path: Path, faulty: bytes | None, **reader: object) -> tuple[Clone, Path]:
+    def _own_corpus(self, tmp_path: Path) -> tuple[Clone, Path]:
         clone = new_clone(tmp_path / "clone")
         audio = tmp_path / "my corpus"
         audio.mkdir()
@@ -285,8 +299,6 @@ class TestBadInput:
         for i in range(8):
             soundfile.write(audio / f"{i}.wav", np.random.default_rng(i).normal(0, 0.1, 16000), 16000)
             rows.append(f"{i}.wav,s{i % 2},{'happy' if i % 4 < 2 else 'sad'}")
-        if faulty is not None:
-            (audio / "3.wav").write_bytes(faulty if faulty else b"")
         (audio / "my.csv").write_text("\n".join(rows) + "\n")
         text = f"""
 study: demo
@@ -315,29 +327,27 @@ statistics: {{draws: 50}}
         return clone, audio
 
     def test_a_users_own_table_runs_whole(self, tmp_path):
-        clone, _ = self._own_corpus(tmp_path, None)
+        clone, _ = self._own_corpus(tmp_path)
         clone.repro()
         details = json.loads((clone.root / "metrics/demo/details/svm-table.json").read_text())
         assert details["description"]["utterances"] == 8
         assert details["description"]["data"] == "real"
 
-    @pytest.mark.parametrize(
-        ("faulty", "message"),
-        [
-            (b"", "3.wav"),
-            (b"this is text, not audio, whatever the name says\n" * 20, "3.wav"),
-            ("truncated", "3.wav"),
-        ],
-        ids=["empty", "text", "truncated"],
-    )
-    def test_a_faulty_wav_is_named(self, tmp_path, faulty, message):
-        clone, audio = self._own_corpus(tmp_path, None)
-        whole = (audio / "3.wav").read_bytes()
-        (audio / "3.wav").write_bytes(whole[: len(whole) // 2] if faulty == "truncated" else faulty)
+    def test_faulty_wavs_are_named(self, tmp_path):
+        """One is empty, one is text, and one is cut."""
+        clone, audio = self._own_corpus(tmp_path)
+        (audio / "3.wav").write_bytes(b"")
+        (audio / "4.wav").write_bytes(b"this is text, not audio, whatever the name says\n" * 20)
+        whole = (audio / "5.wav").read_bytes()
+        (audio / "5.wav").write_bytes(whole[: len(whole) // 2])
         failed = clone.repro(check=False)
         assert failed.returncode
         (line,) = [line for line in failed.stderr.splitlines() if line.startswith("error:")]
-        assert message in line
+        assert "3 audio files of table cannot be used" in line
+        for fault in ("of 0 bytes (", "not a readable audio file: ", "truncated audio file: "):
+            assert fault in line
+        for name in ("3.wav", "4.wav", "5.wav"):
+            assert line.count(name) == 1
         assert "Traceback" not in failed.stderr
         assert not (clone.root / "data/demo/corpora/table").exists()
 
