@@ -5,17 +5,22 @@ from ser.core.compute import workers
 from ser.core.errors import arguments, run_command
 from ser.core.files import read_json
 from ser.core.layout import Layout
-from ser.corpora import packing
-from ser.corpora.location import found
+from ser.corpora import joint, packing
 
 
 def main() -> None:
     study, corpus = arguments("STUDY", "CORPUS")
     layout = Layout(study)
-    receipt = read_json(layout.receipt(corpus))
-    config = plugins.build(plugins.load("corpora", corpus).Config, receipt["reader"], f"corpora.{corpus}.reader")
-    rate, jobs = layout.settings(f"corpus/{corpus}")["rate"], workers(layout.settings("run"))
-    print(packing.pack(corpus, found(receipt, study), config, layout.manifest(corpus), rate, jobs))
+    settings, receipt = layout.settings(f"corpus/{corpus}"), read_json(layout.receipt(corpus))
+    folder, rate, jobs = layout.manifest(corpus), settings["rate"], workers(layout.settings("run"))
+    members = joint.members(receipt, study)
+    if "joint" in settings:
+        config = plugins.build(joint.Config, settings["joint"], f"corpora.{corpus}.reader")
+        print(joint.pack(corpus, members, config, folder, rate, jobs))
+    else:
+        (own,) = members
+        reader = own.module.CARD.name
+        print(packing.pack(corpus, own.location, own.config, folder, rate, jobs, reader))
 
 
 if __name__ == "__main__":

@@ -20,13 +20,15 @@ from tests import fake_manifests as fake
 
 @pytest.fixture
 def manifest() -> pd.DataFrame:
-    """A corpus that suits every protocol: 12 speakers in 6 sessions, both sexes, partitions, a pair of equal audio."""
+    """A corpus that suits every protocol: 12 speakers in 6 sessions, both sexes, partitions, two corpora, a pair of
+    equal audio."""
     rows = []
     for s in range(12):
         for i in range(24):
             rows.append(
                 {
                     "utterance": f"{s:02d}-{i:02d}",
+                    "corpus": ("one", "other")[s % 2],
                     "speaker": f"{s:02d}",
                     "sex": "fm"[s % 2],
                     "session": f"session {s // 2}",
@@ -48,8 +50,10 @@ def protocol(request):
 
 def test_all_are_here():
     assert set(plugins.names("protocols")) >= {
+        "cross_corpus",
         "group_kfold",
         "kfold",
+        "leave_one_corpus_out",
         "leave_one_session_out",
         "leave_one_speaker_out",
         "partitions",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,10 +11,10 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from ser.core.errors import SerError
-from ser.core.files import write_json
+from ser.core.files import write_json, write_text
 from ser.core.layout import Layout
-from ser.evaluation import predictions, results
-from ser.evaluation.evaluate import describe, run, run_study, score, windows
+from ser.evaluation import overview, predictions, results
+from ser.evaluation.evaluate import across, describe, run, run_study, score, windows
 from ser.evaluation.metrics import ccc
 
 DETAILS = {
@@ -255,7 +256,7 @@ def test_a_study_gives_the_same_bytes_with_one_worker_and_two(study):
         run_study(layout, settings, jobs)
         written.append([p.read_bytes() for p in sorted(layout.metrics.rglob("*.json"))])
     assert written[0] == written[1]
-    assert len(written[0]) == 6  # scores, details and card of each
+    assert len(written[0]) == 7  # scores, details and card of each, and the summary
 
 
 def test_files_for_dvc_are_flat_and_short(study):
@@ -265,6 +266,34 @@ def test_files_for_dvc_are_flat_and_short(study):
     affect = json.loads(layout.scores("affect").read_text())
     assert list(affect) == ["CCC"]
     assert all(len(str(v)) <= 6 for v in affect.values())
+
+
+def test_the_summary_is_the_mean_over_the_systems(study):
+    layout, settings = study
+    predictions.write(predictions.read(layout.predictions("emotions")).table, layout.predictions("dummy"))
+    write_json(layout.card("dummy"), {"synthetic": False, "speaker_independent": True})
+    settings["experiments"]["dummy"] = {**settings["experiments"]["emotions"], "model": "majority"}
+    settings["experiments"]["twin"] = settings["experiments"]["emotions"]
+    predictions.write(predictions.read(layout.predictions("emotions")).table, layout.predictions("twin"))
+    write_json(layout.card("twin"), {"synthetic": False, "speaker_independent": True})
+    table = run_study(layout, settings)
+    summary = json.loads((layout.metrics / "summary.json").read_text())
+    assert list(summary) == ["mean UA", "mean CCC"]
+    assert summary["mean UA"] == pytest.approx(table.loc["emotions", "ua"], abs=5e-4)  # of two equal systems
+    assert summary["mean CCC"] == pytest.approx(table.loc["affect", "ccc"], abs=5e-4)
+
+
+def test_curves_of_experiments_on_the_same_folds_are_in_one_table(study):
+    layout, settings = study
+    for name, own in settings["experiments"].items():
+        own_curve = pd.DataFrame({"evaluation": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], "dev_score": None})
+        write_text(layout.curves(name), own_curve.to_csv(index=False))
+        settings["experiments"][name] = {**own, "folds": "emodb-loso"}
+    write_text(layout.curves("svm"), own_curve.head(2).to_csv(index=False))
+    settings["experiments"]["svm"] = settings["experiments"]["affect"]
+    (found,) = overview.curves(layout, settings["experiments"]).items()
+    assert found[0] == "emodb-loso"
+    assert found[1]["experiment"].tolist() == ["emotions"] * 3 + ["affect"] * 3
 
 
 def test_a_study_returns_the_table_of_scores_and_prints_it(study, capsys):
@@ -328,3 +357,24 @@ def test_the_pretraining_of_an_encoder_is_part_of_the_details(study):
     found = run(layout, "emotions", settings["experiments"]["emotions"], 10)
     assert found.pretraining["steps"] == 900
     assert "encoder pretrained on 0.90 h of SYNTHETIC speech (librispeech), 900 steps" in found.notes
+
+
+def test_each_test_corpus_apart_for_each_training(emotions, write):
+    """The cells of the matrix are the metric of scikit-learn on the rows of the folds and of the corpus."""
+    table = emotions.copy()
+    table["corpus"] = np.where(table["speaker"].isin(sorted(set(table["speaker"]))[:2]), "a", "b")
+    table["fold"] = np.where(table["corpus"] == "a", "b-to-a", "a-to-b")
+    read = predictions.read(write(table))
+    about = describe({"experiment": "x", **DETAILS})
+    found = across(read, {"b-to-a": ["b"], "a-to-b": ["a"]}, about, draws=200)
+    assert [(cell.train, cell.test) for cell in found] == [(("a",), "b"), (("b",), "a")]
+    for cell in found:
+        own = read.table[read.table["corpus"] == cell.test]
+        by_seed = [
+            sklearn_metrics.recall_score(t["truth"], t["prediction"], average="macro") for _, t in own.groupby("seed")
+        ]
+        assert cell.score.value == round(np.mean(by_seed), 4)
+        assert cell.score.low < cell.score.value < cell.score.high
+        assert (cell.utterances, cell.speakers) == (own["utterance"].nunique(), own["speaker"].nunique())
+    kept = results.from_json(json.loads(json.dumps(dataclasses.asdict(results.Result(about, {}, across=found)))))
+    assert kept.across == found

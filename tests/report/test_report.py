@@ -8,6 +8,7 @@ import pytest
 
 from ser.evaluation import predictions, results
 from ser.evaluation.evaluate import describe, score
+from ser.evaluation.results import Across, Score
 from ser.report.write import render, summary
 
 CELL = "fusion_convbert.table_4.cnns.emodb/speaker_independent"
@@ -132,3 +133,31 @@ def test_the_leak_audit_is_shown_and_no_picture_that_git_does_not_have(result):
     assert "\n## Leak audit\n\n- loso: no leak\n  - 1 speaker\n" in text
     assert "![" not in text
     assert "[ledger.md](ledger.md)" in text
+
+
+def test_a_matrix_of_training_and_test_corpora(result):
+    cells = [Across(("a",), "b", Score(0.4, 0.3, 0.5), 60, 6), Across(("b",), "a", Score(0.5, 0.4, 0.6), 40, 4)]
+    inside = [Across(("a",), "a", Score(0.7, 0.6, 0.8), 40, 4)]
+    found = {
+        "svm-both-cross": replace(result(), across=cells),
+        "svm-a4-loso": replace(result(), across=inside),
+        "mlp-both-cross": replace(result(transductive=True), across=cells[:1]),
+        "cnns-loso": result(),
+    }
+    text = report("s", found)
+    by_row = {row["trained on"]: row for row in rows(text, "trained on") if "trained on" in row}
+    assert "**svm: trained on one corpus, tested on another**" in text
+    assert "**mlp†: trained on one corpus, tested on another**" in text
+    svm = text.split("**svm: ")[1].split("**")[1]
+    (first, second) = rows(svm)
+    assert first["trained on"] == "a"
+    assert first["UA on a"] == "0.70 [0.60, 0.80] (40 of 4 speakers)"
+    assert first["UA on b"] == "0.40 [0.30, 0.50] (60 of 6 speakers)"
+    assert first["chance"] == "0.25"
+    assert first["experiments"] == "svm-both-cross, svm-a4-loso"
+    assert second["UA on b"] == ""
+    assert set(by_row) == {"a", "b"}
+
+
+def test_without_a_joint_corpus_there_is_no_matrix(result):
+    assert "Across corpora" not in report("s", {"a": result()})

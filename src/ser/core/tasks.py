@@ -42,13 +42,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Utterances without labels: all that a prediction may use. Speakers serve transductive scaling only."""
+    """Utterances without labels: all that a prediction may use. Speakers and corpora are for transductive scaling."""
 
     utterances: tuple[str, ...]
     speakers: tuple[str, ...]
     stores: Mapping[str, Store]
     rows: tuple[int, ...]  # continuous tasks: label rows of each utterance, so that a prediction has as many
     durations: tuple[float, ...] = field(default=(), kw_only=True)  # s
+    corpora: tuple[str, ...] = field(default=(), kw_only=True)  # the corpus of each utterance
     windows: tuple[Window, ...] | None = field(default=None, kw_only=True)  # given by the leak control only
 
     def __len__(self) -> int:
@@ -61,13 +62,29 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Examples(Inputs):
-    """Utterances with labels: class indices (len,), or for continuous tasks one array (rows, D) per utterance."""
+    """Utterances with labels: class indices (len,), or for continuous tasks one array (rows, D) per utterance.
+
+    groups: what a model keeps together when it divides its training part again, so that its inner folds are of the same
+    kind as the folds themselves: the speaker where these are speaker-independent, otherwise equal audio.
+    """
 
     labels: np.ndarray | Sequence[np.ndarray]
+    groups: tuple[str, ...] = field(default=(), kw_only=True)  # without any: the speakers
+
+    @property
+    def by_speaker(self) -> bool:
+        """Whether speakers are kept together."""
+        return self.groups in ((), self.speakers)
 
     def unlabelled(self) -> Inputs:
         return Inputs(
-            self.utterances, self.speakers, self.stores, self.rows, durations=self.durations, windows=self.windows
+            self.utterances,
+            self.speakers,
+            self.stores,
+            self.rows,
+            durations=self.durations,
+            corpora=self.corpora,
+            windows=self.windows,
         )
 
 

@@ -10,6 +10,8 @@
 ``download(root, config)``
     downloads the original archives into `root` (`ser.corpora.download.fetch`), or raises `SerError` with the exact
     steps for a corpus that needs a licence (`ser.corpora.download.refuse`);
+``place(config, where)`` (only for a user's own corpora, whose card has ``access="own"``)
+    the root, from the options; `where` is their dotted key, for errors;
 ``utterances(root, config)``
     yields one `Utterance` per labelled piece of audio, sorted by id, from the corpus's original folders and files;
 ``words(root, utterances)`` (only where the corpus has word alignments)
@@ -21,10 +23,12 @@
 ``read_labels(path, config)`` (only where the task may be continuous)
     times (rows,) in seconds and values (rows, D) of one label file;
 ``incomplete(files)`` (only where parts of a corpus may be read)
-    which of its subsets lack utterances.
+    which of its subsets lack utterances;
+``example(root)``
+    writes a few files in the corpus's layout below `root` and returns `root`, for the contract tests. A corpus whose
+    files are also read by tests of its own has them in tests/corpus_trees/NAME.py instead, as ``tree(root)``.
 
-The contract tests read a few files of each corpus, which tests/corpus_trees/NAME.py makes with its function
-``tree(root)``. The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same
+The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same
 readers.
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ser.core import plugins
 from ser.core.errors import SerError
-from ser.core.files import remove
+from ser.core.files import read_json, remove
 from ser.corpora import MARKER, Card, raw_folder
 
 ACCESS = {"download": "downloaded by `dvc repro`", "licence": "by licence, then `ser link`", "own": "your own CSV"}
@@ -92,6 +92,17 @@ def link(corpus: str, path: Path) -> str:
         raise SerError("something is here already", place, "Move it away, then link again")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(path, target_is_directory=True)
-    for receipt in Path("data").glob(f"*/receipts/{corpus}.json"):
-        remove(receipt, "data")
+    for receipt in Path("data").glob("*/receipts/*.json"):
+        if corpus in _read_by(receipt):
+            remove(receipt, "data")
     return f"{place} -> {path}\nUse it: ser study new NAME --corpora {corpus}, or corpora.{corpus}.source: real"
+
+
+def _read_by(receipt: Path) -> set[str]:
+    """The formats of a receipt's corpus, those of all members of a joint corpus."""
+    try:
+        found = read_json(receipt)
+        parts = found.get("parts", {receipt.stem: found})
+        return {str(part.get("format") or name) for name, part in parts.items()}
+    except (SerError, AttributeError):  # damaged: it is made again in any case
+        return {receipt.stem}

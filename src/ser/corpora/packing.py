@@ -26,7 +26,15 @@ from ser.corpora.location import Location
 WAVE = 16  # utterances per worker that are decoded before they must be written; ours: bounds the memory
 
 
-def pack(corpus: str, location: Location, config: Any, folder: Path, rate: int | None = None, jobs: int = 1) -> str:
+def pack(
+    corpus: str,
+    location: Location,
+    config: Any,
+    folder: Path,
+    rate: int | None = None,
+    jobs: int = 1,
+    reader: str = "",
+) -> str:
     """Writes the tables of a corpus into `folder`, and with a `rate` (Hz) its packed audio into ``folder/audio``.
 
     ``utterances.csv``
@@ -38,25 +46,28 @@ def pack(corpus: str, location: Location, config: Any, folder: Path, rate: int |
     ``audio``
         a store (`ser.core.store`) of mono int16 samples at `rate`; ``card["clipped"]`` counts samples beyond 16 bits.
 
-    `config` holds the reader's options; `jobs` files are decoded at a time, and the bytes do not depend on it. Returns
+    `config` holds the options of the module `reader` of `ser.corpora` (default: that called like the corpus); `jobs`
+    files are decoded at a time, and the bytes do not depend on it. Returns
     a line for the user. The folder appears whole or not at all. Raises `SerError` for an empty corpus, unsafe or
     repeated ids, all faulty audio files at once and, unless the corpus is synthetic, for counts that are not those of
     its card.
     """
-    module = plugins.load("corpora", corpus)
+    module = plugins.load("corpora", reader or corpus)
     utterances = tables.utterances(module, location, config)
     with replacing_folder(folder) as unfinished:
         found = tables.timed(module, location.root, utterances)  # before the decoding, which takes longer
-        facts, clipped = _decode_all(corpus, utterances, location, config, unfinished / "audio", rate, jobs)
+        readings = [Reading(u, location.root, config, corpus) for u in utterances]
+        facts, clipped = decode_all(corpus, readings, location.synthetic, unfinished / "audio", rate, jobs)
         table = tables.manifest_of(corpus, utterances, facts, location.synthetic)
         card = tables.card(module, config)
         if card.task == "continuous":
             found = {"labels": tables.labels(module, config, location.root, table), **found}
-        _write(unfinished, table, {"corpus": corpus, "task": card.task, "outputs": tables.outputs(card, table)}, found)
-    return "; ".join(_summary(module, location, table, found, rate, clipped))
+        write(unfinished, table, {"corpus": corpus, "task": card.task, "outputs": tables.outputs(card, table)}, found)
+    return "; ".join(_summary(corpus, module, location, table, found, rate, clipped))
 
 
-def _write(folder: Path, table: pd.DataFrame, card: dict[str, Any], found: dict[str, pd.DataFrame]) -> None:
+def write(folder: Path, table: pd.DataFrame, card: dict[str, Any], found: dict[str, pd.DataFrame]) -> None:
+    """Writes the manifest, the card and the further tables of a corpus into its folder."""
     manifest.write(table, folder / "utterances.csv")
     write_json(folder / "card.json", card)
     for name, rows in found.items():
@@ -65,6 +76,7 @@ def _write(folder: Path, table: pd.DataFrame, card: dict[str, Any], found: dict[
 
 
 def _summary(
+    corpus: str,
     module: Any,
     location: Location,
     table: pd.DataFrame,
@@ -74,7 +86,7 @@ def _summary(
 ) -> Iterator[str]:
     speakers, minutes = table["speaker"].nunique(), table["duration"].sum() / 60
     mark = ", SYNTHETIC" if location.synthetic else ""
-    yield f"{module.CARD.name}: {len(table)} utterances, {speakers} speakers, {minutes:.1f} min{mark}"
+    yield f"{corpus}: {len(table)} utterances, {speakers} speakers, {minutes:.1f} min{mark}"
     if hasattr(module, "incomplete") and not location.synthetic:
         yield from (f"incomplete subset {subset}" for subset in module.incomplete(table["file"]))
     for name, rows in found.items():
@@ -91,28 +103,31 @@ class _Decoded(NamedTuple):
     clipped: int  # number of samples beyond 16 bits
 
 
-def _decode_all(
-    corpus: str,
-    utterances: Sequence[Utterance],
-    location: Location,
-    config: Any,
-    store: Path,
-    rate: int | None,
-    jobs: int,
+class Reading(NamedTuple):
+    """One utterance to decode: where its files are, and the options of its corpus, which errors name."""
+
+    utterance: Utterance
+    root: Path
+    config: Any
+    corpus: str
+
+
+def decode_all(
+    corpus: str, readings: Sequence[Reading], synthetic: bool, store: Path, rate: int | None, jobs: int
 ) -> tuple[list[dict[str, Any]], int]:
     """The facts of each utterance and the number of clipped samples; with a `rate` it also writes the store."""
     card = {"kind": "audio", "level": "sample", "rate": rate, "frame_rate": rate, "clipped": 0}
-    card["synthetic"] = location.synthetic
+    card["synthetic"] = synthetic
     facts, faults = [], []
-    work = partial(_decode, root=location.root, corpus=corpus, config=config, rate=rate)
+    work = partial(_decode, rate=rate)
     with Writer(store, None, "int16", card) if rate else nullcontext() as writer:
-        for utterance, decoded in zip(utterances, _in_order(work, utterances, jobs, corpus), strict=True):
+        for reading, decoded in zip(readings, _in_order(work, readings, jobs, corpus), strict=True):
             if isinstance(decoded, str):
                 faults.append(decoded)
                 continue
             facts.append(decoded.facts)
             if writer:
-                writer.append(utterance.id, decoded.samples)
+                writer.append(reading.utterance.id, decoded.samples)
                 writer.card["clipped"] += decoded.clipped
         _check_faults(corpus, faults)
     return facts, int(writer.card["clipped"]) if writer else 0
@@ -124,7 +139,7 @@ def _check_faults(corpus: str, faults: Sequence[str]) -> None:
         raise SerError(f"{len(distinct)} audio files of {corpus} cannot be used: {' '.join(distinct[:3])}{more}")
 
 
-def _in_order(work: Any, utterances: Sequence[Utterance], jobs: int, corpus: str) -> Iterator[_Decoded | str]:
+def _in_order(work: Any, readings: Sequence[Reading], jobs: int, corpus: str) -> Iterator[_Decoded | str]:
     """Results in the order of the utterances. They are made in waves, so that a slow disk does not fill the memory.
     Threads are enough: soundfile, soxr and numpy release the interpreter's lock."""
     from joblib import Parallel, delayed
@@ -132,17 +147,18 @@ def _in_order(work: Any, utterances: Sequence[Utterance], jobs: int, corpus: str
 
     wave = WAVE * jobs
     with (
-        tqdm(total=len(utterances), desc=f"decode {corpus}", unit="file", disable=None) as bar,
+        tqdm(total=len(readings), desc=f"decode {corpus}", unit="file", disable=None) as bar,
         Parallel(n_jobs=jobs, backend="threading", return_as="generator") as pool,
     ):
-        for first in range(0, len(utterances), wave):
-            for result in pool(delayed(work)(u) for u in utterances[first : first + wave]):
+        for first in range(0, len(readings), wave):
+            for result in pool(delayed(work)(r) for r in readings[first : first + wave]):
                 bar.update()
                 yield result
 
 
-def _decode(utterance: Utterance, root: Path, corpus: str, config: Any, rate: int | None) -> _Decoded | str:
+def _decode(reading: Reading, rate: int | None) -> _Decoded | str:
     """An utterance decoded, or its fault as text, so that all faults are reported at once."""
+    utterance, root, config, corpus = reading
     path = root / utterance.file
     try:
         signal, found, channels = audio.decode(path, utterance.start, utterance.end, rate=config.assume_rate)

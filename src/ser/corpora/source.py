@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from ser.core import caching, plugins
 from ser.core.compute import workers
-from ser.core.errors import SerError, bind_to_parent
+from ser.core.errors import SerError
 from ser.corpora import MARKER, raw_folder, reading
 from ser.corpora.location import Location
+from ser.corpora.location import receipt as receipt_of
 
 
 def ensure(
@@ -24,22 +25,36 @@ def ensure(
     reader_config: Mapping[str, Any] | None = None,
     synthetic_config: Mapping[str, Any] | None = None,
     processes: int | None = None,
+    reader: str = "",
 ) -> Location:
     """The corpus's root, after downloading or synthesizing what is not there yet.
 
     A real corpus is in data/raw/CORPUS, which may be a symbolic link. A look-alike is in data/raw/synthetic, in a
-    folder named after its fingerprint. A corpus `table` is in the folder of its CSV. `reader_config` and
+    folder named after its fingerprint. A user's own corpus (`table` and others) is where its options say. `reader` is
+    the module of `ser.corpora` that reads the corpus (default: that called like it), `reader_config` and
     `synthetic_config` are blocks of params.yaml; `processes` is the number of processes that synthesize (default: one
     per worker). Raises `SerError` when the user has to do something to get the corpus.
     """
+    reader = reader or corpus
     if source == "real_or_synthetic":  # real when a copy is here; it is never downloaded
-        source = "real" if _here(raw_folder() / corpus) else "synthetic"
+        source = "real" if _here(raw_folder() / reader) else "synthetic"
     if source == "synthetic":
-        return Location(_synthetic_root(corpus, synthetic_config, processes or workers()), True)
-    module = plugins.load("corpora", corpus, f"corpora.{corpus}")
+        return Location(_synthetic_root(reader, synthetic_config, processes or workers()), True)
+    module = plugins.load("corpora", reader, f"corpora.{corpus}")
     config = plugins.build(module.Config, reader_config, f"corpora.{corpus}.reader")
-    root = _table_root(module, config) if module.CARD.access == "own" else _real_root(module, config)
-    return Location(root, (root / MARKER).exists())
+    own = module.CARD.access == "own"
+    root = module.place(config, f"corpora.{corpus}.reader") if own else _real_root(module, config)
+    table = Path(config.csv) if getattr(config, "audio", "") else None
+    return Location(root, (root / MARKER).exists(), table)
+
+
+def receipt(corpus: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Makes sure that a corpus is here (`ensure`) and returns its receipt, with the values of its block that read it.
+
+    `settings`: ``format``, ``source``, ``reader`` and ``synthetic`` of the block."""
+    own = {key: settings[key] for key in ("format", "source", "reader", "synthetic")}
+    location = ensure(corpus, own["source"], own["reader"], own["synthetic"], reader=own["format"])
+    return own | receipt_of(location, corpus)
 
 
 def _synthetic_root(corpus: str, settings: Mapping[str, Any] | None, processes: int) -> Path:
@@ -57,8 +72,8 @@ def _synthetic_root(corpus: str, settings: Mapping[str, Any] | None, processes: 
 def _synthesize(corpus: str, root: Path, values: Mapping[str, Any], processes: int) -> None:
     """Runs `ser_synth` as a program of its own, which shows its progress on standard error."""
     command = [sys.executable, "-m", "ser_synth", corpus, str(root)]
-    command += ["--settings", json.dumps(values), "--jobs", str(processes)]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=bind_to_parent)
+    command += ["--settings", json.dumps(values), "--jobs", str(processes), "--parent", str(os.getpid())]
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode:
         raise SerError(finished.stdout.strip() or f"ser_synth ended with status {finished.returncode}")
 
@@ -84,13 +99,3 @@ def _real_root(module: Any, config: Any) -> Path:
 
 def _here(root: Path) -> bool:
     return root.is_dir() and bool(reading.visible(root.iterdir()))
-
-
-def _table_root(module: Any, config: Any) -> Path:
-    """data/raw/table when that is linked and contains the CSV, else the folder of the CSV."""
-    linked, csv = raw_folder() / module.CARD.name, Path(config.csv)
-    if not csv.is_absolute() and (linked / csv).is_file():
-        return linked
-    if csv.is_file():
-        return csv.parent
-    raise SerError("no table of the corpus", csv, "Give its path in params.yaml: corpora.table.reader.csv")

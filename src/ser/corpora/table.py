@@ -2,8 +2,9 @@
 
 Required columns are file and speaker, and emotion or labels (a file of continuous labels). Optional are utterance,
 start, end (seconds, or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id and sex. The
-names of audformat are understood as well. Paths of files are relative to the corpus's root. Without a column utterance
-the id is made of the file's path and the start; characters that are not safe in an id become ``_``.
+names of audformat are understood as well. Paths of files are relative to the corpus's root, which is the folder of the
+CSV or the option `audio`; a path that is absolute or has ``..`` in it must lead below that root. Without a column
+utterance the id is made of the file's path and the start; characters that are not safe in an id become ``_``.
 
 A file of labels is a CSV, too, with a header, a column time (0.1 s apart, from the start of the utterance) and one
 column per dimension.
@@ -14,17 +15,19 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from ser.core.errors import SerError
 from ser.core.plugins import nearest
-from ser.corpora import Card, Utterance, reading
+from ser.corpora import Card, Utterance, raw_folder, reading
 from ser.corpora.download import refuse
 
 _ALIASES = {  # names in audformat tables and other common ones -> ours
@@ -52,6 +55,7 @@ _HINTS = {  # for a row or a table that lacks the column
     "labels": "With corpora.table.reader.dimensions every utterance needs a file of labels",
 }
 _COMPARED = ("speaker", "emotion", "session", "dialogue", "text_id")  # names that decide about classes and folds
+_MISSING = ("nan", "<na>", "n/a", "null", "nat")  # what other programs write for a value that is not there
 _SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else becomes unknown
 CARD = Card(
     name="table",
@@ -69,13 +73,17 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class Config:
-    """`csv` is the table, in data/raw/table or at any path with the audio beside it; `classes` are the emotions to
-    keep, in report order (empty: all); `dimensions` are columns of the label files (empty: the task is classification).
+    """`csv` is the table, in data/raw/table or at any path with the audio beside it; `audio` is the folder that holds
+    all audio, where that is not the folder of the CSV; `classes` are the emotions to keep, in report order (empty:
+    all); `dimensions` are columns of the label files (empty: the task is classification). `merge_spellings` makes names
+    that differ only in spelling, such as Anna and anna, one name: the first of the table. Without it they are refused.
     """
 
     csv: str = "table.csv"
+    audio: str = ""
     classes: tuple[str, ...] = ()
     dimensions: tuple[str, ...] = ()
+    merge_spellings: bool = False
     rates: tuple[int, ...] = ()
     assume_rate: int | None = None
 
@@ -102,47 +110,71 @@ def download(root: Path, config: Config = Config()) -> None:
     refuse(CARD)
 
 
+def place(config: Config, where: str) -> Path:
+    """The folder of the audio that is named; else data/raw/table when that is linked and contains the CSV; else the
+    folder of the CSV."""
+    linked, path = raw_folder() / CARD.name, Path(config.csv)
+    if config.audio and not Path(config.audio).is_dir():
+        hint = f"Give the folder that holds all audio in params.yaml: {where}.audio"
+        raise SerError("no such folder", config.audio, hint)
+    if config.audio and path.is_file():
+        return Path(config.audio)
+    if not path.is_absolute() and (linked / path).is_file():
+        return linked
+    if path.is_file():
+        return path.parent
+    raise SerError("no table of the corpus", path, f"Give its path in params.yaml: {where}.csv")
+
+
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
     """One utterance per row, sorted by id. Raises `SerError` that names the line of the CSV."""
     root = reading.folder(root, CARD)
-    # the root is either linked and contains the path, or it is the folder of the CSV
-    path = next((p for p in (root / config.csv, root / Path(config.csv).name) if p.is_file()), root / config.csv)
+    # the root is linked and contains the path, or it is the folder of the CSV, or the CSV is elsewhere
+    places = root / config.csv, Path(config.csv) if config.audio else root / Path(config.csv).name
+    path = next((p for p in places if p.is_file()), places[-1])
     if not path.is_file():
         raise SerError("no table of the corpus", path, CARD.steps)
     found: dict[str, tuple[int, Utterance]] = {}
     for number, row in _rows(path, "labels" if config.dimensions else "emotion"):
-        utterance = _utterance(row, root, f"{path}:{number}")
+        utterance = _utterance(row, root, path.parent, f"{path}:{number}")
         if utterance.id in found:
             raise SerError(
                 f"utterance {utterance.id!r} is also in line {found[utterance.id][0]}",
                 f"{path}:{number}",
-                "Add a column utterance with unique ids",
+                "Remove the row that is there twice, or add a column utterance with unique ids",
             )
         found[utterance.id] = number, utterance
-    _check_spelling(found.values(), path)
-    kept = [u for _, u in found.values() if not config.classes or u.emotion in config.classes]
+    rows = _one_spelling(found.values(), path, config.merge_spellings)
+    kept = [u for u in rows if not config.classes or u.emotion in config.classes]
     if absent := sorted(set(config.classes) - {u.emotion for u in kept}):
-        known = {u.emotion for _, u in found.values()}
+        known = {u.emotion for u in rows}
         raise SerError(f"no row has the emotion {absent[0]!r}", path, nearest(absent[0], known))
     yield from sorted(kept, key=lambda u: u.id)
 
 
-def _check_spelling(rows: Iterable[tuple[int, Utterance]], path: Path) -> None:
-    """Refuses names that differ only in case, invisible characters or the form of their accents: a speaker with two
-    spellings would be in the training and the test part at a time.
+def _one_spelling(rows: Iterable[tuple[int, Utterance]], path: Path, merge: bool) -> list[Utterance]:
+    """The utterances, none of whose names differ only in case, invisible characters or the form of their accents: a
+    speaker with two spellings would be in the training and the test part at a time. Such names become the first of
+    them with `merge`; otherwise they are refused.
     """
     seen: dict[tuple[str, str], tuple[str, int]] = {}
+    utterances = []
     for number, utterance in rows:
+        names: dict[str, Any] = {}
         for column in _COMPARED:
             value = getattr(utterance, column)
-            name, line = seen.setdefault((column, _spelling(value)), (value, number))
-            if name != value:
-                what = f"{column} {value!a} is also spelt {name!a} in line {line}"
-                raise SerError(what, f"{path}:{number}", "Write one name in the same way everywhere")
+            names[column], line = seen.setdefault((column, _spelling(value)), (value, number))
+            if names[column] != value and not merge:
+                what = f"{column} {value!a} is also spelt {names[column]!a} in line {line}"
+                hint = "Write one name in the same way everywhere, or set corpora.table.reader.merge_spellings: true"
+                raise SerError(what, f"{path}:{number}", hint)
+        utterances.append(dataclasses.replace(utterance, **names))
+    return utterances
 
 
 def _spelling(name: str) -> str:
-    """What is the same for all spellings of a name."""
+    """What is the same for all spellings of a name. A number that a table has made 1.0 is 1."""
+    name = re.sub(r"^(\d+)\.0$", r"\1", name)
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
     return " ".join("".join(c for c in folded if unicodedata.category(c) != "Cf").split())
 
@@ -175,6 +207,10 @@ def _rows(path: Path, target: str) -> Iterator[tuple[int, dict[str, str]]]:
     _check_columns(columns, path, target)
     for number, values in fields:
         row = dict(zip(columns, values, strict=True))
+        row |= {c: "" for c in _COLUMNS if c != "text" and row.get(c, "").casefold() in _MISSING}
+        for name in ("file", *_COMPARED):
+            if any(unicodedata.category(character) == "Cc" for character in row.get(name, "")):
+                raise SerError(f"{name} {row[name]!a} has a control character", f"{path}:{number}", "Take it out")
         for needed in ("file", "speaker", target):
             if not row[needed]:
                 raise SerError(f"empty {needed}", f"{path}:{number}", _HINTS.get(needed))
@@ -211,9 +247,10 @@ def _check_columns(columns: list[str], path: Path, target: str) -> None:
             raise SerError(f"no column {needed!r}", f"{path}:1", f"{there}. {_HINTS.get(needed, '')}")
 
 
-def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
-    file = _inside(row["file"], where)
-    labels = _inside(row["labels"], where) if row.get("labels") else ""
+def _utterance(row: dict[str, str], root: Path, beside: Path, where: str) -> Utterance:
+    """The utterance of a row; `beside` is the folder of the CSV."""
+    file = _on_disk(root, _inside(row["file"], root, beside, where))
+    labels = _on_disk(root, _inside(row["labels"], root, beside, where)) if row.get("labels") else ""
     if labels and not (root / labels).is_file():
         raise SerError(f"no file of labels {labels!r}", where)
     partition = row.get("partition", "").lower()
@@ -248,10 +285,27 @@ def _id(given: str, file: str, start: float | None, where: str) -> str:
     return given
 
 
-def _inside(file: str, where: str) -> str:
+def _inside(file: str, root: Path, beside: Path, where: str) -> str:
+    """The path of a file relative to the root. It starts at the root, or, where it leads upwards or to a file that is
+    only there, at the folder of the CSV.
+    """
     posix = PurePosixPath(file.replace("\\", "/"))
     if "\0" in file or posix == PurePosixPath():
         raise SerError(f"{file!r} is not the name of a file", where)
-    if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", file):
+    if re.match(r"[A-Za-z]:", file):
         raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
-    return str(posix)
+    upwards, there = posix.is_absolute() or ".." in posix.parts, beside / posix
+    if not upwards and (beside == root or (root / posix).exists() or not there.exists()):
+        return str(posix)  # where there is no such file, that is reported when the audio is read
+    full = os.path.normpath(there.absolute())
+    for top in (root.absolute(), root.resolve()):
+        if Path(full).is_relative_to(os.path.normpath(top)):
+            return Path(full).relative_to(os.path.normpath(top)).as_posix()
+    hint = "Name the folder that holds all audio: ser study new --audio PATH, or corpora.table.reader.audio"
+    raise SerError(f"{file!r} is not below the corpus's folder {root}", where, hint)
+
+
+def _on_disk(root: Path, file: str) -> str:
+    """The name as it is on the disk: systems differ in how they write an accent (as one character, or as two)."""
+    forms = (file, unicodedata.normalize("NFC", file), unicodedata.normalize("NFD", file))
+    return next((form for form in forms if (root / form).exists()), file)

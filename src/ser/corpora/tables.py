@@ -57,18 +57,24 @@ def manifest_of(
 ) -> pd.DataFrame:
     """The manifest: one row per utterance, from the reader and from the decoded samples (`facts`, in the same
     order)."""
-    rows = [
-        {
-            "utterance": u.id,
-            "corpus": corpus,
-            "synthetic": int(synthetic),
-            "text": " ".join(u.text.split()),
-            **{name: getattr(u, name) for name in _READ},
-            **decoded,
-        }
-        for u, decoded in zip(utterances, facts, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=list(manifest.COLUMNS)).astype({"start": float, "end": float})
+    return frame([row(corpus, u, decoded, synthetic) for u, decoded in zip(utterances, facts, strict=True)])
+
+
+def row(corpus: str, utterance: Utterance, decoded: dict[str, Any], synthetic: bool) -> dict[str, Any]:
+    """One row of a manifest."""
+    return {
+        "utterance": utterance.id,
+        "corpus": corpus,
+        "synthetic": int(synthetic),
+        "text": " ".join(utterance.text.split()),
+        **{name: getattr(utterance, name) for name in _READ},
+        **decoded,
+    }
+
+
+def frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The manifest of these rows."""
+    return pd.DataFrame(list(rows), columns=list(manifest.COLUMNS)).astype({"start": float, "end": float})
 
 
 def outputs(card: Card, table: pd.DataFrame) -> list[str]:

@@ -16,16 +16,26 @@ from numpy.typing import NDArray
 from ser.core.errors import end_with_parent
 from ser.core.files import read_csv, read_json, remove
 from ser.core.layout import Layout
-from ser.evaluation import calibration, ensembles, intervals, metrics, notes, pooling, postprocessing, results
+from ser.evaluation import (
+    calibration,
+    ensembles,
+    intervals,
+    metrics,
+    notes,
+    overview,
+    pooling,
+    postprocessing,
+    results,
+)
 from ser.evaluation.predictions import Predictions, read
-from ser.evaluation.results import Description, Interval, Option, Result, Score
+from ser.evaluation.results import Across, Description, Interval, Option, Result, Score
 
 DIGITS = 4  # of every number in a file of details (dvc.md, section 5)
 FEW_UNITS = 8  # ours: in simulation a nominal 95 % covers 91 to 93 % at 5 units, and its level from about 8 on
 
 
 def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.DataFrame:
-    """Evaluates all experiments of a study, writes their scores and details, and prints a table of them.
+    """Evaluates all experiments of a study, writes their scores, their details and the overviews, and prints a table.
 
     Files of experiments that the study no longer has are removed.
 
@@ -56,6 +66,7 @@ def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.
                 remove(path, folder)
     for result in found:
         results.write(layout, result)
+    overview.write(layout, experiments, found)
     print(summary(found))
     return results.table(found)
 
@@ -73,9 +84,12 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     description = describe({**settings, **card, "experiment": experiment})
     result = score(predictions, description, draws, confidence)
     extra = list(notes.of_card(card.get("notes")))
+    extra += notes.of_beside(card.get("beside") or {}, card.get("one_class_speakers") or [])
     if members := card.get("members"):
         extra.append(notes.of_members(members))
     more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}
+    if trained_on := card.get("trained_on"):
+        more["across"] = across(predictions, trained_on, description, draws, confidence)
     if (path := beside.with_name("windows.csv")).exists():
         more["windows"] = found = windows(read_csv(path), predictions.classes)
         text = "secondary: each of the {n} windows judged by itself, WA {wa:.3f}, UA {ua:.3f}"
@@ -155,6 +169,30 @@ def postprocessed(
         measured = _measure(processed, draws, description.experiment, confidence)
         out[option] = Option(_headline(measured), chosen)
     return out
+
+
+def across(
+    predictions: Predictions,
+    trained_on: Mapping[str, Sequence[str]],
+    description: Description,
+    draws: int,
+    confidence: float = 0.95,
+) -> list[Across]:
+    """The headline metric of each test corpus, apart for each set of corpora that folds were trained on (`trained_on`,
+    by fold), with an interval over the speakers of the test corpus."""
+    table, found = predictions.table, []
+    names = table["fold"].map(lambda fold: "+".join(trained_on[fold]))
+    for (train, test), rows in table.groupby([names, "corpus"], sort=True):
+        measured = _measure(
+            replace(predictions, table=rows.reset_index(drop=True)),
+            draws,
+            f"{description.experiment}: {train} to {test}",
+            confidence,
+        )
+        speakers = int(rows["speaker"].nunique())
+        score = _headline(measured)["ua" if predictions.kind == "classification" else "ccc"]
+        found.append(Across(tuple(str(train).split("+")), str(test), score, rows["utterance"].nunique(), speakers))
+    return found
 
 
 def windows(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:

@@ -88,6 +88,17 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Across:
+    """The headline metric on one corpus of a joint corpus, of the folds that were trained on the corpora `train`."""
+
+    train: tuple[str, ...]
+    test: str
+    score: Score
+    utterances: int
+    speakers: int
+
+
+@dataclass(frozen=True)
 class Option:
     """One option of post-processing. `chosen`: parameter -> dimension -> least, median and most over folds, seeds."""
 
@@ -113,6 +124,7 @@ class Result:
     windows: Mapping[str, float] = field(default_factory=dict)  # n, wa, ua of single windows
     postprocessing: Mapping[str, Option] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)  # of class probabilities: `calibration.measure`
+    across: list[Across] = field(default_factory=list)  # of a joint corpus: by training and test corpora
     pretraining: Mapping[str, Any] = field(default_factory=dict)  # what the pretrained encoder was trained on
 
     @property
@@ -141,11 +153,13 @@ def from_json(values: Mapping[str, Any], where: object = None) -> Result:
         fixed: dict[str, Any] = {name: tuple(description.pop(name, ())) for name in ("labels", "seeds")}
         interval = rest.pop("interval", None)
         options = rest.pop("postprocessing", {})
+        across = [{**a, "train": tuple(a["train"]), "score": Score(**a["score"])} for a in rest.pop("across", [])]
         by_class = _scores(rest.pop("by_class", {})) or _recalls(rest)
         return Result(
             description=Description(**description, **fixed),
             scores=_scores(rest.pop("scores")),
             interval=Interval(**interval) if interval else None,
+            across=[Across(**a) for a in across],
             by_class=by_class,
             postprocessing={n: Option(_scores(o["scores"]), o["chosen"]) for n, o in options.items()},
             **rest,

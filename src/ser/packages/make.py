@@ -12,6 +12,7 @@ from ser.core import plugins, weights
 from ser.core.errors import SerError
 from ser.core.files import file_name, read_json, replacing_folder, write_text
 from ser.core.layout import Layout
+from ser.corpora import joint
 from ser.evaluation import results
 from ser.evaluation.predictions import read
 from ser.packages import card as cards
@@ -22,7 +23,7 @@ LAYER_NORM = 1e-12  # layer_norm_eps of ser.models.layers.mockingjay.Config
 
 
 def make(layout: Layout, name: str, settings: Mapping[str, Any]) -> Contents:
-    """Writes the folder of a package; `settings`: ``experiment``.
+    """Writes the folder of a package; `settings`: ``experiment``, and the ``formats`` of its corpus.
 
     Raises `SerError` for an experiment that cannot predict new recordings (`refusal`), and when the weights of its
     folds are no longer there.
@@ -38,7 +39,7 @@ def make(layout: Layout, name: str, settings: Mapping[str, Any]) -> Contents:
         weights.save_arrays(folder / contents.WEIGHTS, _weights(card, experiment))
         made = _contents(layout, name, card, result, contents.digest(folder / contents.WEIGHTS))
         contents.write(folder, made)
-        corpus = plugins.load("corpora", card["corpus"]).CARD
+        corpus = joint.merged(card["corpus"], [plugins.load("corpora", name).CARD for name in settings["formats"]])
         write_text(folder / contents.CARD, cards.text(made, card, result, predictions, corpus))
     return made
 
@@ -51,9 +52,9 @@ def refusal(card: Mapping[str, Any]) -> str:
         return "it reads word vectors, which a recording alone does not have"
     if card["selection"] == "test_oracle":
         return "its epoch is chosen on test"
-    by_speaker = card["config"].get("scaling") == "per_speaker" or card["training"].get("normalise") == "speaker"
-    if card.get("transductive") or by_speaker:
-        return "it is scaled by all recordings of a speaker (transductive)"
+    scaling, normalise = card["config"].get("scaling"), card["training"].get("normalise")
+    if card.get("transductive") or scaling in ("per_speaker", "per_corpus") or normalise in ("speaker", "corpus"):
+        return "it is scaled by all recordings of a speaker or a corpus (transductive)"
     return ""
 
 

@@ -37,5 +37,6 @@ def claims(protocol: ModuleType, config: object) -> dict[str, bool]:
 
 
 def plural(count: int, noun: str) -> str:
-    """A count with its noun, such as ``1 fold`` or ``2 folds``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    """A count with its noun, such as ``1 fold``, ``2 folds`` or ``2 corpora``."""
+    several = "corpora" if noun == "corpus" else f"{noun}s"
+    return f"{count} {noun if count == 1 else several}"

@@ -1,9 +1,9 @@
 """The leak audit: folds are checked against the manifest when they are made, and again before each training.
 
-The pipeline stops when an utterance or equal audio is in two parts of a fold, when a speaker is in two parts although
-the protocol claims speaker independence, when an utterance is tested never or twice in a cross-validation, when a part
-is empty, and when a class is tested but not trained. What a corpus makes unavoidable is reported: shared texts,
-dialogues, sessions and files, and absent classes (papers.md 8).
+The pipeline stops when an utterance or equal audio is in two parts of a fold, when equal audio is in two corpora, when
+a speaker is in two parts although the protocol claims speaker independence, when an utterance is tested never or twice
+in a cross-validation, when a part is empty, and when a class is tested but not trained. What a corpus makes unavoidable
+is reported: shared texts, dialogues, sessions and files, and absent classes (papers.md 8).
 
 Letters: F folds, U utterances of the manifest, V values of a column (speakers, texts), R = 3 roles, E entries of folds.
 """
@@ -97,6 +97,7 @@ def audit(
     _check_parts(table)
     _check_twice(table)
     _check_audio(table)
+    _check_corpora(table)
     if speaker_independent:
         _check_speakers(table, [(TEST, TRAIN), (TEST, DEV)] if carved_dev else list(PAIRS))
     if tests_each_once:
@@ -168,6 +169,22 @@ def _check_audio(table: _Table) -> None:
         )
 
 
+def _check_corpora(table: _Table) -> None:
+    """Equal audio in two corpora, even within one part: then the corpora share recordings, and what holds on the one
+    says nothing about the other. Equal audio within one corpus is left to `_check_audio`."""
+    m = table.manifest
+    hashed = m[m["pcm"] != ""]
+    several = hashed[hashed.groupby("pcm")["corpus"].transform("nunique") > 1]
+    if len(several):
+        a = several.iloc[0]
+        b = several[(several["pcm"] == a["pcm"]) & (several["corpus"] != a["corpus"])].iloc[0]
+        raise table.fail(
+            f"equal audio in two corpora: {a['utterance']!r} ({a['file']}) of {a['corpus']}, "
+            f"{b['utterance']!r} ({b['file']}) of {b['corpus']} (and {several['pcm'].nunique() - 1} more recordings)",
+            "One of the corpora holds recordings of the other: leave them out, or do not join the two",
+        )
+
+
 def _check_speakers(table: _Table, pairs: Sequence[tuple[int, int]]) -> None:
     speaker = table.manifest["speaker"]
     nameless = np.flatnonzero((speaker == "").to_numpy()[table.row])
@@ -236,6 +253,7 @@ def _report(table: _Table, claimed: dict[str, bool]) -> Report:
         "parts": _numbers(table),
         "shared": {what: _shares(table, values) for what, values in columns.items()},
         "equal_audio": _equal_audio(m),
+        "other_channels": _other_channels(m),
     }
     return Report(data)
 
@@ -294,3 +312,9 @@ def _equal_audio(manifest: pd.DataFrame) -> list[dict[str, Any]]:
         {"utterances": list(group["utterance"]), "files": list(group["file"]), "classes": sorted(set(group["emotion"]))}
         for _, group in same.groupby("pcm", sort=False)
     ]
+
+
+def _other_channels(manifest: pd.DataFrame) -> list[str]:
+    """Utterances whose files have another number of channels than most files of the corpus."""
+    usual = manifest.groupby("corpus")["channels"].transform(lambda channels: channels.mode().iloc[0])
+    return list(manifest.loc[manifest["channels"] != usual, "utterance"])

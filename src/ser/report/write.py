@@ -18,7 +18,7 @@ from ser import __version__
 from ser.core.files import read_csv, write_text
 from ser.core.layout import Layout
 from ser.evaluation.results import Result
-from ser.report import charts, experiment, gallery, sections, words
+from ser.report import across, charts, experiment, gallery, sections, words
 from ser.report.sound import Players
 from ser.report.study import Study, load
 
@@ -87,6 +87,8 @@ def summary(
         "published": sections.published_results(found, losses),
         "others": sections.other_results(found.values()),
         "notes": sections.notes(found),
+        "across": across.tables(found),
+        "across_caption": across.CAPTION,
         "postprocessing": sections.postprocessing(found),
         "interval": next((r.interval for r in found.values() if r.interval), None),
         "transductive": any(a.transductive for a in abouts),

@@ -14,7 +14,7 @@ from typing import Any
 from ser.core import plugins
 from ser.core.errors import CombinedError, Faults, SerError
 from ser.settings import experiments
-from ser.settings.schema import GROUPS, Study
+from ser.settings.schema import GROUPS, JOINT, Study
 from ser.settings.yamlfile import lines, load
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -143,6 +143,11 @@ class _Checks:
         what = {"corpora": "corpus", "audio": "packed corpus"}[block]
         plugins.check_name(name, self.names[block], f"{what} of this study", where)
 
+    def single(self, name: str, where: str) -> None:
+        """Not a joint corpus, whose original files are in several folders and whose words are not read."""
+        if name in self.study.corpora and self.study.corpora[name].format == JOINT:
+            raise SerError(f"{name} is made of several corpora", where, "Name one of its members")
+
     def build(self, cls: type, values: Mapping[str, Any], where: str) -> Any:
         """The parameters of a plugin, or None after reporting what is wrong with them."""
         with self.faults:
@@ -175,13 +180,19 @@ class _Checks:
 
     def corpora(self) -> None:
         for name, corpus in self.study.corpora.items():
+            where = f"corpora.{name}"
+            if corpus.format == JOINT:
+                with self.faults:
+                    self.joint(name)
+                continue
+            reader, named = corpus.format or name, f"{where}.format" if corpus.format else where
             with self.faults:
-                plugins.check_name(name, plugins.names("corpora"), "corpus", f"corpora.{name}")
-                self.plugin("corpora", name, corpus.reader, f"corpora.{name}.reader")
+                plugins.check_name(reader, [*plugins.names("corpora"), JOINT], "corpus", named)
+                self.plugin("corpora", reader, corpus.reader, f"{where}.reader")
             if corpus.source != "real":
                 with self.faults:
-                    plugins.check_name(name, plugins.names("synthetic"), "synthetic corpus", f"corpora.{name}")
-                    self.plugin("synthetic", name, corpus.synthetic, f"corpora.{name}.synthetic")
+                    plugins.check_name(reader, plugins.names("synthetic"), "synthetic corpus", named)
+                    self.plugin("synthetic", reader, corpus.synthetic, f"{where}.synthetic")
         for name in self.study.audio:
             with self.faults:
                 self.known("corpora", name, f"audio.{name}")
@@ -189,6 +200,28 @@ class _Checks:
         data = sources.pop() if len(sources) == 1 else "mixed"
         if self.study.data != data and len(self.study.corpora) == len(self.names["corpora"]):
             raise SerError(f"the corpora of this study are {data}, not {self.study.data}", "data", f"Set data: {data}")
+
+    def joint(self, name: str) -> None:
+        """The members of a joint corpus are other corpora of the study, with classes and from the same source, and its
+        table names labels that they have."""
+        from ser.corpora.joint import Config
+
+        own, where = self.study.corpora[name], f"corpora.{name}.reader"
+        for member in plugins.build(Config, own.reader, where).of:
+            self.known("corpora", member, f"{where}.of")
+            if (block := self.study.corpora.get(member)) is None:
+                continue  # its own fault is reported
+            if block.format == JOINT:
+                raise SerError(f"{member} is itself made of several corpora", f"{where}.of", "Name its members")
+            if block.source != own.source:
+                what = f"{name} is {own.source}, its member {member} is {block.source}"
+                raise SerError(what, f"corpora.{name}.source", "Give both the same source")
+            card = plugins.load("corpora", block.format or member).CARD
+            if card.task == "continuous" or block.reader.get("dimensions"):
+                raise SerError(f"{member} has continuous labels", f"{where}.of", "Join corpora with classes")
+            for label in own.reader["labels"][member] if card.classes else ():
+                classes = block.reader.get("classes") or card.classes
+                plugins.check_name(label, classes, f"label of {member}", f"{where}.labels.{member}")
 
     def features(self) -> None:
         for name, block in self.study.features.items():
@@ -215,6 +248,7 @@ class _Checks:
             where = f"pretraining.{name}"
             with self.faults:
                 self.known("corpora", block.corpus, f"{where}.corpus")
+                self.single(block.corpus, f"{where}.corpus")
             made = self.build(Settings, {"feature": block.feature, **block.values}, where)
             if made is not None:
                 self.plugin("features", block.feature, made.features, f"{where}.features")
@@ -226,6 +260,7 @@ class _Checks:
             for key in ("corpus", "target"):
                 with self.faults:
                     self.known("corpora", getattr(block, key), f"words.{name}.{key}")
+                    self.single(getattr(block, key), f"words.{name}.{key}")
             self.build(Config, {"corpus": block.corpus, "target": block.target, **block.values}, f"words.{name}")
 
     def models(self) -> None:

@@ -7,14 +7,18 @@ of a value or of a module changes the files of the stages that use it, and nothi
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ser.core import caching, plugins
 from ser.core.files import remove, write_json
 from ser.core.layout import Layout
+from ser.corpora.joint import merged
 from ser.settings import check, experiments
-from ser.settings.schema import Experiment, Study, Words
+from ser.settings.schema import JOINT, Experiment, Study, Words
 from ser.settings.study import check_graph
 from ser.words.config import SYNTHETIC_TEXTS
 
@@ -25,13 +29,20 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
     """All settings files of a checked study: name, such as ``train/svm-emodb-loso``, -> contents."""
     made = {"run": dataclasses.asdict(study.run)}  # how to run, which changes no result: no stage depends on it
     for name, corpus in study.corpora.items():
-        values = {"corpus": name, **dataclasses.asdict(corpus)}
-        made[f"download/{name}"] = {**values, **_code("download", f"ser.corpora.{name}", *_synthesizer(study, name))}
-        rate = study.audio[name].rate if name in study.audio else None
-        made[f"corpus/{name}"] = {"corpus": name, "rate": rate, **_code("corpus", f"ser.corpora.{name}")}
+        readers = [f"ser.corpora.{reader}" for reader in study.formats(name)]
+        members = corpus.reader["of"] if corpus.format == JOINT else [name]
+        blocks = {m: _block(study, m) for m in members}
+        values = {"corpus": name, **({"members": blocks} if corpus.format == JOINT else blocks[name])}
+        synthesizers = dict.fromkeys(module for m in members for module in _synthesizer(study, m))
+        made[f"download/{name}"] = {**values, **_code("download", *readers, *synthesizers)}
+        values = {"corpus": name, "rate": study.audio[name].rate if name in study.audio else None}
+        values |= {"joint": corpus.reader} if corpus.format == JOINT else {}
+        made[f"corpus/{name}"] = {**values, **_code("corpus", *readers)}
     for name, feature in study.features.items():
         values = {"corpus": feature.corpus, "feature": feature.feature, "config": feature.values}
         made[f"features/{name}"] = {**values, **_code("features", f"ser.features.{feature.feature}")}
+        if contents := named_files(feature.values):
+            made[f"features/{name}"]["files"] = contents
     for name, folds in study.folds.items():
         values = {"folds": name, "corpus": folds.corpus, "protocol": folds.protocol, "seed": folds.seed}
         code = _code("folds", f"ser.protocols.{folds.protocol}")
@@ -46,10 +57,22 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
     for name, item in study.all_experiments.items():
         made[f"train/{name}"] = _train(study, name, item)
     for name, package in study.packages.items():
-        made[f"package/{name}"] = {"experiment": package.experiment, "on": package.on}
-        licensed = f"ser.corpora.{study.all_experiments[package.experiment].corpus}"
-        made[f"package/{name}"] |= _code("package", licensed)
+        formats = study.formats(study.all_experiments[package.experiment].corpus)
+        made[f"package/{name}"] = {"experiment": package.experiment, "on": package.on, "formats": formats}
+        made[f"package/{name}"] |= _code("package", *(f"ser.corpora.{licensed}" for licensed in formats))
     return made | {"evaluate": _evaluate(study), "report": _report(study)}
+
+
+def named_files(values: Mapping[str, Any]) -> dict[str, str]:
+    """Path -> digest of the content of every file that a parameter names, such as the weights of an encoder."""
+    paths = [Path(value) for value in values.values() if isinstance(value, str) and value]
+    found = {}
+    for path in paths:
+        with suppress(OSError):  # a text too long for a path
+            if path.is_file():
+                with path.open("rb") as file:
+                    found[path.as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def make(path: str | Path, name: str) -> str:
@@ -78,7 +101,13 @@ def _code(stage: str, *modules: str) -> dict[str, Any]:
 
 def _synthesizer(study: Study, corpus: str) -> list[str]:
     """The modules that make a corpus's look-alike, named here because nothing in ser imports them."""
-    return [] if study.corpora[corpus].source == "real" else ["ser_synth.__main__", f"ser_synth.{corpus}"]
+    (reader,) = study.formats(corpus)
+    return [] if study.corpora[corpus].source == "real" else ["ser_synth.__main__", f"ser_synth.{reader}"]
+
+
+def _block(study: Study, corpus: str) -> dict[str, Any]:
+    """The block of a corpus with its format filled in."""
+    return {**dataclasses.asdict(study.corpora[corpus]), "format": study.formats(corpus)[0]}
 
 
 def _texts(study: Study, words: Words) -> list[str]:
@@ -138,7 +167,7 @@ def _report(study: Study) -> dict[str, Any]:
     """`shareable`: whether the licence of a corpus allows its audio in a report; `audio`: whether the user wants it."""
     corpora = {}
     for name in study.corpora:
-        card = plugins.load("corpora", name).CARD
+        card = merged(name, [plugins.load("corpora", reader).CARD for reader in study.formats(name)])
         corpora[name] = {"title": card.title, "licence": card.licence, "shareable": card.shareable}
     folds = {name: f"{e.corpus}-{e.folds}" for name, e in study.all_experiments.items()}
     return {

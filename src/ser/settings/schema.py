@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Size = Literal["paper", "reduced", "demo"]  # a label of the results: how the models compare with those of the papers
+JOINT = "joint"  # the format of a corpus made of several
 Selection = Literal["dev", "last", "test_oracle"]  # test_oracle chooses the epoch on the test part, labelled as biased
 
 
@@ -60,6 +61,8 @@ class Corpus:
     # or else the look-alike
     synthetic: dict[str, Any] = field(default_factory=dict)  # size, seed and difficulty of the look-alike
     reader: dict[str, Any] = field(default_factory=dict)  # options of the reader
+    format: str = ""  # the module of ser.corpora that reads it; empty: that called like the block. Several blocks may
+    # have one format, such as table, and `joint` makes one corpus of several (ser.corpora.joint)
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,13 @@ class Study:
     run: Run = Run()
     statistics: Statistics = Statistics()
     report: Report = Report()
+
+    def formats(self, corpus: str) -> list[str]:
+        """The readers of a corpus: one, or those of the members of a joint corpus."""
+        own = self.corpora[corpus]
+        if own.format != JOINT:
+            return [own.format or corpus]
+        return [self.corpora[m].format or m for m in own.reader.get("of", ()) if m in self.corpora]
 
     @property
     def all_experiments(self) -> dict[str, Experiment]:

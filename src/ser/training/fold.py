@@ -26,7 +26,7 @@ from ser.corpora.manifest import LABEL_RATE
 from ser.evaluation import metrics
 from ser.protocols.folds import Fold
 from ser.training import controls, windows
-from ser.training.normalisation import NORMALISATION, fitted, normalised
+from ser.training.normalisation import NORMALISATION, TRANSDUCTIVE, fitted, normalised
 from ser.training.result import Result
 
 
@@ -38,9 +38,12 @@ class Data:
     labels: Mapping[str, np.ndarray]  # continuous corpora: utterance -> (rows, D)
     task: Task
     features: Mapping[str, Path]  # name of the input -> store folder
+    speaker_independent: bool = True  # what the folds claim
 
     @classmethod
-    def read(cls, table: pd.DataFrame, manifest: Path, features: Mapping[str, Path]) -> Data:
+    def read(
+        cls, table: pd.DataFrame, manifest: Path, features: Mapping[str, Path], speaker_independent: bool = True
+    ) -> Data:
         """From the table of a manifest, the folder it is from, and the stores of its features."""
         card = read_json(manifest / "card.json")
         stores = {name: Store(path).verify() for name, path in features.items()}
@@ -48,7 +51,7 @@ class Data:
         levels = {name: str(store.card["level"]) for name, store in stores.items()}
         task = Task(card["task"], tuple(card["outputs"]), columns, levels)
         labels = {} if task.kind == "classification" else continuous_labels(manifest, table, task.outputs)
-        return cls(table, labels, task, features)
+        return cls(table, labels, task, features, speaker_independent)
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def _network(job: Job, module: types.ModuleType) -> Result:
     history = trainer.fit(train_part, dev, test if oracle else None)
     notes = {"parameters": sum(p.numel() for p in model.parameters()), "best_step": trainer.loop.progress.best_step}
     notes |= getattr(model, "notes", {})
-    if training.normalise == "speaker":
+    if training.normalise in TRANSDUCTIVE:
         notes["transductive"] = True
     if oracle:
         truth = np.asarray(examples(job, job.fold.test, "test").labels)
@@ -177,15 +180,16 @@ def examples(job: Job, ids: tuple[str, ...], part: str) -> Examples:
     data = job.data
     rows = data.table.set_index("utterance").loc[list(ids)]
     stores = {name: Store(path) for name, path in data.features.items()}
-    speakers, durations = tuple(rows["speaker"]), tuple(rows["duration"])
+    speakers, about = tuple(rows["speaker"]), {"durations": tuple(rows["duration"]), "corpora": tuple(rows["corpus"])}
+    about["groups"] = speakers if data.speaker_independent else tuple(rows["pcm"].where(rows["pcm"] != "", rows.index))
     if data.task.kind == "classification":
         classes = class_indices(list(rows["emotion"]), data.task.outputs, f"{job.name}, {part}")
-        return Examples(ids, speakers, stores, (), classes, durations=durations)
+        return Examples(ids, speakers, stores, (), classes, **about)
     labels = [data.labels[u] for u in ids]
     unlabelled = [u for u, label in zip(ids, labels, strict=True) if np.isnan(label).any()]
     if unlabelled and part != "test":
         raise SerError(f"recording {unlabelled[0]} has no labels but is in the {part} part", job.name)
-    return Examples(ids, speakers, stores, tuple(map(len, labels)), labels, durations=durations)
+    return Examples(ids, speakers, stores, tuple(map(len, labels)), labels, **about)
 
 
 def leaky(job: Job) -> tuple[Examples, Inputs]:
@@ -205,6 +209,7 @@ def leaky(job: Job) -> tuple[Examples, Inputs]:
         tuple(everything.speakers[u] for u in kept),
         everything.stores,
         (),
+        corpora=tuple(everything.corpora[u] for u in kept),
         windows=tuple(w._replace(utterance=position[w.utterance]) for w in test),
     )
     return train_part, inputs
@@ -222,6 +227,8 @@ def _sorted(everything: Examples) -> Examples:
         utterances=pick(everything.utterances),
         speakers=pick(everything.speakers),
         durations=pick(everything.durations),
+        groups=pick(everything.groups),
+        corpora=pick(everything.corpora),
         labels=np.asarray(everything.labels)[order],
     )
 

@@ -17,6 +17,7 @@ from ser.core.tasks import Inputs
 
 NORMALISATION = "normalisation/"  # before the names of features in a file of weights
 FLOOR = 1e-5  # added to every standard deviation (papers.md 4.1)
+TRANSDUCTIVE = ("speaker", "corpus")  # use the audio of other test utterances
 FRAMES_ONLY = ("utterance", "utterance_mean")  # a feature of utterance level has no frames to take them over
 
 Part = TypeVar("Part", bound=Inputs)
@@ -58,6 +59,7 @@ def normalised(part: Part, mode: Normalise, constants: Mapping[str, np.ndarray])
     ``train``: mean and deviation of all frames of the training part.
     ``speaker``: mean and deviation of all utterances of the speaker in this part. A prediction then depends on other
     test utterances of the speaker, which is transductive.
+    ``corpus``: the same with all utterances of the corpus in this part; transductive, too.
     """
     stores = {name: _view(store, mode, part, constants.get(name)) for name, store in part.stores.items()}
     return replace(part, stores=stores)
@@ -66,10 +68,11 @@ def normalised(part: Part, mode: Normalise, constants: Mapping[str, np.ndarray])
 def _view(store: Store, mode: Normalise, part: Inputs, constants: np.ndarray | None) -> Store:
     if mode == "none" or (mode in FRAMES_ONLY and store.card["level"] == "utterance"):
         return store
-    if mode == "speaker":
-        speakers = np.asarray(part.speakers)
-        own = {s: statistics(store, np.asarray(part.utterances)[speakers == s]) for s in set(part.speakers)}
-        return Normalised(store, {u: own[s] for u, s in zip(part.utterances, part.speakers, strict=True)})
+    if mode in TRANSDUCTIVE:
+        groups = part.speakers if mode == "speaker" else part.corpora
+        group = np.asarray(groups)
+        own = {g: statistics(store, np.asarray(part.utterances)[group == g]) for g in set(groups)}
+        return Normalised(store, {u: own[g] for u, g in zip(part.utterances, groups, strict=True)})
     if mode == "train":
         assert constants is not None
         return Normalised(store, dict.fromkeys(part.utterances, (constants[0], constants[1])))

@@ -62,10 +62,16 @@ def write_curves(found: Sequence[Result], path: Path) -> None:
 
 
 def write_card(
-    jobs: Sequence[Job], found: Mapping[str, Result], claims: Mapping[str, Any], checkpoints: Path, path: Path
+    jobs: Sequence[Job],
+    found: Mapping[str, Result],
+    claims: Mapping[str, Any],
+    checkpoints: Path,
+    path: Path,
+    more: Mapping[str, Any],
 ) -> None:
     """What the experiment was: all that the evaluation needs beside the predictions. It holds no times, so equal
-    trainings give equal bytes. `claims`: what the JSON beside the fold file says.
+    trainings give equal bytes. `claims`: what the JSON beside the fold file says; `more`: further entries, of which
+    empty ones are left out.
     """
     settings = jobs[0].settings
     notes, leaky = {name: r.notes for name, r in found.items()}, settings["control"] == "leaky_windows"
@@ -81,6 +87,7 @@ def write_card(
         **({"speaker_independent": False} if leaky else {}),  # whatever the folds claim: windows of all are in all
         "synthetic": manifest.is_synthetic(jobs[0].data.table),
         "leaky": leaky,
+        **_trained_on(jobs),
         "transductive": any(n.get("transductive", False) for n in notes.values()),
         "device": jobs[0].device,
         # the folder of the finished folds, and the arrays of the first one for figures, from the folder that holds
@@ -88,8 +95,17 @@ def write_card(
         "results": jobs[0].folder.absolute().relative_to(checkpoints.absolute().parent).as_posix(),
         "artefacts": kept.relative_to(checkpoints.absolute().parent).as_posix() if kept.exists() else None,
         "notes": notes,
+        **{key: value for key, value in more.items() if value},
     }
     write_json(path, card)
+
+
+def _trained_on(jobs: Sequence[Job]) -> dict[str, Any]:
+    """Of a joint corpus: fold -> the corpora of its training part. Nothing for the corpus of the settings itself."""
+    corpora = jobs[0].data.table.set_index("utterance")["corpus"]
+    if set(corpora) == {jobs[0].settings["corpus"]}:
+        return {}
+    return {"trained_on": {job.fold.name: sorted(set(corpora.loc[list(job.fold.train)])) for job in jobs}}
 
 
 def _task(jobs: Sequence[Job]) -> Task:
