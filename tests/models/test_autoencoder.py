@@ -220,7 +220,7 @@ def test_functionals_are_z_scored_by_the_training_part(corpus):
 def test_it_trains_on_crops_and_leaves_arrays_for_the_figures(corpus):
     examples, task = corpus
     training = Training(epochs=2, batch=8, lr=1e-3, frames=32, window="crops", crop_hop=16, clip=5.0)
-    torch.manual_seed(0)  # the first weights, which would depend on the tests before
+    torch.manual_seed(1)  # the first weights, which would depend on the tests before
     loop = Trainer(
         Model(tiny.config(), task), training, selection="last", seed=1, device="cpu", bfloat16=False, label="test"
     )
