@@ -17,7 +17,7 @@ from ser.core.files import read_csv, read_json, write_text
 from ser.core.layout import Layout
 from ser.evaluation import results
 from ser.evaluation.results import Result
-from ser.report import forest, budget, cost, holds, ledger, mistakes, sections, write
+from ser.report import budget, cost, forest, holds, ledger, mistakes, sections, write
 
 FOREST = "The results on EMO-DB with their intervals, and what was published"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
