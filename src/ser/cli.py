@@ -1,5 +1,5 @@
-"""The command line: `ser predict`, `ser corpora`, `ser link`, `ser study`, `ser new`, `ser compare`,
-`ser report`, `ser leaderboard`. `dvc repro` runs studies.
+"""The command line: `ser` with predict, demo, corpora, link, study, new, compare, report and leaderboard. `dvc repro`
+runs studies.
 """
 
 from __future__ import annotations
@@ -86,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--window", type=float, help="predict windows of this many seconds, for long recordings")
     predict.add_argument("--hop", type=float, help="seconds from one window to the next (default: one window)")
     predict.set_defaults(run=_predict)
+
+    demo = commands.add_parser("demo", help="a page on this machine that predicts your microphone with a package")
+    demo.add_argument("package", metavar="PACKAGE", help="its folder, such as data/demo/packages/cnns-emodb")
+    demo.add_argument("--port", type=int, default=8765, help="of the page on 127.0.0.1 (default: 8765; 0: a free one)")
+    demo.set_defaults(run=_demo)
 
     compare = commands.add_parser("compare", help="is one experiment better than another? Paired tests over speakers")
     compare.add_argument("a", metavar="A", help="an experiment of the study, as `dvc metrics show` names it")
@@ -181,6 +186,12 @@ def _leaderboard() -> None:
     from ser.report import leaderboard
 
     print(leaderboard.table())
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from ser.packages import demo
+
+    demo.run(options.package, options.port)
 
 
 def _compare(options: argparse.Namespace) -> None:
