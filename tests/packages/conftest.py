@@ -80,6 +80,8 @@ packages:
   clstm: {experiment: clstm}
   semantic: {experiment: semantic}
   emotion_autoencoder: {experiment: emotion_autoencoder}
+  svm_all: {experiment: svm, on: all}
+  cnns_all: {experiment: cnns, on: all}
 statistics: {draws: 50}
 """
 MODELS = (
@@ -101,9 +103,14 @@ CORPUS = {"semantic": "sewa"}  # of each experiment; all others: emodb
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the finished study; its paths count from there."""
-    folder, before, arguments = tmp_path_factory.mktemp("study"), Path.cwd(), sys.argv
+    return run(tmp_path_factory.mktemp("study"), PARAMS)
+
+
+def run(folder: Path, params: str) -> Path:
+    """Runs the stages of a study in a folder, and gives the folder."""
+    before, arguments = Path.cwd(), sys.argv
     (folder / "stages").symlink_to(ROOT / "stages")
-    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "params.yaml").write_text(params)
     os.chdir(folder)
     jobs = os.environ.get("SER_JOBS")
     os.environ["SER_JOBS"] = "1"

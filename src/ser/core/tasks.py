@@ -116,9 +116,12 @@ class Batch:
         return torch.arange(x.shape[1], device=x.device)[None, :] < self.lengths[feature][:, None]
 
 
+UNLABELLED = -1  # in place of the class of an utterance that is predicted and not scored
+
+
 def class_indices(emotions: Sequence[str], classes: Sequence[str], where: str) -> np.ndarray:
-    """Class indices (len,) int64; raises `SerError` for a label outside the classes."""
-    position = {c: i for i, c in enumerate(classes)}
+    """Class indices (len,) int64, `UNLABELLED` for an empty label; raises `SerError` for one outside the classes."""
+    position = {"": UNLABELLED, **{c: i for i, c in enumerate(classes)}}
     unknown = sorted({e for e in emotions if e not in position})
     if unknown:
         raise SerError(f"label {unknown[0]!r} is none of the classes {', '.join(classes)}", where)

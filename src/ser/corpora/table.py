@@ -1,6 +1,7 @@
 """Your own corpus, read from a CSV (or TSV) beside the audio with one row per utterance.
 
-Required columns are file and speaker, and emotion or labels (a file of continuous labels). Optional are utterance,
+Required columns are file and speaker, and emotion or labels (a file of continuous labels). A row of partition test may
+be without them: it is predicted, not scored. Optional are utterance,
 start, end (seconds, or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id and sex. The
 names of audformat are understood as well. Paths of files are relative to the corpus's root, which is the folder of the
 CSV or the option `audio`; a path that is absolute or has ``..`` in it must lead below that root. Without a column
@@ -51,7 +52,8 @@ _PARTITIONS = {
     "": "",
 }
 _HINTS = {  # for a row or a table that lacks the column
-    "emotion": "For continuous labels, name their columns in params.yaml: corpora.table.reader.dimensions",
+    "emotion": "Only rows of partition test may be without one: they are predicted, not scored. For continuous labels, "
+    "name their columns in params.yaml: corpora.table.reader.dimensions",
     "labels": "With corpora.table.reader.dimensions every utterance needs a file of labels",
 }
 _COMPARED = ("speaker", "emotion", "session", "dialogue", "text_id")  # names that decide about classes and folds
@@ -145,7 +147,9 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
             )
         found[utterance.id] = number, utterance
     rows = _one_spelling(found.values(), path, config.merge_spellings)
-    kept = [u for u in rows if not config.classes or u.emotion in config.classes]
+    kept = [u for u in rows if not config.classes or u.emotion in ("", *config.classes)]
+    if not any(u.emotion or u.labels for u in rows):
+        raise SerError("no row has a label, and without labels nothing can be trained", path)
     if absent := sorted(set(config.classes) - {u.emotion for u in kept}):
         known = {u.emotion for u in rows}
         raise SerError(f"no row has the emotion {absent[0]!r}", path, nearest(absent[0], known))
@@ -201,7 +205,9 @@ def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray
 
 
 def _rows(path: Path, target: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and values by column; every row has a `file`, a `speaker` and the `target` (emotion or labels)."""
+    """Line number and values by column; every row has a `file` and a `speaker`, and the `target` (emotion or labels)
+    unless it is in partition test.
+    """
     fields = _fields(path)
     columns = [_ALIASES.get(c.lower(), c.lower()) for c in next(fields, (1, []))[1]]
     _check_columns(columns, path, target)
@@ -211,8 +217,9 @@ def _rows(path: Path, target: str) -> Iterator[tuple[int, dict[str, str]]]:
         for name in ("file", *_COMPARED):
             if any(unicodedata.category(character) == "Cc" for character in row.get(name, "")):
                 raise SerError(f"{name} {row[name]!a} has a control character", f"{path}:{number}", "Take it out")
+        unlabelled = _PARTITIONS.get(row.get("partition", "").lower()) == "test"
         for needed in ("file", "speaker", target):
-            if not row[needed]:
+            if not row[needed] and not (needed == target and unlabelled):
                 raise SerError(f"empty {needed}", f"{path}:{number}", _HINTS.get(needed))
         yield number, row
 

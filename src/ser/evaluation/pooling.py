@@ -46,10 +46,13 @@ def _cell(each: intervals.Statistic, *place: int) -> intervals.Statistic:
 
 def labelled(predictions: Predictions) -> tuple[Predictions, list[str]]:
     """Without the recordings that have no label at all (the test part of a challenge), and the names of these."""
-    if predictions.kind == "classification":
-        return predictions, []
     table = predictions.table
-    has = table[[TRUTH + name for name in predictions.dimensions]].notna().any(axis=1)
+    if predictions.kind == "classification":
+        has = table["truth"] != ""
+    else:
+        has = table[[TRUTH + name for name in predictions.dimensions]].notna().any(axis=1)
+    if has.all():
+        return predictions, []
     known = has.groupby([table["seed"], table["fold"], table["utterance"]]).transform("any")
     return replace(predictions, table=table[known].reset_index(drop=True)), sorted(set(table["utterance"][~known]))
 

@@ -6,8 +6,8 @@ CSV, UTF-8, one header line, one row per utterance (classification) or per frame
     utterance,corpus,fold,seed,speaker,time,truth_<dimension>...,prediction_<dimension>...
 
 The order of the score columns is the order of the classes. Rows are sorted by seed, fold, utterance, time; floats are
-rounded and written in their shortest exact form, so equal results give equal bytes. An empty ``truth_`` cell is a frame
-without a label. Times are in seconds.
+rounded and written in their shortest exact form, so equal results give equal bytes. An empty truth is an
+utterance or a frame without a label, which is not scored. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def _check(table: pd.DataFrame, kind: Kind, names: tuple[str, ...], path: Path) 
     keys = [*KEYS, "time"] if kind == "continuous" else list(KEYS)
     _refuse(table.duplicated(keys).to_numpy(), path, f"the same {', '.join(keys)} occurs twice")
     if kind == "classification":
-        for column in ("truth", "prediction"):
-            _check_labels(table, column, names, path)
+        _check_labels(table, "truth", ("", *names), path)
+        _check_labels(table, "prediction", names, path)
         _refuse(
             (table["prediction"] != _best(table, names)).to_numpy(),
             path,
@@ -203,7 +203,7 @@ def _check_labels(table: pd.DataFrame, column: str, classes: tuple[str, ...], pa
     bad = ~table[column].isin(classes).to_numpy()
     if bad.any():
         label = table[column].iloc[int(np.argmax(bad))]
-        _refuse(bad, path, f"{column} {label!r} is none of the classes {', '.join(classes)}")
+        _refuse(bad, path, f"{column} {label!r} is none of the classes {', '.join(filter(None, classes))}")
 
 
 def _best(table: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:

@@ -51,6 +51,7 @@ class Contents:
     coverage: tuple[tuple[float, float, float], ...]  # share answered, accuracy on it, least confidence
     digest: str  # SHA-256 of the file of the weights
     versions: dict[str, str]  # of the libraries that made the weights
+    on: Literal["folds", "all"] = "folds"  # what each part of the weights was trained on: its fold, or all utterances
 
     @property
     def task(self) -> Task:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ LAYER_NORM = 1e-12  # layer_norm_eps of ser.models.layers.mockingjay.Config
 
 
 def make(layout: Layout, name: str, settings: Mapping[str, Any]) -> Contents:
-    """Writes the folder of a package; `settings`: ``experiment``, and the ``formats`` of its corpus.
+    """Writes the folder of a package; `settings`: ``experiment``, ``on`` (folds, or all: trained here, once per seed,
+    on all labelled utterances), and the ``formats`` of its corpus.
 
     Raises `SerError` for an experiment that cannot predict new recordings (`refusal`), and when the weights of its
     folds are no longer there.
@@ -35,9 +38,14 @@ def make(layout: Layout, name: str, settings: Mapping[str, Any]) -> Contents:
         raise SerError(f"experiment {experiment} cannot be packaged: {what}", where)
     _check_encoder(card, where)
     predictions, result = read(layout.predictions(experiment)), results.read(layout, experiment)
+    on = settings["on"]
+    members = list(card["notes"])
+    if on == "all":  # by name: a package of the folds does not depend on the code of the training
+        members = importlib.import_module("ser.packages.whole").train(layout, card)
     with replacing_folder(layout.package(name)) as folder:
-        weights.save_arrays(folder / contents.WEIGHTS, _weights(card, experiment))
+        weights.save_arrays(folder / contents.WEIGHTS, _weights(card, members))
         made = _contents(layout, name, card, result, contents.digest(folder / contents.WEIGHTS))
+        made = replace(made, members=tuple(members), on=on)
         contents.write(folder, made)
         corpus = joint.merged(card["corpus"], [plugins.load("corpora", name).CARD for name in settings["formats"]])
         write_text(folder / contents.CARD, cards.text(made, card, result, predictions, corpus))
@@ -66,10 +74,11 @@ def _check_encoder(card: Mapping[str, Any], where: str) -> None:
             raise SerError(f"an encoder with layer_norm_eps {epsilon} cannot be packaged yet, only {LAYER_NORM}", where)
 
 
-def _weights(card: Mapping[str, Any], experiment: str) -> dict[str, np.ndarray]:
-    """The weights of all folds and seeds, under the name of each."""
+def _weights(card: Mapping[str, Any], members: Sequence[str]) -> dict[str, np.ndarray]:
+    """The weights of all folds and seeds, or of the trainings on all utterances, under the name of each."""
     found: dict[str, np.ndarray] = {}
-    for member in card["notes"]:
+    experiment = card["experiment"]
+    for member in members:
         path = Path(card["results"]) / f"{file_name(member)}.safetensors"
         if not path.exists():
             hint = f"Train the experiment again: dvc repro -f -s train@{experiment} (or the stage of its group)"

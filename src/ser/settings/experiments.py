@@ -93,6 +93,9 @@ def check_package(study: Study, names: Names, name: str) -> None:
     values |= {"config": config(study, item), "training": training(study, item)}
     if what := refusal(values):
         raise SerError(f"experiment {experiment} cannot be packaged: {what}", where, "Name another experiment")
+    if study.packages[name].on == "all" and selection == "dev":
+        what = f"experiment {experiment} chooses its epoch on dev, and a training on all utterances has no dev part"
+        raise SerError(what, f"packages.{name}.on", "Set on: folds, or name an experiment with selection: last")
 
 
 def check_ensemble(study: Study, names: Names, name: str) -> None:

@@ -59,7 +59,10 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
     for name, package in study.packages.items():
         formats = study.formats(study.all_experiments[package.experiment].corpus)
         made[f"package/{name}"] = {"experiment": package.experiment, "on": package.on, "formats": formats}
-        made[f"package/{name}"] |= _code("package", *(f"ser.corpora.{licensed}" for licensed in formats))
+        trained = ["ser.packages.whole", f"ser.models.{study.all_experiments[package.experiment].model}"]
+        made[f"package/{name}"] |= _code(
+            "package", *(f"ser.corpora.{licensed}" for licensed in formats), *(trained if package.on == "all" else ())
+        )
     return made | {"evaluate": _evaluate(study), "report": _report(study)}
 
 

@@ -166,7 +166,8 @@ class Package:
     """A trained experiment as a folder that predicts anywhere."""
 
     experiment: str
-    on: Literal["folds"] = "folds"  # the models of all folds and seeds, whose scores are averaged
+    on: Literal["folds", "all"] = "folds"  # folds: the models of all folds and seeds, whose scores are averaged. all:
+    # one training per seed on all labelled utterances; the numbers in its card are still those of the folds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from ser.core import caching, compute
 from ser.core.errors import SerError, end_with_parent, warn
 from ser.core.files import claim, file_name, remove, set_aside, write_json
 from ser.core.store import Store
+from ser.core.tasks import UNLABELLED
 from ser.corpora import manifest
 from ser.evaluation.metrics import macro_recall
 from ser.protocols import audit
@@ -94,7 +95,7 @@ def warn_of_one_class_speakers(settings: Mapping[str, Any], module: types.Module
     scaled = getattr(controls.config_of(settings, module), "scaling", None) == "per_speaker"
     if not scaled and settings["training"].get("normalise") != "speaker":
         return []
-    classes = data.table.groupby("speaker")["emotion"].nunique()
+    classes = data.table[data.table["emotion"] != ""].groupby("speaker")["emotion"].nunique()
     alone = [str(name) for name in classes.index[classes == 1]]
     if alone:
         what = f"{len(alone)} of {len(classes)} speakers have one class only, which normalisation per speaker removes"
@@ -117,8 +118,9 @@ def beside(jobs: Sequence[Job]) -> dict[str, float]:
             model = controls.Model(controls.Config(name), data.task, job.seed)
             model.fit(fold.examples(job, job.fold.train, "train"), None)
             test = fold.examples(job, job.fold.test, "test")
-            truth.append(np.asarray(test.labels))
-            predicted.append(model.scores(test.unlabelled()).argmax(1))
+            labels = np.asarray(test.labels)
+            truth.append(labels[labels != UNLABELLED])
+            predicted.append(model.scores(test.unlabelled()).argmax(1)[labels != UNLABELLED])
         ua = macro_recall(np.concatenate(truth), np.concatenate(predicted), len(data.task.outputs))
         found[name] = round(float(ua), 4)
     return found

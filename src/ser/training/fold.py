@@ -21,7 +21,7 @@ from ser.core.files import file_name, read_csv, read_json
 from ser.core.recipe import Training
 from ser.core.seeds import seed_everything, seed_of
 from ser.core.store import Store
-from ser.core.tasks import Examples, Inputs, Task, class_indices
+from ser.core.tasks import UNLABELLED, Examples, Inputs, Task, class_indices
 from ser.corpora.manifest import LABEL_RATE
 from ser.evaluation import metrics
 from ser.protocols.folds import Fold
@@ -157,7 +157,8 @@ def _network(job: Job, module: types.ModuleType) -> Result:
 
 def _best_on_test(snapshots: list[np.ndarray], truth: np.ndarray) -> np.ndarray:
     """Scores of the evaluation that is best on TEST: what selecting on test would have reported, labelled as biased."""
-    return max(snapshots, key=lambda scores: metrics.macro_recall(truth, scores.argmax(1), scores.shape[1]))
+    known = truth != UNLABELLED
+    return max(snapshots, key=lambda s: metrics.macro_recall(truth[known], s[known].argmax(1), s.shape[1]))
 
 
 def split(job: Job) -> tuple[Examples, Examples | None, Inputs]:
@@ -182,14 +183,19 @@ def examples(job: Job, ids: tuple[str, ...], part: str) -> Examples:
     stores = {name: Store(path) for name, path in data.features.items()}
     speakers, about = tuple(rows["speaker"]), {"durations": tuple(rows["duration"]), "corpora": tuple(rows["corpus"])}
     about["groups"] = speakers if data.speaker_independent else tuple(rows["pcm"].where(rows["pcm"] != "", rows.index))
+    labels: Any
+    lengths: tuple[int, ...] = ()
     if data.task.kind == "classification":
-        classes = class_indices(list(rows["emotion"]), data.task.outputs, f"{job.name}, {part}")
-        return Examples(ids, speakers, stores, (), classes, **about)
-    labels = [data.labels[u] for u in ids]
-    unlabelled = [u for u, label in zip(ids, labels, strict=True) if np.isnan(label).any()]
+        labels = class_indices(list(rows["emotion"]), data.task.outputs, f"{job.name}, {part}")
+        unlabelled = [ids[i] for i in np.flatnonzero(labels == UNLABELLED)]
+    else:
+        labels = [data.labels[u] for u in ids]
+        unlabelled = [u for u, label in zip(ids, labels, strict=True) if np.isnan(label).any()]
+        lengths = tuple(map(len, labels))
     if unlabelled and part != "test":
-        raise SerError(f"recording {unlabelled[0]} has no labels but is in the {part} part", job.name)
-    return Examples(ids, speakers, stores, tuple(map(len, labels)), labels, **about)
+        hint = "Use the protocol partitions, and put what has no labels into partition test"
+        raise SerError(f"recording {unlabelled[0]} has no labels but is in the {part} part", job.name, hint)
+    return Examples(ids, speakers, stores, lengths, labels, **about)
 
 
 def leaky(job: Job) -> tuple[Examples, Inputs]:
