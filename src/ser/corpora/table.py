@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -53,6 +52,7 @@ _HINTS = {  # for a row or a table that lacks the column
 }
 _COMPARED = ("speaker", "emotion", "session", "dialogue", "text_id")  # names that decide about classes and folds
 _SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else becomes unknown
+MARK = "table.csv"  # is in a folder that `ser link` accepts
 CARD = Card(
     name="table",
     title="a corpus of your own",
@@ -222,8 +222,8 @@ def _check_columns(columns: list[str], path: Path, target: str) -> None:
 
 
 def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
-    file = _inside(row["file"], where)
-    labels = _inside(row["labels"], where) if row.get("labels") else ""
+    file = reading.inside(row["file"], where)
+    labels = reading.inside(row["labels"], where) if row.get("labels") else ""
     if labels and not (root / labels).is_file():
         raise SerError(f"no file of labels {labels!r}", where)
     partition = row.get("partition", "").lower()
@@ -247,8 +247,7 @@ def _id(given: str, file: str, start: float | None, where: str) -> str:
     """The given id, which must be safe; else one made of file and start, with `_` for every unsafe character."""
     if not given:
         segment = f"-{round(start * 1000):07d}" if start is not None else ""
-        made = str(PurePosixPath(file).with_suffix("")).replace("/", "-") + segment
-        return re.sub(r"^[.+-]|[^\w.+-]", "_", made)
+        return reading.identifier(str(PurePosixPath(file).with_suffix("")).replace("/", "-") + segment)
     if not reading.ID.fullmatch(given):
         raise SerError(
             f"utterance id {given!r} is not safe in a CSV or a file name",
@@ -256,12 +255,3 @@ def _id(given: str, file: str, start: float | None, where: str) -> str:
             "Use letters, digits, _ . + - in the column utterance",
         )
     return given
-
-
-def _inside(file: str, where: str) -> str:
-    posix = PurePosixPath(file.replace("\\", "/"))
-    if "\0" in file or posix == PurePosixPath():
-        raise SerError(f"{file!r} is not the name of a file", where)
-    if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", file):
-        raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
-    return str(posix)
