@@ -18,9 +18,17 @@ from tests.conftest import ROOT
 WORK = """
 import os, signal, sys, time
 from joblib import Parallel, delayed
+from ser.core import errors
 from ser.core.errors import end_with_parent, run_command
 
+class System:  # what the module errors takes for `sys`
+    def __getattr__(self, name):
+        return os.environ.get("PLATFORM", sys.platform) if name == "platform" else getattr(sys, name)
+
+errors.sys = System()
+
 def wait(kill=False):
+    errors.sys = System()  # in a worker process, which imports the module anew
     end_with_parent()
     os.write(1, b"%d\\n" % os.getpid())  # a line at a time, whatever the others write
     if kill:
@@ -69,21 +77,23 @@ def test_a_worker_that_is_killed_mentions_memory():
     assert "SER_JOBS=1" in line
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+@pytest.mark.parametrize("platform", [sys.platform, "darwin"])  # which has no signal of the kernel for this
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_workers_end_with_their_parent(number):
-    process = start("run_command(lambda: Parallel(2)(delayed(wait)() for _ in range(2)))")
+def test_workers_end_with_their_parent(number, platform):
+    process = start("run_command(lambda: Parallel(2)(delayed(wait)() for _ in range(2)))", PLATFORM=platform)
     workers = [int(process.stdout.readline()) for _ in range(2)]
     process.send_signal(number)
     process.wait(20)
     assert all([ends(pid) for pid in workers])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_a_stage_ends_with_dvc():
+@pytest.mark.parametrize("platform", [sys.platform, "darwin"])  # which has no signal of the kernel for this
+def test_a_stage_ends_with_dvc(platform):
     """The process between this test and the stage plays DVC."""
     stage = f"{WORK}run_command(wait)"
-    dvc = start(f"import subprocess\nsubprocess.run([sys.executable, '-c', {stage!r}])", DVC_STAGE="train")
+    dvc = start(
+        f"import subprocess\nsubprocess.run([sys.executable, '-c', {stage!r}])", DVC_STAGE="train", PLATFORM=platform
+    )
     pid = int(dvc.stdout.readline())
     dvc.kill()
     assert ends(pid)

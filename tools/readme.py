@@ -16,7 +16,7 @@ from ser.core.files import read_csv, read_json, write_text
 from ser.core.layout import Layout
 from ser.evaluation import results
 from ser.evaluation.results import Result
-from ser.report import cost, holds, ledger, sections, write
+from ser.report import budget, cost, holds, ledger, sections, write
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 ROWS = 5  # of the README
@@ -58,10 +58,7 @@ def table(found: dict[str, dict[str, Result]]) -> str:
 
 
 def page(found: dict[str, dict[str, Result]]) -> str:
-    studies = [
-        write.summary(name, own, results.table(own.values()), costs(name, own), losses(name, own), lasting=True)
-        for name, own in found.items()
-    ]
+    studies = [study(name, own) for name, own in found.items()]
     interval = next((s["interval"] for s in studies if s["interval"]), None)
     others = sections.other_results(result for own in found.values() for result in own.values())
     return write.render("results.md", {"studies": studies, "interval": interval, "others": others})
@@ -76,10 +73,14 @@ def costs(study: str, own: dict[str, Result]) -> dict[str, dict[str, Any]]:
     return cost.with_ensembles(found, {name: read_json(card) for name, card in cards.items() if card.exists()})
 
 
-def losses(study: str, own: dict[str, Result]) -> dict[str, dict[str, float]]:
-    paths = {name: Layout(study).curves(name) for name in own}
-    curves = {name: read_csv(path) if path.exists() else pd.DataFrame() for name, path in paths.items()}
-    return {name: ledger.final_losses(result, curves[name]) for name, result in own.items()}
+def study(name: str, own: dict[str, Result]) -> dict[str, Any]:
+    """What the page shows of one study."""
+    paths = {experiment: Layout(name).curves(experiment) for experiment in own}
+    curves = {experiment: read_csv(path) if path.exists() else pd.DataFrame() for experiment, path in paths.items()}
+    losses = {experiment: ledger.final_losses(result, curves[experiment]) for experiment, result in own.items()}
+    spent = costs(name, own)
+    made = write.summary(name, own, results.table(own.values()), spent, losses, lasting=True)
+    return made | {"budget": budget.table(curves, spent)}
 
 
 def main() -> None:

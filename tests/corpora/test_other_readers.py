@@ -245,6 +245,16 @@ def test_table_faults_name_the_line(tmp_path: Path, text: str, fault: str) -> No
         read(tmp_path, text)
 
 
+def test_table_merges_spellings_when_asked_to(tmp_path: Path) -> None:
+    text = "file,speaker,emotion\nx.wav,Anna,Joy\ny.wav,anna,joy\nz.wav,Bob,JOY\n"
+    merged = read(tmp_path, text, merge_spellings=True)
+    assert [(u.id, u.speaker, u.emotion) for u in merged] == [
+        ("x", "Anna", "Joy"),
+        ("y", "Anna", "Joy"),
+        ("z", "Bob", "Joy"),
+    ]
+
+
 def test_table_ids_of_files_with_odd_names(tmp_path: Path) -> None:
     text = "file,speaker,emotion\nmy takes/Anna (1).wav,1,joy\n-x.wav,1,joy\nJörg=2.wav,1,joy\n"
     assert [u.id for u in read(tmp_path, text)] == ["Jörg_2", "_x", "my_takes-Anna__1_"]

@@ -53,6 +53,7 @@ models:
      training: {epochs: 1, batch: 4, window: blocks, frames: 100}}
 experiments:
   svm: {model: svm, corpus: emodb, folds: loso, feature: is10}
+  svm_rbf: {model: svm, corpus: emodb, folds: loso, feature: is10, config: {kernel: rbf, C: [10.0]}}
   majority: {model: majority, corpus: emodb, folds: loso, feature: is10}
   statistics: {model: statistics, corpus: emodb, folds: loso, feature: logmel}
   logistic: {model: statistics, corpus: emodb, folds: loso, feature: logmel, config: {classifier: logistic}}
@@ -69,6 +70,7 @@ with_functionals:
 with_words: {}
 packages:
   svm: {experiment: svm}
+  svm_rbf: {experiment: svm_rbf}
   majority: {experiment: majority}
   statistics: {experiment: statistics}
   logistic: {experiment: logistic}
@@ -82,6 +84,7 @@ statistics: {draws: 50}
 """
 MODELS = (
     "svm",
+    "svm_rbf",
     "majority",
     "statistics",
     "logistic",

@@ -242,3 +242,12 @@ def test_ten_folds_of_iemocap_take_less_than_a_second():
     started = time.process_time()
     run(folds, manifest)
     assert time.process_time() - started < 1
+
+
+def test_files_with_another_number_of_channels_are_named(folds, manifest):
+    assert run(folds, manifest).to_json()["other_channels"] == []
+    manifest["channels"] = 1
+    manifest.loc[manifest["utterance"] == "03-fear-00", "channels"] = 2
+    report = run(folds, manifest)
+    assert report.to_json()["other_channels"] == ["03-fear-00"]
+    assert "another number of channels than most files: 1 utterance, 03-fear-00" in "\n".join(report.summary())

@@ -15,7 +15,7 @@ from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import read_json
 from ser.evaluation import predictions
-from ser.protocols import folds
+from ser.protocols import claims, folds, kfold
 from ser.training import experiment, fold
 from ser.training.result import Result
 from tests import toy
@@ -202,13 +202,11 @@ def test_an_svm_with_one_training_class_is_one_line(where):
 
 
 def test_inner_folds_of_one_class_do_not_stop_the_svm():
-    from ser.core.tasks import Task
     from ser.models import svm
 
-    model = svm.Model(svm.Config(), Task("classification", ("a", "b"), {"x": 2}, {"x": "utterance"}), 0)
     x = np.random.default_rng(0).normal(size=(12, 2))
-    y, speakers = np.repeat([0, 1], 6), np.repeat(["s1", "s2"], 6)
-    assert model._inner(0.01, x, y, speakers) == 0.0, "each speaker's class is never seen in training"
+    y = np.repeat([0, 1], 6)
+    assert (svm.inner_predictions(0.01, x @ x.T, y, part=y) != y).all(), "each part's class is never seen in training"
 
 
 def test_a_speaker_whose_name_is_a_path_stays_in_the_folder_of_its_experiment(where, tmp_path):
@@ -222,6 +220,32 @@ def test_a_speaker_whose_name_is_a_path_stays_in_the_folder_of_its_experiment(wh
     experiment.run(toy.settings("svm"), where, {"jobs": 1})
     assert (precious / "p-seed1").exists()
     assert os.listdir(precious) == ["p-seed1"]
+
+
+def test_speakers_with_one_class_are_named_where_they_are_scaled_by_themselves(where, capsys):
+    table = pd.read_csv(where.manifest / "utterances.csv", dtype=str, keep_default_na=False)
+    table.loc[table["speaker"] == "03", "emotion"] = "anger"
+    table.to_csv(where.manifest / "utterances.csv", index=False)
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert "one class only" not in capsys.readouterr().err
+    experiment.run(toy.settings("svm", {"scaling": "per_speaker"}), where, {"jobs": 1})
+    line = capsys.readouterr().err
+    assert "1 of 4 speakers have one class only" in line
+    assert ": 03 (svm-toy)" in line
+    assert read_json(where.card)["one_class_speakers"] == ["03"]
+
+
+def test_a_speaker_dependent_experiment_comes_with_what_the_speaker_alone_scores(where):
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert "beside" not in read_json(where.card)
+    table = pd.read_csv(where.manifest / "utterances.csv", dtype=str, keep_default_na=False)
+    table["emotion"] = table["speaker"].map(dict(zip(toy.SPEAKERS, (*toy.CLASSES, "anger"), strict=True)))
+    table.to_csv(where.manifest / "utterances.csv", index=False)
+    about = {"protocol": "kfold", "claims": claims(kfold, kfold.Config())}
+    folds.write(kfold.folds(table, kfold.Config(3), 1), where.folds, about)
+    experiment.run(toy.settings("svm"), where, {"jobs": 1})
+    assert read_json(where.card)["beside"] == {"length_only": pytest.approx(1 / 3, abs=1e-4), "speaker_only": 1.0}
+    assert read_json(where.card)["selection"] == "train (inner random folds)"
 
 
 @pytest.fixture

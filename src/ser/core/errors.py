@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -156,20 +158,30 @@ def _terminating() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Called at the start of the work of a worker process: however the main process ends, this one ends with it. Only
-    Linux can do that; elsewhere a worker notices at the end of its work. Does nothing in the main process.
+    """Called at the start of the work of a worker process: however the main process ends, this one ends with it. Does
+    nothing in the main process.
     """
     if multiprocessing.current_process().name != "MainProcess":
         bind_to_parent()
 
 
 def bind_to_parent(number: int = signal.SIGKILL) -> None:
-    """On Linux: sends this process a signal when its parent ends."""
-    if sys.platform == "linux":
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(1, number)  # 1: PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # it ended before the call
-            os.kill(os.getpid(), number)
+    """Sends this process a signal when its parent ends: on Linux the kernel does, elsewhere a thread that looks once a
+    second.
+    """
+    parent = os.getppid()
+    if sys.platform != "linux":
+        threading.Thread(target=_watch, args=(parent, number), daemon=True).start()
+        return
+    ctypes.CDLL(None).prctl(1, number)  # 1: PR_SET_PDEATHSIG
+    if os.getppid() != parent:  # it ended before the call
+        os.kill(os.getpid(), number)
+
+
+def _watch(parent: int, number: int) -> None:
+    while os.getppid() == parent:  # an orphan gets another parent
+        time.sleep(1)
+    os.kill(os.getpid(), number)
 
 
 def _stop(error: SerError) -> None:

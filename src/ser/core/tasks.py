@@ -62,9 +62,19 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Examples(Inputs):
-    """Utterances with labels: class indices (len,), or for continuous tasks one array (rows, D) per utterance."""
+    """Utterances with labels: class indices (len,), or for continuous tasks one array (rows, D) per utterance.
+
+    groups: what a model keeps together when it divides its training part again, so that its inner folds are of the same
+    kind as the folds themselves: the speaker where these are speaker-independent, otherwise equal audio.
+    """
 
     labels: np.ndarray | Sequence[np.ndarray]
+    groups: tuple[str, ...] = field(default=(), kw_only=True)  # without any: the speakers
+
+    @property
+    def by_speaker(self) -> bool:
+        """Whether speakers are kept together."""
+        return self.groups in ((), self.speakers)
 
     def unlabelled(self) -> Inputs:
         return Inputs(

@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -71,11 +72,14 @@ CARD = Card(
 class Config:
     """`csv` is the table, in data/raw/table or at any path with the audio beside it; `classes` are the emotions to
     keep, in report order (empty: all); `dimensions` are columns of the label files (empty: the task is classification).
+    `merge_spellings` makes names that differ only in spelling, such as Anna and anna, one name: the first of the table.
+    Without it they are refused.
     """
 
     csv: str = "table.csv"
     classes: tuple[str, ...] = ()
     dimensions: tuple[str, ...] = ()
+    merge_spellings: bool = False
     rates: tuple[int, ...] = ()
     assume_rate: int | None = None
 
@@ -129,26 +133,32 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
                 "Add a column utterance with unique ids",
             )
         found[utterance.id] = number, utterance
-    _check_spelling(found.values(), path)
-    kept = [u for _, u in found.values() if not config.classes or u.emotion in config.classes]
+    rows = _one_spelling(found.values(), path, config.merge_spellings)
+    kept = [u for u in rows if not config.classes or u.emotion in config.classes]
     if absent := sorted(set(config.classes) - {u.emotion for u in kept}):
-        known = {u.emotion for _, u in found.values()}
+        known = {u.emotion for u in rows}
         raise SerError(f"no row has the emotion {absent[0]!r}", path, nearest(absent[0], known))
     yield from sorted(kept, key=lambda u: u.id)
 
 
-def _check_spelling(rows: Iterable[tuple[int, Utterance]], path: Path) -> None:
-    """Refuses names that differ only in case, invisible characters or the form of their accents: a speaker with two
-    spellings would be in the training and the test part at a time.
+def _one_spelling(rows: Iterable[tuple[int, Utterance]], path: Path, merge: bool) -> list[Utterance]:
+    """The utterances, none of whose names differ only in case, invisible characters or the form of their accents: a
+    speaker with two spellings would be in the training and the test part at a time. Such names become the first of
+    them with `merge`; otherwise they are refused.
     """
     seen: dict[tuple[str, str], tuple[str, int]] = {}
+    utterances = []
     for number, utterance in rows:
+        names: dict[str, Any] = {}
         for column in _COMPARED:
             value = getattr(utterance, column)
-            name, line = seen.setdefault((column, _spelling(value)), (value, number))
-            if name != value:
-                what = f"{column} {value!a} is also spelt {name!a} in line {line}"
-                raise SerError(what, f"{path}:{number}", "Write one name in the same way everywhere")
+            names[column], line = seen.setdefault((column, _spelling(value)), (value, number))
+            if names[column] != value and not merge:
+                what = f"{column} {value!a} is also spelt {names[column]!a} in line {line}"
+                hint = "Write one name in the same way everywhere, or set corpora.table.reader.merge_spellings: true"
+                raise SerError(what, f"{path}:{number}", hint)
+        utterances.append(dataclasses.replace(utterance, **names))
+    return utterances
 
 
 def _spelling(name: str) -> str:

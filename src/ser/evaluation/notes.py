@@ -91,6 +91,19 @@ def of_members(members: Mapping[str, list[int]]) -> str:
     return f"ensemble, the mean of the log scores of {', '.join(named)}"
 
 
+def of_beside(beside: Mapping[str, float], one_class: list[str]) -> list[str]:
+    """Notes on what the controls score on the same folds, and on speakers whom normalisation per speaker harms."""
+    named = ", ".join(f"{name} {ua:.3f}" for name, ua in beside.items())
+    return _holding(
+        {
+            f"beside it, UA of controls on the same folds: {named}": bool(beside),
+            f"speakers with one class, which normalisation per speaker removes: {', '.join(one_class)}": bool(
+                one_class
+            ),
+        }
+    )
+
+
 def of_unlabelled(recordings: list[str], most: int = 3) -> list[str]:
     """The note on recordings that were predicted but have no labels; the first `most` are named."""
     shown = ", ".join(recordings[:most]) + (" ..." if len(recordings) > most else "")

@@ -2,7 +2,8 @@
 
 Each column of a frame feature becomes its mean, standard deviation, five percentiles and mean absolute difference of
 neighbouring frames; a feature of utterance level is taken as it is. The classes have the same weight. The penalty is
-chosen by macro recall on the dev part or, where a protocol has none, over speakers of the training part.
+chosen by macro recall on the dev part or, where a protocol has none, by cross-validation inside the training part, as
+in `svm`.
 
 Letters: n utterances, T frames, F columns, K classes.
 """
@@ -19,7 +20,8 @@ from scipy.special import softmax
 from ser.core.errors import SerError
 from ser.core.tasks import Examples, Inputs, Task
 from ser.evaluation.metrics import macro_recall
-from ser.models.svm import per_group, statistics
+from ser.models.svm import inner_kind, per_group, statistics
+from ser.protocols.splitting import inner_parts
 
 PERCENTILES = (5, 25, 50, 75, 95)
 
@@ -42,7 +44,7 @@ class Model:
     def __init__(self, config: Config, task: Task, seed: int) -> None:
         if task.kind != "classification":
             raise SerError("statistics predicts classes; this corpus has continuous labels", "model statistics")
-        self.config, self.task = config, task
+        self.config, self.task, self.seed = config, task, seed
         self.notes: dict[str, Any] = {"transductive": config.scaling == "per_speaker"}
 
     def fit(self, train: Examples, dev: Examples | None) -> list[dict[str, float]]:
@@ -53,17 +55,18 @@ class Model:
             self.scaler["mean"], self.scaler["deviation"] = statistics(reference)
         x, y = self._scaled(train, reference), np.asarray(train.labels)
         dev_x = None if dev is None else self._scaled(dev, columns(dev))
+        part = inner_parts(train, self.config.inner_folds, self.seed) if dev is None else None
         rows = []
         for penalty in self.config.penalty:
             fitted = self._fitted(penalty, x, y)
             row = {"train_loss": float((self._linear(x, fitted).argmax(1) != y).mean()), "penalty": penalty}
             if dev is not None and dev_x is not None:
                 row["dev_score"] = self._ua(np.asarray(dev.labels), self._linear(dev_x, fitted))
-            else:
-                row["dev_score"] = self._ua(y, self._inner(penalty, x, y, np.asarray(train.speakers)))
+            elif part is not None:
+                row["dev_score"] = self._ua(y, self._inner(penalty, x, y, part))
             rows.append(row)
         best = max(rows, key=lambda row: row["dev_score"])["penalty"]
-        self.notes |= {"selection": "train (inner speaker folds)" if dev is None else "dev", "penalty": best}
+        self.notes |= {"selection": inner_kind(train) if dev is None else "dev", "penalty": best}
         self.fitted = self._fitted(best, x, y)
         return rows
 
@@ -98,13 +101,11 @@ class Model:
             values = np.concatenate([np.zeros_like(values), values], 1)
         return softmax(values, 1) @ np.eye(len(self.task.outputs))[fitted["classes"]]
 
-    def _inner(self, penalty: float, x: np.ndarray, y: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-        """Scores (n, K) of each utterance by a classifier that was fitted to other speakers."""
-        from sklearn.model_selection import GroupKFold
-
+    def _inner(self, penalty: float, x: np.ndarray, y: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """Scores (n, K) of the utterances of each part by a classifier that was fitted to the other parts."""
         scores = np.empty((len(x), len(self.task.outputs)))
-        for train, test in GroupKFold(min(self.config.inner_folds, len(set(speakers)))).split(x, y, speakers):
-            scores[test] = self._linear(x[test], self._fitted(penalty, x[train], y[train]))
+        for own in (part == p for p in np.unique(part)):
+            scores[own] = self._linear(x[own], self._fitted(penalty, x[~own], y[~own]))
         return scores
 
     def _ua(self, truth: np.ndarray, scores: np.ndarray) -> float:

@@ -253,6 +253,7 @@ def _report(table: _Table, claimed: dict[str, bool]) -> Report:
         "parts": _numbers(table),
         "shared": {what: _shares(table, values) for what, values in columns.items()},
         "equal_audio": _equal_audio(m),
+        "other_channels": _other_channels(m),
     }
     return Report(data)
 
@@ -311,3 +312,9 @@ def _equal_audio(manifest: pd.DataFrame) -> list[dict[str, Any]]:
         {"utterances": list(group["utterance"]), "files": list(group["file"]), "classes": sorted(set(group["emotion"]))}
         for _, group in same.groupby("pcm", sort=False)
     ]
+
+
+def _other_channels(manifest: pd.DataFrame) -> list[str]:
+    """Utterances whose files have another number of channels than most files of the corpus."""
+    usual = manifest.groupby("corpus")["channels"].transform(lambda channels: channels.mode().iloc[0])
+    return list(manifest.loc[manifest["channels"] != usual, "utterance"])

@@ -7,6 +7,7 @@ from typing import Any
 from ser.protocols import plural
 from ser.protocols.folds import ROLES
 
+SHOWN = 5  # utterances that are named in a line
 _SENTENCES = {  # what is shared between which parts -> the end of the sentence
     ("speaker", "test_in_train"): "of test utterances have a speaker of train (speaker-dependent)",
     ("speaker", "dev_in_train"): "of dev utterances have a speaker of train",
@@ -37,6 +38,9 @@ def lines(data: dict[str, Any]) -> list[str]:
     if data["unused"]:
         most = plural(max(data["unused"].values()), "utterance")
         found.append(f"  in no part: up to {most}, in {plural(len(data['unused']), 'fold')}")
+    if odd := data.get("other_channels"):  # fold files of 0.1.0 do not have it
+        names = ", ".join(odd[:SHOWN]) + (" ..." if len(odd) > SHOWN else "")
+        found.append(f"  another number of channels than most files: {plural(len(odd), 'utterance')}, {names}")
     return found + _equal_audio(data["equal_audio"])
 
 

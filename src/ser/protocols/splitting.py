@@ -5,11 +5,14 @@ Every array has one entry per utterance, in the order of the manifest, unless it
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
 from ser.core.errors import SerError
 from ser.core.files import digest
+from ser.core.tasks import Examples
 from ser.protocols import plural
 from ser.protocols.folds import Fold
 
@@ -83,16 +86,46 @@ def stratified_parts(manifest: pd.DataFrame, n_folds: int, seed: int, where: str
 
     Class counts (in units) differ by at most one between parts. Raises `SerError` when a class has fewer units.
     """
-    from sklearn.model_selection import StratifiedKFold
-
     unit, first = units(manifest)
     labels = manifest["emotion"].to_numpy(dtype=str)[first]
     _check_classes(labels, n_folds, f"{n_folds} folds", where, "Lower n_folds or leave the class out")
-    part = np.empty(len(first), dtype=int)
+    return _stratified(labels, n_folds, seed)[unit]
+
+
+def _stratified(labels: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+    from sklearn.model_selection import StratifiedKFold
+
+    part = np.empty(len(labels), dtype=int)
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     for index, (_, test) in enumerate(splitter.split(labels, labels)):
         part[test] = index
-    return part[unit]
+    return part
+
+
+def inner_parts(train: Examples, n_folds: int, seed: int) -> np.ndarray:
+    """The part of each example of a training part, 0 to at most n_folds - 1, for a model that chooses a value in it.
+
+    The parts are of the same kind as the folds: by speaker, or else random and stratified with equal audio in one part.
+    There are fewer where speakers or utterances are too few. Raises `SerError` when it cannot be divided at all.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    labels = np.asarray(train.labels)
+    if train.by_speaker:
+        n_folds = min(n_folds, len(set(train.speakers)))
+        if n_folds < 2:
+            raise SerError("the training part has one speaker only and cannot be divided by speaker")
+        part = np.empty(len(labels), dtype=int)
+        for index, (_, test) in enumerate(GroupKFold(n_folds).split(labels, labels, train.speakers)):
+            part[test] = index
+        return part
+    _, first, unit = np.unique(train.groups, return_index=True, return_inverse=True)
+    n_folds = min(n_folds, int(np.bincount(labels[first]).max()))
+    if n_folds < 2:
+        raise SerError("the training part has one utterance of each class and cannot be divided at random")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # then some parts lack it
+        return _stratified(labels[first], n_folds, seed)[unit]
 
 
 def stratified_share(manifest: pd.DataFrame, pool: np.ndarray, share: float, seed: int, where: str) -> np.ndarray:

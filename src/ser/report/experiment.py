@@ -18,6 +18,7 @@ from ser.evaluation import intervals, metrics, pooling, results
 from ser.evaluation import postprocessing as options
 from ser.evaluation.predictions import PREDICTION, SCORE, TRUTH, Predictions
 from ser.evaluation.published import published
+from ser.evaluation.results import Score
 from ser.report import charts, cost
 from ser.report.gallery import Picture
 from ser.report.sound import Players
@@ -67,7 +68,7 @@ def section(e: Experiment, players: Players, pictures: Sequence[Picture] = (), m
         if e.scored.kind == "classification":
             parts += [
                 _confusion(e.scored),
-                _classes(e.scored),
+                _classes(e.scored, e.result.by_class),
                 _units(e, "speaker"),
                 _folds(e),
                 _calibration(e.result.calibration),
@@ -138,17 +139,15 @@ def _confusion(p: Predictions) -> Part:
     return Part("Confusions", [Table(caption, ("true", *p.classes), rows, "confusion")])
 
 
-def _classes(p: Predictions) -> Part:
+def _classes(p: Predictions, by_class: Mapping[str, Score]) -> Part:
     pooled = intervals.confusions(p, "corpus").sum(axis=1)  # (R, K, K)
-    columns = (metrics.recalls(pooled), metrics.precision(pooled), metrics.f1_scores(pooled))
-    means = [metrics.mean(c, axis=0) for c in columns]
-    counts = pooled.sum(axis=(0, 2)) / len(pooled)
-    rows = [
-        (name, *(number(m[k]) for m in means), charts.bar(columns[0][:, k].tolist()), f"{counts[k]:.0f}")
-        for k, name in enumerate(p.classes)
-    ]
+    recalls, counts = metrics.recalls(pooled), pooled.sum(axis=(0, 2)) / len(pooled)
+    rows = []
+    for k, name in enumerate(p.classes):
+        found = [by_class.get(f"{metric} of {name}", Score()) for metric in ("recall", "precision", "F1")]
+        rows.append((name, *map(results.text, found), charts.bar(recalls[:, k].tolist()), f"{counts[k]:.0f}"))
     header = ("class", "recall", "precision", "F1", "recall of each seed, 0 to 1", "utterances")
-    return Part("Classes", [Table("Recall, precision and F1 of each class", header, rows)])
+    return Part("Classes", [Table("Recall, precision and F1 of each class [interval]", header, rows)])
 
 
 def _units(e: Experiment, unit: str) -> Part:

@@ -18,7 +18,7 @@ from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.tasks import Examples, Inputs, Task
 
-HERE = ("length_only", "speaker_only")  # the models of this file
+HERE: tuple[Literal["length_only", "speaker_only"], ...] = ("length_only", "speaker_only")  # the models of this file
 STAND_INS = ("majority", *HERE)
 
 

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from ser.core import caching, compute
-from ser.core.errors import SerError, end_with_parent
+from ser.core.errors import SerError, end_with_parent, warn
 from ser.core.files import claim, file_name, remove, set_aside, write_json
 from ser.core.store import Store
 from ser.corpora import manifest
+from ser.evaluation.metrics import macro_recall
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
 from ser.training import controls, costs, fold, outputs
@@ -57,9 +59,10 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     table = manifest.read(files.manifest / "utterances.csv")
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
-    data = Data.read(table, files.manifest, files.features)
+    data = Data.read(table, files.manifest, files.features, claims["claims"]["speaker_independent"])
     module = controls.module_of(settings)
     check(settings, module)
+    alone = warn_of_one_class_speakers(settings, module, data)
     device = "cpu" if fold.is_classical(module) else compute.device(settings["device"])
     folder = files.checkpoints.joinpath(file_name(settings["study"]), file_name(settings["experiment"]))
     folder /= fingerprint(settings, files, device)
@@ -74,11 +77,51 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     found = {job.name: before[job.name] or Result.read(job.result, job.name) for job in jobs}
     rows = outputs.write_predictions(jobs, found, files.predictions)
     outputs.write_curves(list(found.values()), files.curves)
-    outputs.write_card(jobs, found, claims, files.checkpoints, files.card)
+    more = {"one_class_speakers": alone, "beside": beside(jobs)}
+    outputs.write_card(jobs, found, claims, files.checkpoints, files.card, more)
     outputs.write_windows(jobs, found, files.card.with_name("windows.csv"))
     outputs.write_dev(jobs, found, files.card.with_name("dev.csv"))
     write_json(files.cost, costs.total([costs.path(job.result) for job in jobs]))
     return rows
+
+
+def warn_of_one_class_speakers(settings: Mapping[str, Any], module: types.ModuleType, data: Data) -> list[str]:
+    """The speakers whose utterances have one class, where each speaker's inputs are normalised by themselves, and a
+    warning that names them: what tells this class from others is removed, or, if most speakers are so, given away.
+    """
+    if settings["control"] in controls.STAND_INS or data.task.kind != "classification":
+        return []
+    scaled = getattr(controls.config_of(settings, module), "scaling", None) == "per_speaker"
+    if not scaled and settings["training"].get("normalise") != "speaker":
+        return []
+    classes = data.table.groupby("speaker")["emotion"].nunique()
+    alone = [str(name) for name in classes.index[classes == 1]]
+    if alone:
+        what = f"{len(alone)} of {len(classes)} speakers have one class only, which normalisation per speaker removes"
+        warn(f"{what}: {', '.join(alone)}", settings["experiment"], "Normalise by the training part")
+    return alone
+
+
+def beside(jobs: Sequence[Job]) -> dict[str, float]:
+    """UA of the controls `length_only` and `speaker_only` on the folds of an experiment whose test speakers are also in
+    training, where the speaker's name, or the sentence, can tell the class. Empty for other experiments.
+    """
+    data = jobs[0].data
+    found: dict[str, float] = {}
+    if data.speaker_independent or data.task.kind != "classification" or jobs[0].settings["control"] != "none":
+        return {}
+    folds = [job for job in jobs if job.seed == jobs[0].seed]
+    for name in controls.HERE:
+        truth, predicted = [], []
+        for job in folds:
+            model = controls.Model(controls.Config(name), data.task, job.seed)
+            model.fit(fold.examples(job, job.fold.train, "train"), None)
+            test = fold.examples(job, job.fold.test, "test")
+            truth.append(np.asarray(test.labels))
+            predicted.append(model.scores(test.unlabelled()).argmax(1))
+        ua = macro_recall(np.concatenate(truth), np.concatenate(predicted), len(data.task.outputs))
+        found[name] = round(float(ua), 4)
+    return found
 
 
 def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:

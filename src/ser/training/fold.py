@@ -38,9 +38,12 @@ class Data:
     labels: Mapping[str, np.ndarray]  # continuous corpora: utterance -> (rows, D)
     task: Task
     features: Mapping[str, Path]  # name of the input -> store folder
+    speaker_independent: bool = True  # what the folds claim
 
     @classmethod
-    def read(cls, table: pd.DataFrame, manifest: Path, features: Mapping[str, Path]) -> Data:
+    def read(
+        cls, table: pd.DataFrame, manifest: Path, features: Mapping[str, Path], speaker_independent: bool = True
+    ) -> Data:
         """From the table of a manifest, the folder it is from, and the stores of its features."""
         card = read_json(manifest / "card.json")
         stores = {name: Store(path).verify() for name, path in features.items()}
@@ -48,7 +51,7 @@ class Data:
         levels = {name: str(store.card["level"]) for name, store in stores.items()}
         task = Task(card["task"], tuple(card["outputs"]), columns, levels)
         labels = {} if task.kind == "classification" else continuous_labels(manifest, table, task.outputs)
-        return cls(table, labels, task, features)
+        return cls(table, labels, task, features, speaker_independent)
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,7 @@ def examples(job: Job, ids: tuple[str, ...], part: str) -> Examples:
     rows = data.table.set_index("utterance").loc[list(ids)]
     stores = {name: Store(path) for name, path in data.features.items()}
     speakers, about = tuple(rows["speaker"]), {"durations": tuple(rows["duration"]), "corpora": tuple(rows["corpus"])}
+    about["groups"] = speakers if data.speaker_independent else tuple(rows["pcm"].where(rows["pcm"] != "", rows.index))
     if data.task.kind == "classification":
         classes = class_indices(list(rows["emotion"]), data.task.outputs, f"{job.name}, {part}")
         return Examples(ids, speakers, stores, (), classes, **about)
@@ -223,6 +227,7 @@ def _sorted(everything: Examples) -> Examples:
         utterances=pick(everything.utterances),
         speakers=pick(everything.speakers),
         durations=pick(everything.durations),
+        groups=pick(everything.groups),
         corpora=pick(everything.corpora),
         labels=np.asarray(everything.labels)[order],
     )

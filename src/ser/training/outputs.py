@@ -62,10 +62,16 @@ def write_curves(found: Sequence[Result], path: Path) -> None:
 
 
 def write_card(
-    jobs: Sequence[Job], found: Mapping[str, Result], claims: Mapping[str, Any], checkpoints: Path, path: Path
+    jobs: Sequence[Job],
+    found: Mapping[str, Result],
+    claims: Mapping[str, Any],
+    checkpoints: Path,
+    path: Path,
+    more: Mapping[str, Any],
 ) -> None:
     """What the experiment was: all that the evaluation needs beside the predictions. It holds no times, so equal
-    trainings give equal bytes. `claims`: what the JSON beside the fold file says.
+    trainings give equal bytes. `claims`: what the JSON beside the fold file says; `more`: further entries, of which
+    empty ones are left out.
     """
     settings = jobs[0].settings
     notes, leaky = {name: r.notes for name, r in found.items()}, settings["control"] == "leaky_windows"
@@ -89,6 +95,7 @@ def write_card(
         "results": jobs[0].folder.absolute().relative_to(checkpoints.absolute().parent).as_posix(),
         "artefacts": kept.relative_to(checkpoints.absolute().parent).as_posix() if kept.exists() else None,
         "notes": notes,
+        **{key: value for key, value in more.items() if value},
     }
     write_json(path, card)
 
