@@ -160,6 +160,13 @@ def test_every_section_is_there_with_the_numbers_of_the_files(read):
     assert "train_center" in found.text  # the parts of a loss have curves of their own
 
 
+def test_numbers_of_others_are_there_with_their_sources(read):
+    found = read().text
+    assert "What others published" in found
+    assert "Table 2, also src/IEMOCAP.png" in found
+    assert "What others published" not in read(synthetic=True).text
+
+
 def test_lines_of_one_chart_differ_in_colour_and_dash():
     names = [f"curve{k}" for k in range(6)]
     drawn = charts.lines("loss", {n: np.arange(3.0) + k for k, n in enumerate(names)}, "epoch", "loss")

@@ -85,7 +85,7 @@ def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapp
         metrics = ["ua", "wa", "f1"]
     first, *others = metrics
     header = ["experiment", results.label(first), "0 to 1", "chance", *map(results.label, others)]
-    header += ["by speaker", "ECE", "corpus, protocol", "n", "seeds", "selection"]
+    header += ["corpus, protocol", "n", "seeds", "by speaker", "ECE", "selection"]
     header += [f"published {' / '.join(map(results.label, metrics))}", "core-minutes"]
     timed, rows = any(name in costs for name in frame.index), []
     for name, row in ranked(frame).iterrows():
@@ -100,11 +100,11 @@ def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapp
                 bar(marks, *limits),
                 chance,
                 *(results.text(_score(row, m)) for m in others),
-                _spread(row),
-                _calibration(row),
                 _protocol(row),
                 row["utterances"],
                 "" if row["model"] == "ensemble" else len(row["seeds"]),  # its members have seeds
+                _spread(row),
+                _calibration(row),
                 _selection(row["selection"]),
                 _published(row["paper"], metrics),
                 _cost(costs.get(str(name), {}), lasting) if timed else "",
@@ -118,18 +118,18 @@ def _score(row: pd.Series, metric: str) -> Score:
     return Score(*(None if pd.isna(v) else v for v in values))
 
 
-def _spread(row: pd.Series) -> str:
-    """``0.45 to 0.72, sd 0.09``: the headline metric of single speakers."""
+def _spread(row: pd.Series) -> Cell:
+    """``0.45 to 0.72``, and below it ``sd 0.09``: the headline metric of single speakers."""
     low, high, sd = (row.get(f"units_{name}") for name in ("lowest", "highest", "sd"))
-    return "" if low is None or pd.isna(low) else f"{low:.2f} to {high:.2f}, sd {sd:.2f}"
+    return Cell() if low is None or pd.isna(low) else Cell(f"{low:.2f} to {high:.2f}", f"sd {sd:.2f}")
 
 
-def _calibration(row: pd.Series) -> str:
-    """``0.21, scaled 0.05``: the calibration error without and with a temperature."""
+def _calibration(row: pd.Series) -> Cell:
+    """``0.21``, and below it ``scaled 0.05``: the calibration error without and with a temperature."""
     before, after = (row.get(f"ece_{when}") for when in ("before", "after"))
     if before is None or pd.isna(before):
-        return ""
-    return f"{before:.2f}" + ("" if after is None or pd.isna(after) else f", scaled {after:.2f}")
+        return Cell()
+    return Cell(f"{before:.2f}", "" if after is None or pd.isna(after) else f"scaled {after:.2f}")
 
 
 def _cost(found: Mapping[str, Any], lasting: bool) -> Cell:
