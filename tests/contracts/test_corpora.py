@@ -7,6 +7,7 @@ tests/corpus_trees makes.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_utterances_are_sorted_unique_and_there(name: str, tree: Path) -> None:
         assert utterance.speaker
         assert (tree / utterance.file).is_file()
         assert utterance.sex in ("f", "m", "")
-        assert utterance.partition in ("train", "dev", "test", "")
+        assert re.fullmatch(r"(train|dev|test|(\d+:(train|dev|test) ?)+)?", utterance.partition)
         assert not utterance.labels or (tree / utterance.labels).is_file()
 
 

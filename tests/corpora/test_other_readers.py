@@ -9,7 +9,8 @@ import pytest
 
 from ser.core import plugins
 from ser.core.errors import SerError
-from ser.corpora import librispeech, sewa, table
+from ser.corpora import librispeech, sewa, table, tables
+from ser.corpora.location import Location
 from tests import corpus_trees as trees
 
 # ---- LibriSpeech
@@ -131,6 +132,41 @@ def test_sewa_turns_and_transcription(tmp_path: Path) -> None:
     assert sewa.read_turns(trees.write(root / "turns/b.csv", "start;end\n1;2\n")) == [(1.0, 2.0)]
     with pytest.raises(SerError, match=r"missing file of SEWA.*c\.csv"):
         sewa.read_turns(root / "turns/c.csv")
+
+
+def test_sewa_drops_and_counts_what_true_copies_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = trees.tree("sewa", tmp_path)
+    trees.sound(root / "audio/Train_01.wav", seconds=4)
+    trees.write(root / "turns/Train_01.csv", "1;2\n3;2.5\n3.5;4\n")
+    text = "0.5;2.25;'Schön,\nwirklich; sehr'\n2;1;'ost'\n9;10;'zu spät'\n3;3.5;'ja'\n"
+    trees.write(root / "transcriptions/Train_01.csv", text)
+    train = [u for u in sewa.utterances(root) if u.id == "Train_01"]
+    assert list(sewa.turns(root, train)) == [("Train_01", [(1.0, 2.0), (3.5, 4.0)])]
+    assert list(sewa.sentences(root, train)) == [("Train_01", [(0.5, 2.25, "Schön,"), (3.0, 3.5, "ja")])]
+    warnings = capsys.readouterr().err.splitlines()
+    reasons = ("end before they start", "have no times", "end before they start", "start after the audio")
+    assert [f"1 rows that {reason}" in line for reason, line in zip(reasons, warnings, strict=True)] == [True] * 4
+
+
+def test_sewa_labels_off_the_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "'a';{};1;0;0\n'a';{};2;0;0\n'a';{};3;0;0\n"
+    times, values = sewa.read_labels(trees.write(tmp_path / "l.csv", rows.format(0.0, 0.104, 0.2)))
+    np.testing.assert_allclose(times, [0.0, 0.1, 0.2])
+    assert values[:, 0].tolist() == [1, 2, 3]
+    assert "1 of 3 rows of labels are off the grid" in capsys.readouterr().err
+    times, _ = sewa.read_labels(trees.write(tmp_path / "l.csv", rows.format(0.0, 0.04, 0.08)))  # of another rate
+    assert times.tolist() == [0.0, 0.04, 0.08]
+
+
+def test_sewa_without_the_test_audio(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"Train_{i:02d}" for i in range(1, 35)] + [f"Devel_{i:02d}" for i in range(1, 15)]
+    root = trees.tree("sewa", tmp_path, tuple(names))
+    found = tables.utterances(sewa, Location(root, False), sewa.Config())
+    assert len(found) == 48
+    assert "no audio of the test part" in capsys.readouterr().err
+    (root / "audio/Train_34.wav").unlink()
+    with pytest.raises(SerError, match="train: expected 34, found 33"):
+        tables.utterances(sewa, Location(root, False), sewa.Config())
 
 
 # ---- a user's own table

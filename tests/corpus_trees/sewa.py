@@ -9,7 +9,7 @@ from tests.corpus_trees import sound, write
 
 def tree(root: Path, names: tuple[str, ...] = ("Train_01", "Devel_01", "Test_01"), header: str = "") -> Path:
     for name in names:
-        sound(root / "audio" / f"{name}.wav", channels=2)
+        sound(root / "audio" / f"{name}.wav", seconds=2.5, channels=2)
         if not name.startswith("Test"):
             rows = (f"'{name}';{0.1 * i:.6f};0.{i};-0.5;0.25\n" for i in range(3))
             write(root / "labels" / f"{name}.csv", header + "".join(rows))

@@ -11,7 +11,8 @@
     downloads the original archives into `root` (`ser.corpora.download.fetch`), or raises `SerError` with the exact
     steps for a corpus that needs a licence (`ser.corpora.download.refuse`);
 ``place(config, where)`` (only for a user's own corpora, whose card has ``access="own"``)
-    the root, from the options; `where` is their dotted key, for errors;
+    the root, from the options; `where` is their dotted key, for errors. ``MARK`` is then the name of a file or folder
+    in such a root, by which `ser link` knows it;
 ``utterances(root, config)``
     yields one `Utterance` per labelled piece of audio, sorted by id, from the corpus's original folders and files;
 ``words(root, utterances)`` (only where the corpus has word alignments)
@@ -22,6 +23,8 @@
     yields ``(utterance id, [(start, end, text), ...])``;
 ``read_labels(path, config)`` (only where the task may be continuous)
     times (rows,) in seconds and values (rows, D) of one label file;
+``lacking(utterances, config)`` (only where copies may lack a part)
+    the options without the part that this copy does not have, whose counts are then not expected;
 ``incomplete(files)`` (only where parts of a corpus may be read)
     which of its subsets lack utterances;
 ``example(root)``
@@ -95,7 +98,7 @@ class Utterance:
     sex: str = ""  # "f", "m" or ""
     text: str = ""
     text_id: str = ""  # equal for equal prompts
-    partition: str = ""  # train, dev, test where the corpus defines it
+    partition: str = ""  # train, dev, test where the corpus defines it; of several folds, as "1:test 2:train"
     labels: str = ""  # file of continuous labels, relative to the root
 
 

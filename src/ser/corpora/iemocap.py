@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.core.errors import SerError
+from ser.core.errors import SerError, warn
 from ser.corpora import Card, Utterance, Word, reading
 from ser.corpora.download import refuse
 
@@ -147,17 +147,21 @@ def words(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str, li
 
 def read_wdseg(path: Path) -> list[Word]:
     """Words of a `.wdseg` file: columns SFrm EFrm score word, in frames of 10 ms from the start of the turn, the last
-    frame included. Silence and noise are left out."""
+    frame included. Silence and noise are left out. A malformed line is left out with a warning, since no study here
+    depends on these words."""
     words = []
     for number, line in reading.lines(path):
         fields = line.split()
         if fields[0] == "SFrm" or line.lstrip().lower().startswith("total"):
             continue
         if len(fields) != 4 or not (fields[0].isdigit() and fields[1].isdigit()):
-            raise SerError("expected: first frame, last frame, score, word", f"{path}:{number}")
+            warn("left out: expected first frame, last frame, score, word", f"{path}:{number}")
+            continue
         token = re.sub(r"\(\d+\)$", "", fields[3])  # (2): second pronunciation of the word
-        if not re.fullmatch(r"<.*>|\+\+.*\+\+", token):
-            start, end = int(fields[0]) * _FRAME, (int(fields[1]) + 1) * _FRAME
+        start, end = int(fields[0]) * _FRAME, (int(fields[1]) + 1) * _FRAME
+        if not start < end:
+            warn("left out: the word ends before it starts", f"{path}:{number}")
+        elif not re.fullmatch(r"<.*>|\+\+.*\+\+", token):
             words.append(reading.word(start, end, token, path, number))
     return words
 

@@ -13,7 +13,11 @@ from ser.core.errors import SerError
 from ser.core.files import read_json, remove
 from ser.corpora import MARKER, Card, raw_folder
 
-ACCESS = {"download": "downloaded by `dvc repro`", "licence": "by licence, then `ser link`", "own": "your own CSV"}
+ACCESS = {
+    "download": "downloaded by `dvc repro`",
+    "licence": "by licence, then `ser link`",
+    "own": "your own copy, named in params.yaml",
+}
 
 
 def state(corpus: str) -> str:
@@ -80,7 +84,7 @@ def link(corpus: str, path: Path) -> str:
     if not path.is_dir():
         raise SerError("no such folder", path, "Give the folder the original archive unpacks to")
     if module.CARD.access == "own":  # the study's options say later which columns are read
-        there = (path / module.Config().csv).is_file()
+        there = (path / module.MARK).exists()
     else:
         there = next(iter(module.utterances(path, module.Config())), None) is not None
     if not there:

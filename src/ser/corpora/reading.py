@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ser.core.errors import SerError
 from ser.core.files import reading
@@ -86,3 +86,19 @@ def word(start: float, end: float, token: str, path: Path, number: int) -> Word:
     if not 0 <= start <= end:
         raise SerError(f"word {token!r} lasts from {start} s to {end} s", f"{path}:{number}")
     return Word(round(start, 6), round(end, 6), token)
+
+
+def identifier(text: str) -> str:
+    """`text` as an utterance id: `_` for every character that is not safe in one."""
+    return re.sub(r"^[.+-]|[^\w.+-]", "_", text)
+
+
+def inside(file: str, where: str) -> str:
+    """A path of a table as a POSIX path relative to the corpus's root; raises `SerError` for one that leads out of
+    it."""
+    posix = PurePosixPath(file.replace("\\", "/"))
+    if "\0" in file or posix == PurePosixPath():
+        raise SerError(f"{file!r} is not the name of a file", where)
+    if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", file):
+        raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
+    return str(posix)

@@ -59,6 +59,7 @@ _HINTS = {  # for a row or a table that lacks the column
 _COMPARED = ("speaker", "emotion", "session", "dialogue", "text_id")  # names that decide about classes and folds
 _MISSING = ("nan", "<na>", "n/a", "null", "nat")  # what other programs write for a value that is not there
 _SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else becomes unknown
+MARK = "table.csv"  # is in a folder that `ser link` accepts
 CARD = Card(
     name="table",
     title="a corpus of your own",
@@ -281,8 +282,7 @@ def _id(given: str, file: str, start: float | None, where: str) -> str:
     """The given id, which must be safe; else one made of file and start, with `_` for every unsafe character."""
     if not given:
         segment = f"-{round(start * 1000):07d}" if start is not None else ""
-        made = str(PurePosixPath(file).with_suffix("")).replace("/", "-") + segment
-        return re.sub(r"^[.+-]|[^\w.+-]", "_", made)
+        return reading.identifier(str(PurePosixPath(file).with_suffix("")).replace("/", "-") + segment)
     if not reading.ID.fullmatch(given):
         raise SerError(
             f"utterance id {given!r} is not safe in a CSV or a file name",

@@ -48,6 +48,7 @@ def utterances(module: Any, location: Location, config: Any) -> list[Utterance]:
         raise SerError(f"no utterance of {module.CARD.name}", location.root, module.CARD.steps)
     _check_ids(found, location.root)
     if not location.synthetic:
+        config = module.lacking(found, config) if hasattr(module, "lacking") else config
         check_counts(card(module, config), pd.DataFrame(map(vars, found)), location.root)
     return found
 

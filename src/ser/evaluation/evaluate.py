@@ -85,6 +85,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     result = score(predictions, description, draws, confidence)
     extra = list(notes.of_card(card.get("notes")))
     extra += notes.of_beside(card.get("beside") or {}, card.get("one_class_speakers") or [])
+    extra += notes.of_encoders(card.get("encoders"), set(predictions.table["corpus"]))
     if members := card.get("members"):
         extra.append(notes.of_members(members))
     more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ser.evaluation.predictions import Predictions
@@ -123,6 +123,21 @@ def of_card(notes: Mapping[str, Any] | None) -> list[str]:
     if stream in STREAMS:
         joined = f"; {fusion}: {FUSIONS[fusion]}" if fusion in FUSIONS and stream != "paralinguistic" else ""
         found.append(f"stream: {stream}: {STREAMS[stream]}{joined}")
+    return found
+
+
+def of_encoders(encoders: Mapping[str, Mapping[str, Any]] | None, tested: Collection[str]) -> list[str]:
+    """Notes on the self-supervised encoders behind the features: what speech they have heard, and whether the tested
+    corpora are among it."""
+    found = []
+    for encoder in (encoders or {}).values():
+        heard, bundle = list(encoder["heard"]), encoder["bundle"]
+        if encoder["sha256"] == "random":
+            found.append(f"encoder {bundle}: random weights that have heard nothing, to step through the pipeline")
+            continue
+        found.append(f"encoder {bundle} (SHA-256 {encoder['sha256'][:12]}), pretrained on {', '.join(heard)}")
+        if both := sorted(set(heard) & set(tested)):
+            found.append(f"the encoder {bundle} has heard the tested corpus {', '.join(both)} in its pretraining")
     return found
 
 

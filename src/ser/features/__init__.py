@@ -6,6 +6,7 @@ has
 ``dim``     number of columns;
 ``frame_rate``  rows per second for frame features, None for utterance features;
 ``extract(signal, rate) -> float32 array`` of shape (T, dim) or (dim,), from mono float32 in [-1, 1].
+``about()`` (only where it depends on more than its parameters) gives plain values that are recorded with the feature.
 
 Dimension letters: N samples, T frames, F columns.
 """

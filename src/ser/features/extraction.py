@@ -45,9 +45,11 @@ def extract(
     card: dict[str, Any] = {"kind": "feature", "feature": type(feature).__module__.rsplit(".", 1)[-1]}
     card |= {"params": dataclasses.asdict(feature), "level": feature.level, "rate": feature.rate}
     card |= {"frame_rate": feature.frame_rate, "synthetic": audio.card["synthetic"], "audio": audio.content}
+    about = feature.about() if hasattr(feature, "about") else {}
+    card |= about
     bad: list[str] = []
     seconds = audio.lengths(ids) / rate
-    module, inputs = type(feature).__module__, {"audio": audio.content}
+    module, inputs = type(feature).__module__, {"audio": audio.content, "about": str(about)}
     members = list(_chunks(range(len(ids)), seconds, SHARD))
     several = len(members) > 1
     name = caching.fingerprint(__name__, module, settings=card["params"], inputs=inputs) if several else "none"

@@ -217,7 +217,7 @@ class _Checks:
                 what = f"{name} is {own.source}, its member {member} is {block.source}"
                 raise SerError(what, f"corpora.{name}.source", "Give both the same source")
             card = plugins.load("corpora", block.format or member).CARD
-            if card.task == "continuous" or block.reader.get("dimensions"):
+            if experiments.task(self.study, member) == "continuous":
                 raise SerError(f"{member} has continuous labels", f"{where}.of", "Join corpora with classes")
             for label in own.reader["labels"][member] if card.classes else ():
                 classes = block.reader.get("classes") or card.classes

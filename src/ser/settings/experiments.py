@@ -13,7 +13,7 @@ from ser.core.layout import Layout
 from ser.core.recipe import CONTROLS, Training
 from ser.corpora.manifest import LABEL_RATE
 from ser.evaluation.published import published
-from ser.settings.schema import GROUPS, Experiment, Study
+from ser.settings.schema import GROUPS, JOINT, Experiment, Study
 
 CLASSES_ONLY = ("length_only", "speaker_only", "leaky_windows")  # controls that need classes
 
@@ -76,6 +76,17 @@ def check(study: Study, names: Names, faulty: Collection[tuple[str, str]], group
         with faults:
             _check_words(study, item, f"{where}.words")
     faults.stop()
+
+
+def task(study: Study, corpus: str) -> str:
+    """The task of a corpus under the options of its reader."""
+    block, formats = study.corpora[corpus], study.formats(corpus)
+    if block.format == JOINT:
+        return "classification"
+    module = plugins.load("corpora", formats[0])
+    options = plugins.build(module.Config, block.reader, f"corpora.{corpus}.reader")
+    card = module.expected(options) if hasattr(module, "expected") else module.CARD
+    return str(card.task)
 
 
 def check_package(study: Study, names: Names, name: str) -> None:
@@ -161,9 +172,7 @@ def _check_model(study: Study, item: Experiment, made: Any, where: str) -> None:
 def _check_continuous(study: Study, item: Experiment, recipe: Training, where: str) -> None:
     """Continuous labels: windows follow each other, so that they can be joined to one trace, and row k of every input
     belongs to label k."""
-    reader, formats = study.corpora[item.corpus].reader, study.formats(item.corpus)
-    tasks = {plugins.load("corpora", name).CARD.task for name in formats}
-    if not (reader.get("dimensions") or "continuous" in tasks):
+    if task(study, item.corpus) != "continuous":
         return
     if item.control in CLASSES_ONLY:
         what = f"control {item.control} needs classes; {item.corpus} has continuous labels"

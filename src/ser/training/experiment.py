@@ -61,6 +61,8 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     data = Data.read(table, files.manifest, files.features, claims["claims"]["speaker_independent"])
+    for name, path in files.features.items():
+        _warn_of_heard(name, Store(path).card.get("encoder"), table)
     module = controls.module_of(settings)
     check(settings, module)
     alone = warn_of_one_class_speakers(settings, module, data)
@@ -124,6 +126,12 @@ def beside(jobs: Sequence[Job]) -> dict[str, float]:
         ua = macro_recall(np.concatenate(truth), np.concatenate(predicted), len(data.task.outputs))
         found[name] = round(float(ua), 4)
     return found
+
+
+def _warn_of_heard(feature: str, encoder: Mapping[str, Any] | None, table: pd.DataFrame) -> None:
+    """Warns when an encoder was trained on a corpus that it is tested on now; of the labels it knew nothing."""
+    if encoder and (both := sorted(set(encoder["heard"]) & set(table["corpus"]))):
+        warn(f"the encoder {encoder['bundle']} of feature {feature} has heard the tested corpus {', '.join(both)}")
 
 
 def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ser.core.files import guarded, replacing, write_json
+from ser.core.store import Store
 from ser.core.tasks import Task
 from ser.corpora import manifest
 from ser.evaluation import predictions
@@ -88,6 +89,7 @@ def write_card(
         "synthetic": manifest.is_synthetic(jobs[0].data.table),
         "leaky": leaky,
         **_trained_on(jobs),
+        **_encoders(jobs),
         "transductive": any(n.get("transductive", False) for n in notes.values()),
         "device": jobs[0].device,
         # the folder of the finished folds, and the arrays of the first one for figures, from the folder that holds
@@ -106,6 +108,13 @@ def _trained_on(jobs: Sequence[Job]) -> dict[str, Any]:
     if set(corpora) == {jobs[0].settings["corpus"]}:
         return {}
     return {"trained_on": {job.fold.name: sorted(set(corpora.loc[list(job.fold.train)])) for job in jobs}}
+
+
+def _encoders(jobs: Sequence[Job]) -> dict[str, Any]:
+    """The encoders whose layers are features: their weights, and the corpora that they have heard."""
+    found = {name: Store(path).card.get("encoder") for name, path in jobs[0].data.features.items()}
+    made = {name: encoder for name, encoder in found.items() if encoder}
+    return {"encoders": made} if made else {}
 
 
 def _task(jobs: Sequence[Job]) -> Task:
