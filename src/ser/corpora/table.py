@@ -149,7 +149,7 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
         found[utterance.id] = number, utterance
     rows = _one_spelling(found.values(), path, config.merge_spellings)
     kept = [u for u in rows if not config.classes or u.emotion in ("", *config.classes)]
-    if not any(u.emotion or u.labels for u in rows):
+    if rows and not any(u.emotion or u.labels for u in rows):
         raise SerError("no row has a label, and without labels nothing can be trained", path)
     if absent := sorted(set(config.classes) - {u.emotion for u in kept}):
         known = {u.emotion for u in rows}
