@@ -4,6 +4,7 @@
 # Others:
 #   make quick   lint, types, the unit tests only
 #   make chaos   random kills, full disks and damaged files in large numbers (about an hour)
+#   make coverage  all tests, and which lines of src they run (docs/testing.md)
 #   make docs    renew the generated page docs/parameters.md
 #   make lock    renew requirements.lock (needs uv)
 #   make clean   remove the environment, checkpoints and caches
@@ -11,21 +12,26 @@
 PYTHON ?= python3
 ACTIVATE = . .venv/bin/activate
 READY = .venv/.ready
+# two processes, each with whole files, so that a study that several tests use is made once
+PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: repro test quick chaos docs environment lint lock clean
+.PHONY: repro test quick chaos coverage docs environment lint lock clean
 .DELETE_ON_ERROR:
 
 repro: $(READY)
 	@$(ACTIVATE) && python tools/dvc_lock.py && dvc repro && cat reports/demo/report.md
 
 test: lint
-	@$(ACTIVATE) && python -m pytest -n 2
+	@$(ACTIVATE) && $(PYTEST) --durations=10
 
 quick: lint
-	@$(ACTIVATE) && python -m pytest -n 2 -m "not slow and not real"
+	@$(ACTIVATE) && $(PYTEST) -m "not slow and not real"
 
 chaos: $(READY)
 	@$(ACTIVATE) && SER_CHAOS=1000 python -m pytest tests/chaos
+
+coverage: $(READY)
+	@$(ACTIVATE) && $(PYTEST) --durations=10 --cov --cov-report=term:skip-covered
 
 docs: $(READY)
 	@$(ACTIVATE) && python tools/keys.py

@@ -1,13 +1,30 @@
-"""Shared fixtures: the real corpora, if they are beside the repository; otherwise tests that need them are skipped."""
+"""Shared fixtures: the real corpora, if they are beside the repository; otherwise tests that need them are skipped. And
+how the tests share the cores: one thread per process, and what uses the same study in the same process.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+# before torch is imported: processes with as many threads as there are cores wait for each other most of the time
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 CORPORA = ROOT.parent / "shared" / "corpora"
+LONGEST = ("pipeline", "packages", "chaos")  # folders that share a study each; the longest comes first
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process of `pytest -n` runs all tests of a file or of a folder of `LONGEST`: what they share is made once."""
+    folders = {ROOT / "tests" / name: name for name in LONGEST}
+    groups = {item: next((folders[f] for f in item.path.parents if f in folders), str(item.path)) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: LONGEST.index(groups[item]) if groups[item] in LONGEST else len(LONGEST))
 
 
 def _real(name: str) -> Path:

@@ -8,12 +8,26 @@ import os
 
 import pytest
 
+from tests.chaos.mutation import fuzz, total
+
 INPUTS = int(os.environ.get("SER_CHAOS", "10"))
+
+
+@pytest.fixture
+def run(record_property, capsys):
+    """Fuzzes a reader (`tests.chaos.mutation.fuzz`) and keeps the numbers for the end."""
+
+    def run(name, make, inputs=INPUTS):
+        line = fuzz(name, inputs, make)
+        capsys.readouterr()
+        record_property("chaos", line)
+
+    return run
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     lines = [
-        line
+        str(line)
         for reports in terminalreporter.stats.values()
         for report in reports
         if getattr(report, "when", "") == "call"
@@ -22,5 +36,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if lines:
         terminalreporter.section("chaos")
-        for line in lines:
-            terminalreporter.write_line(str(line))
+        for line in [*lines, total(lines)]:
+            terminalreporter.write_line(line)

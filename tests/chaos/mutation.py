@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -96,3 +97,15 @@ def fuzz(name: str, inputs: int, make: Callable[[np.random.Generator], Callable[
     line += f"{counts['traceback']} tracebacks, {counts['silent change']} silent changes, slowest {slowest:.2f} s"
     assert not faults, "\n".join([line, *faults[:3]])
     return line
+
+
+def total(lines: Sequence[str]) -> str:
+    """The sums of the lines of `fuzz`."""
+    numbers = [re.findall(r" (\d+) (inputs|refused|accepted|tracebacks|silent)", line) for line in lines]
+    sums: Counter[str] = Counter()
+    for name, found in [(name, int(found)) for of_one in numbers for found, name in of_one]:
+        sums[name] += found
+    return (
+        f"all fuzzers: {sums['inputs']} inputs, {sums['refused']} refused in one line, {sums['accepted']} accepted, "
+        f"{sums['tracebacks']} tracebacks, {sums['silent']} silent changes, none took more than {SLOW:.0f} s"
+    )

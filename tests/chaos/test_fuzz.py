@@ -26,20 +26,10 @@ from ser.training import checkpoint, costs, experiment
 from ser.training.result import Result
 from tests import toy
 from tests.chaos.conftest import INPUTS
-from tests.chaos.mutation import fuzz, mutated
+from tests.chaos.mutation import mutated
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def run(record_property, capsys):
-    def run(name, make, inputs=INPUTS):
-        line = fuzz(name, inputs, make)
-        capsys.readouterr()
-        record_property("chaos", line)
-
-    return run
 
 
 def reader(path: Path, read):

@@ -27,8 +27,11 @@ KILLS = min(40, max(1, INPUTS // 15))
 OUTPUTS = ("predictions.csv", "curves.csv", "card.json")
 
 
-def start(folder: Path, out: Path, *arguments: object) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.chaos.toy_run", folder, out, *arguments]
+OWN_PROCESS_IDS = ("unshare", "--pid", "--fork", "--kill-child")  # as in a container
+
+
+def start(folder: Path, out: Path, *arguments: object, within: tuple[str, ...] = ()) -> subprocess.Popen:
+    command = [*within, sys.executable, "-m", "tests.chaos.toy_run", folder, out, *arguments]
     return subprocess.Popen(
         [str(word) for word in command],
         cwd=ROOT,
@@ -115,14 +118,50 @@ def test_full_disks_are_one_line_and_change_nothing(tmp_path, wanted, record_pro
     record_property("chaos", f"full disks: {KILLS} trials, {lines} ended in one line, the others fitted")
 
 
+def mount(folder: Path, kilobytes: int, *options: str) -> bool:
+    size = ",".join([*options, f"size={kilobytes}k"])
+    command = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+@many
+def test_a_disk_that_is_full_continues_when_there_is_room(tmp_path, wanted, record_property):
+    outputs, _ = wanted
+    generator, lines = np.random.default_rng(seed_of(0, "chaos", "tmpfs")), 0
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    if not mount(folder, 4):
+        pytest.skip("only root may mount a small disk")
+    try:
+        sizes = sorted(int(size) for size in generator.integers(4, 200, max(3, KILLS // 4)))
+        for size in sizes:
+            assert mount(folder, size, "remount")
+            process = start(tmp_path, tmp_path / "out", 2)
+            errors = process.communicate(timeout=120)[1]
+            assert "Traceback" not in errors, errors
+            if process.returncode:
+                (line,) = [text for text in errors.splitlines() if text.startswith("error: ")]
+                assert "No space left on device (" in line, errors
+                lines += 1
+        assert mount(folder, 100_000, "remount")
+        assert finish(tmp_path, tmp_path / "out", 2) == outputs
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    record_property("chaos", f"full tmpfs: {len(sizes)} trials, {lines} ended in one line, the others fitted")
+
+
 @many
 @pytest.mark.parametrize("count", [2, 4])
-def test_processes_that_share_a_folder_agree(tmp_path, wanted, count, record_property):
+@pytest.mark.parametrize("within", [(), OWN_PROCESS_IDS], ids=["one machine", "equal process ids"])
+def test_processes_that_share_a_folder_agree(tmp_path, wanted, count, within, record_property):
+    if within and subprocess.run([*within, "true"], capture_output=True).returncode:
+        pytest.skip("only root may make a namespace of process ids")
     outputs, _ = wanted
-    running = [start(tmp_path, tmp_path / f"out{k}", 1) for k in range(count)]
+    running = [start(tmp_path, tmp_path / f"out{k}", 1, within=within) for k in range(count)]
     for process in running:
         errors = process.communicate(timeout=120)[1]
         assert process.returncode == 0, errors
     assert all(contents(tmp_path / f"out{k}") == outputs for k in range(count))
     assert not list((tmp_path / "checkpoints").rglob("*.claim"))
-    record_property("chaos", f"shared folder: {count} processes, equal outputs")
+    ids = "equal process ids" if within else "one machine"
+    record_property("chaos", f"shared folder: {count} processes, {ids}, equal outputs")

@@ -233,7 +233,10 @@ def test_table_classes(tmp_path: Path) -> None:
         ('file,speaker,emotion\n"x.wav,1,joy\n', "not a CSV"),
         ("", "no column 'file'"),
         ("file,speaker,emotion\n.,1,joy\n", r"'\.' is not the name of a file \(.*table\.csv:2"),
-        ("file,speaker,emotion\nx\0.wav,1,joy\n", "is not the name of a file"),
+        ("file,speaker,emotion\nx\0.wav,1,joy\n", r"file 'x\\x00\.wav' has a control character \(.*:2\)"),
+        ('file,speaker,emotion\nx.wav,"a\nb",joy\n', r"speaker 'a\\nb' has a control character \(.*:3\)"),
+        ("file,speaker,emotion\nx.wav,NaN,joy\n", r"empty speaker \(.*table\.csv:2"),
+        ("file,speaker,emotion\nx.wav,1,joy\ny.wav,1.0,joy\n", r"speaker '1\.0' is also spelt '1' in line 2"),
         ("file,speaker,emotion\nx.wav,1,Happy\ny.wav,1,happy\n", r"'happy' is also spelt 'Happy' in line 2 \(.*:3"),
         ("file,speaker,emotion\nx.wav,1,joy\ny.wav,1,j\u200boy\n", r"emotion 'j\\u200boy' is also spelt 'joy'"),
         ("file,speaker,emotion\nx.wav,J\u00f6,joy\ny.wav,Jo\u0308,joy\n", r"speaker .*is also spelt .* in line 2"),
@@ -258,6 +261,18 @@ def test_table_merges_spellings_when_asked_to(tmp_path: Path) -> None:
 def test_table_ids_of_files_with_odd_names(tmp_path: Path) -> None:
     text = "file,speaker,emotion\nmy takes/Anna (1).wav,1,joy\n-x.wav,1,joy\nJörg=2.wav,1,joy\n"
     assert [u.id for u in read(tmp_path, text)] == ["Jörg_2", "_x", "my_takes-Anna__1_"]
+
+
+def test_table_accents_are_written_as_on_the_disk(tmp_path: Path) -> None:
+    trees.write(tmp_path / "Jo\u0308rg.wav", "")
+    (only,) = read(tmp_path, "file,speaker,emotion\nJ\u00f6rg.wav,1,joy\n")
+    assert (tmp_path / only.file).is_file()
+
+
+def test_table_words_for_a_missing_value_are_missing_values(tmp_path: Path) -> None:
+    text = "file,speaker,emotion,start,session,text\nx.wav,NA,joy,nan,<NA>,null\n"
+    (only,) = read(tmp_path, text)
+    assert (only.speaker, only.start, only.session, only.text) == ("NA", None, "", "null")
 
 
 def test_table_of_continuous_labels(tmp_path: Path) -> None:

@@ -232,6 +232,8 @@ def test_all_numbers_of_the_papers_tables_can_be_answered():
     rows = ledger.rows(experiments, {name: {"train": 0.5, "test": 0.5} for name in experiments})
     silent = [r for r in rows if r.kind != "cited" and (not r.ran or r.ours.value is None)]
     assert not silent, {(r.table, r.system, r.metric) for r in silent}
+    assert sum(r.kind in ("own", "class") for r in rows if r.ran) == 244  # papers.md 8; all with an interval
+    assert all(r.ours.low is not None for r in rows if r.ran and r.kind != "loss")
 
 
 def test_means_of_a_table_by_class_are_our_headline_numbers():

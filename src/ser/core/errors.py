@@ -171,7 +171,8 @@ def bind_to_parent(number: int = signal.SIGKILL) -> None:
     """
     parent = os.getppid()
     if sys.platform != "linux":
-        threading.Thread(target=_watch, args=(parent, number), daemon=True).start()
+        if all(thread.name != "parent" for thread in threading.enumerate()):  # a worker calls this before every job
+            threading.Thread(target=_watch, args=(parent, number), name="parent", daemon=True).start()
         return
     ctypes.CDLL(None).prctl(1, number)  # 1: PR_SET_PDEATHSIG
     if os.getppid() != parent:  # it ended before the call

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ser.core import caching, plugins
 from ser.core.compute import workers
-from ser.core.errors import SerError, bind_to_parent
+from ser.core.errors import SerError
 from ser.corpora import MARKER, raw_folder, reading
 from ser.corpora.location import Location
 from ser.corpora.location import receipt as receipt_of
@@ -71,8 +71,8 @@ def _synthetic_root(corpus: str, settings: Mapping[str, Any] | None, processes: 
 def _synthesize(corpus: str, root: Path, values: Mapping[str, Any], processes: int) -> None:
     """Runs `ser_synth` as a program of its own, which shows its progress on standard error."""
     command = [sys.executable, "-m", "ser_synth", corpus, str(root)]
-    command += ["--settings", json.dumps(values), "--jobs", str(processes)]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=bind_to_parent)
+    command += ["--settings", json.dumps(values), "--jobs", str(processes), "--parent", str(os.getpid())]
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if finished.returncode:
         raise SerError(finished.stdout.strip() or f"ser_synth ended with status {finished.returncode}")
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ _HINTS = {  # for a row or a table that lacks the column
     "labels": "With corpora.table.reader.dimensions every utterance needs a file of labels",
 }
 _COMPARED = ("speaker", "emotion", "session", "dialogue", "text_id")  # names that decide about classes and folds
+_MISSING = ("nan", "<na>", "n/a", "null", "nat")  # what other programs write for a value that is not there
 _SEXES = {"f": "f", "female": "f", "m": "m", "male": "m"}  # anything else becomes unknown
 MARK = "table.csv"  # is in a folder that `ser link` accepts
 CARD = Card(
@@ -130,7 +132,7 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
             raise SerError(
                 f"utterance {utterance.id!r} is also in line {found[utterance.id][0]}",
                 f"{path}:{number}",
-                "Add a column utterance with unique ids",
+                "Remove the row that is there twice, or add a column utterance with unique ids",
             )
         found[utterance.id] = number, utterance
     rows = _one_spelling(found.values(), path, config.merge_spellings)
@@ -162,7 +164,8 @@ def _one_spelling(rows: Iterable[tuple[int, Utterance]], path: Path, merge: bool
 
 
 def _spelling(name: str) -> str:
-    """What is the same for all spellings of a name."""
+    """What is the same for all spellings of a name. A number that a table has made 1.0 is 1."""
+    name = re.sub(r"^(\d+)\.0$", r"\1", name)
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
     return " ".join("".join(c for c in folded if unicodedata.category(c) != "Cf").split())
 
@@ -195,6 +198,10 @@ def _rows(path: Path, target: str) -> Iterator[tuple[int, dict[str, str]]]:
     _check_columns(columns, path, target)
     for number, values in fields:
         row = dict(zip(columns, values, strict=True))
+        row |= {c: "" for c in _COLUMNS if c != "text" and row.get(c, "").casefold() in _MISSING}
+        for name in ("file", *_COMPARED):
+            if any(unicodedata.category(character) == "Cc" for character in row.get(name, "")):
+                raise SerError(f"{name} {row[name]!a} has a control character", f"{path}:{number}", "Take it out")
         for needed in ("file", "speaker", target):
             if not row[needed]:
                 raise SerError(f"empty {needed}", f"{path}:{number}", _HINTS.get(needed))
@@ -232,8 +239,8 @@ def _check_columns(columns: list[str], path: Path, target: str) -> None:
 
 
 def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
-    file = reading.inside(row["file"], where)
-    labels = reading.inside(row["labels"], where) if row.get("labels") else ""
+    file = _on_disk(root, reading.inside(row["file"], where))
+    labels = _on_disk(root, reading.inside(row["labels"], where)) if row.get("labels") else ""
     if labels and not (root / labels).is_file():
         raise SerError(f"no file of labels {labels!r}", where)
     partition = row.get("partition", "").lower()
@@ -265,3 +272,9 @@ def _id(given: str, file: str, start: float | None, where: str) -> str:
             "Use letters, digits, _ . + - in the column utterance",
         )
     return given
+
+
+def _on_disk(root: Path, file: str) -> str:
+    """The name as it is on the disk: systems differ in how they write an accent (as one character, or as two)."""
+    forms = (file, unicodedata.normalize("NFC", file), unicodedata.normalize("NFD", file))
+    return next((form for form in forms if (root / form).exists()), file)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ser.core import caching
-from ser.core.errors import SerError
+from ser.core.errors import SerError, end_with_parent
 from ser.core.files import reading, remove, replacing, set_aside
 from ser.core.store import Store, Writer
 from ser.corpora.audio import resample, to_float
@@ -159,6 +159,7 @@ def _chunks(items: Sequence[Item], seconds: Iterable[float], limit: float) -> It
 
 
 def _each(work: Callable[[Item], Result], chunk: list[Item]) -> list[Result]:
+    end_with_parent()
     return [work(item) for item in chunk]
 
 

@@ -20,7 +20,10 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where the corpus goes; it must be empty, absent or that very corpus")
     parser.add_argument("--settings", default="{}", help="JSON object: values of the corpus's Config (default: none)")
     parser.add_argument("--jobs", type=int, default=2, help="number of processes (default: 2)")
+    parser.add_argument("--parent", type=int, help="process id of the program that started this one: ends with it")
     arguments = parser.parse_args()
+    if arguments.parent:
+        build.end_with_parent(arguments.parent)
     try:
         config = build.configure(arguments.corpus, arguments.settings)
         build.build(arguments.corpus, config, arguments.folder, arguments.jobs)

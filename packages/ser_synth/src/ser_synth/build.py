@@ -13,6 +13,8 @@ import shutil
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,13 +102,31 @@ def _run_all(name: str, config: Any, root: Path, processes: int) -> str:
 
 def _run(name: str, config: Any, root: Path, folder: Path, jobs: Sequence[Any]) -> tuple[str, int]:
     """Runs one batch in a worker process; returns (the synthesizer's version, number of jobs)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG; no worker outlives the program
+    end_with_parent()
     module = load(name)
     with engine(folder) as voice:
         for job in jobs:
             module.run(job, root, config, voice)
         return f"espeak-ng {voice.version} (espeakng-loader {importlib.metadata.version('espeakng-loader')})", len(jobs)
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """Ends this process when its parent does; `parent` is the process id that the parent must have. Linux sees to that,
+    and elsewhere a thread.
+    """
+    parent = parent or os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it ended before the call
+            os.kill(os.getpid(), signal.SIGKILL)
+    elif not any(thread.name == "parent" for thread in threading.enumerate()):
+        threading.Thread(target=_watch, args=(parent,), name="parent", daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _mark(name: str, config: Any) -> str:
