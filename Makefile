@@ -1,5 +1,6 @@
 # Two commands on a bare machine with Python 3.11 to 3.13 and git:
-#   make repro   create the environment, install the pinned dependencies, run the demo study, print its table
+#   make repro   create the environment, install the pinned dependencies, run the demo study, print its table, and
+#                compare it with the results in git
 #   make test    lint, types, all tests
 # Others:
 #   make quick   lint, types, the unit tests only
@@ -12,6 +13,7 @@
 PYTHON ?= python3
 ACTIVATE = . .venv/bin/activate
 READY = .venv/.ready
+INSTALL = .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off
 # two processes, each with whole files, so that a study that several tests use is made once
 PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
@@ -19,7 +21,7 @@ PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 .DELETE_ON_ERROR:
 
 repro: $(READY)
-	@$(ACTIVATE) && python tools/dvc_lock.py && dvc repro && cat reports/demo/report.md
+	@$(ACTIVATE) && python tools/dvc_lock.py && dvc repro && cat reports/demo/report.md && python tools/reproduced.py
 
 test: lint
 	@$(ACTIVATE) && $(PYTEST) --durations=10
@@ -44,9 +46,9 @@ environment: $(READY)
 $(READY): requirements.lock pyproject.toml packages/ser_synth/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "ser needs Python 3.11, 3.12 or 3.13, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@echo "installing the pinned dependencies (about 5 GB, minutes) ..."
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable . --editable packages/ser_synth
+	@echo "installing the pinned dependencies into .venv: 6 GB on the disk, 3 to 10 minutes (what pip says: .venv/pip.log) ..."
+	@$(INSTALL) --require-hashes --no-deps -r requirements.lock >.venv/pip.log 2>&1 || { tail -n 20 .venv/pip.log; exit 1; }
+	@$(INSTALL) --no-build-isolation --no-deps --editable . --editable packages/ser_synth >>.venv/pip.log 2>&1 || { tail -n 20 .venv/pip.log; exit 1; }
 	@$(ACTIVATE) && python tools/offline_plots.py
 	@touch $(READY)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ser.evaluation import spread
 from tests.conftest import ROOT
 
 CELL = "fusion_convbert.table_4.cnns.emodb/speaker_independent"
@@ -179,3 +180,16 @@ def test_faults_are_one_line(place, first):
     second = commit(place)
     assert "not valid JSON: Expecting property name" in comment(place, first, second)
     assert f"{second}:metrics/demo/details/kept.json" in comment(place, first, second)
+
+
+def test_what_another_machine_explains_is_folded_apart(place):
+    for name, ua in (("near", 0.5), ("far", 0.5)):
+        details(place, name, ua)
+    before = commit(place)
+    details(place, "near", 0.5 + spread.LEAST / 2)
+    details(place, "far", 0.75)
+    text = comment(place, before, commit(place))
+    first, folded = text.split("<details><summary>1 experiment differs by no more than machines do</summary>")
+    assert "| far |" in first
+    assert "| near |" not in first
+    assert "| near |" in folded

@@ -124,7 +124,8 @@ def test_git_takes_no_sound_picture_or_text_of_a_corpus(tmp_path):
     left = ["settings/run.json", "receipts/c.json", "corpora/c/utterances.csv", "corpora/c/words.csv"]
     left += ["corpora/c/audio/array.npy", "features/f/array.npy", "pretrained/p/samples.npz", "words/w/text/target.txt"]
     left = [f"data/mine/{name}" for name in left]
-    left += ["reports/mine/report.html", "reports/mine/reconstructions-e.png", "metrics/mine/cards/e/a.png"]
+    left += ["metrics/mine/plots/f.csv", "reports/mine/report.html"]
+    left += ["reports/mine/reconstructions-e.png", "metrics/mine/cards/e/a.png"]
     left += ["checkpoints/mine/e/0/f-seed1.npz", "data/raw/c/a.wav"]
     for name in [*taken, *left]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

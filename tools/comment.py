@@ -1,8 +1,9 @@
 """What a change does to the committed results, as Markdown: python tools/comment.py BASE HEAD > comment.md
 
 Reads nothing but git: the details and scores of two revisions. It lists experiments that are new, removed or changed,
-and published numbers whose answer changed. What one of the two lacks is named, never an error. With `--dvc` the table
-of `dvc metrics diff` is added, folded.
+and published numbers whose answer changed. Differences of the demo that another machine explains
+(`ser.evaluation.spread`) are folded apart from the rest. What one of the two lacks is named, never an error. With
+`--dvc` the table of `dvc metrics diff` is added, folded.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from functools import cached_property
 from typing import Any
 
 from ser.core.errors import SerError, run_command
-from ser.evaluation import results
+from ser.evaluation import results, spread
 from ser.evaluation.results import Description, Result, Score
 from ser.report import ledger
 from ser.report.tables import Table
@@ -100,15 +101,31 @@ def _study(study: str, before: Side, after: Side) -> list[str]:
     old, new = before.found.get(study, {}), after.found.get(study, {})
     names = sorted({*old, *new})
     changed = [n for n in names if old.get(n) != new.get(n)]
-    rows = [row for name in changed for row in _rows(name, old.get(name), new.get(name))]
+    near = [n for n in changed if study == "demo" and _is_near(n, old.get(n), new.get(n))]
+    head = ("experiment", "data", "metric", before.name, after.name, "difference")
+    rows, folded = (
+        [row for name in of for row in _rows(name, old.get(name), new.get(name))]
+        for of in ([n for n in changed if n not in near], near)
+    )
     notes = [note for name in changed if name in old and name in new for note in _described(old[name], new[name])]
     kinds = {r.description.data for r in (*old.values(), *new.values())}
     parts = [f"### Study {study}{' (SYNTHETIC data)' if kinds == {'synthetic'} else ''}"]
     if rows:
-        parts.append(_table("results", ("experiment", "data", "metric", before.name, after.name, "difference"), rows))
+        parts.append(_table("results", head, rows))
+    if folded:
+        what = f"{len(near)} experiment{'s differ' if len(near) > 1 else ' differs'} by no more than machines do"
+        parts += [f"<details><summary>{what}</summary>", _table("within the spread", head, folded), "</details>"]
     parts += ["\n".join(notes)] if notes else []
     parts.append(f"{len(names) - len(changed)} of {len(names)} experiments are unchanged.")
     return [*parts, *_ledger(old, new, before.name, after.name)]
+
+
+def _is_near(name: str, old: Result | None, new: Result | None) -> bool:
+    """Whether another machine explains the difference."""
+    if old is None or new is None or _described(old, new):
+        return False
+    a, b = ({results.label(m): s.value for m, s in r.scores.items()} for r in (old, new))
+    return spread.is_within(name, a, b)
 
 
 def _rows(name: str, old: Result | None, new: Result | None) -> list[list[str]]:

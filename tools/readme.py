@@ -1,5 +1,6 @@
-"""Writes the results in README.md (five rows, between its two marks), docs/results.md (all tables) and
-docs/what_holds.md (the papers' claims, tested) from the results in git. `--check` only compares.
+"""Writes the results in README.md (five rows, between its two marks), docs/results.md (all tables),
+docs/what_holds.md (the papers' claims, tested) and docs/mistakes.md with its figure (what each mistake is worth) from
+the results in git. `--check` only compares.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ser.core.files import read_csv, read_json, write_text
 from ser.core.layout import Layout
 from ser.evaluation import results
 from ser.evaluation.results import Result
-from ser.report import budget, cost, holds, ledger, sections, write
+from ser.report import budget, cost, holds, ledger, mistakes, sections, write
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 ROWS = 5  # of the README
@@ -88,6 +89,8 @@ def main() -> None:
     head, rest = text.split(BEGIN)
     written = {README: f"{head}{BEGIN}\n\n{table(found)}\n\n{END}{rest.split(END)[1]}", PAGE: page(found)}
     written[CLAIMS] = write.render("what_holds.md", holds.contents(found))
+    worth = mistakes.contents(found)
+    written |= {Path("docs") / name: write.render(name, worth) for name in ("mistakes.md", "mistakes.svg")}
     for path, new in written.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if "--check" in sys.argv and new != old:

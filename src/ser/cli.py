@@ -1,4 +1,6 @@
-"""The command line: `ser predict`, `ser corpora`, `ser link`, `ser study`, `ser compare`. `dvc repro` runs studies."""
+"""The command line: `ser predict`, `ser corpora`, `ser link`, `ser study`, `ser new`, `ser compare`. `dvc repro` runs
+studies.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
         "--source", choices=("real", "synthetic"), help="default: real where the corpus is here, else as in the base"
     )
     new.add_argument("--csv", help="your own table (columns file, speaker, emotion), for --corpora table")
+    new.add_argument("--audio", help="folder that the paths in the CSV are relative to (default: that of the CSV)")
     new.set_defaults(run=_study_new)
     start = studies.add_parser("start", help="copy the graph into the folder of a study, so that DVC can run it")
     start.add_argument("name", help="name of the study: a folder of studies/")
@@ -59,6 +62,17 @@ def parser() -> argparse.ArgumentParser:
     status = studies.add_parser("status", help="what `dvc repro` would run, why, and how long that took before")
     status.add_argument("name", nargs="?", default="demo", help="name of the study (default: demo)")
     status.set_defaults(run=_study_status)
+
+    made = commands.add_parser(
+        "new", help="write a file to start from: a model, feature, protocol or corpus of your own"
+    )
+    made.add_argument(
+        "kind",
+        choices=("model", "classifier", "feature", "protocol", "corpus"),
+        help="model: of torch; classifier: in the style of scikit-learn",
+    )
+    made.add_argument("name", help="name of the file: lower-case letters, digits and _")
+    made.set_defaults(run=_new)
 
     predict = commands.add_parser("predict", help="predict your own recordings with a package of a trained experiment")
     predict.add_argument("package", metavar="PACKAGE", help="its folder, such as data/demo/packages/cnns-emodb")
@@ -98,11 +112,17 @@ def _link(corpus: str, path: Path) -> None:
     print(overview.link(corpus, path))
 
 
+def _new(options: argparse.Namespace) -> None:
+    from ser.settings import skeleton
+
+    print(skeleton.new(options.kind, options.name))
+
+
 def _study_new(options: argparse.Namespace) -> None:
     from ser.settings import study
 
     corpora, patterns = _names(options.corpora), _names(options.experiments)
-    print(study.new(options.name, corpora, patterns, options.base, options.source, options.csv))
+    print(study.new(options.name, corpora, patterns, options.base, options.source, options.csv, options.audio))
 
 
 def _names(text: str) -> list[str]:

@@ -1,7 +1,7 @@
 """What every corpus promises, run over every module of ser.corpora.
 
-Most tests need a few files of the corpus: write tests/corpus_trees/NAME.py with a function ``tree(root)`` that makes
-them.
+Most tests need a few files of the corpus, which its reader's function ``example(root)`` or a module of
+tests/corpus_trees makes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def tree(name: str, tmp_path: Path) -> Path:
-    if not trees.exists(name):
-        pytest.skip(f"write tests/corpus_trees/{name}.py with a function tree(root), so that this test can run")
     return trees.tree(name, tmp_path / name)
 
 

@@ -1,7 +1,8 @@
 """Hand-made corpora of a few files in the originals' layouts, with the oddities that real copies have.
 
 There is one module per corpus, named after it, with a function ``tree(root) -> root`` that writes the files below
-`root`. The contract tests (tests/contracts/test_corpora.py) run over every corpus that has one.
+`root`. A new corpus needs none: its reader has a function ``example(root)`` instead. The contract tests
+(tests/contracts/test_corpora.py) run over every corpus.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from typing import Any
 import numpy as np
 import soundfile
 
-
-def exists(corpus: str) -> bool:
-    return importlib.util.find_spec(f"{__name__}.{corpus}") is not None
+from ser.core import plugins
 
 
 def tree(corpus: str, root: Path, *args: Any, **options: Any) -> Path:
-    """Writes the hand-made files of a corpus below `root` and returns `root`."""
-    return importlib.import_module(f"{__name__}.{corpus}").tree(root, *args, **options)
+    """Writes the hand-made files of a corpus below `root` and returns `root`: those of its module here, or else of the
+    function `example` of its reader."""
+    if importlib.util.find_spec(f"{__name__}.{corpus}"):
+        return importlib.import_module(f"{__name__}.{corpus}").tree(root, *args, **options)
+    reader = plugins.load("corpora", corpus)
+    assert hasattr(reader, "example"), f"give ser.corpora.{corpus} a function example(root), as ser.corpora describes"
+    return reader.example(root)
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:

@@ -11,9 +11,9 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from ser.core.errors import SerError
-from ser.core.files import write_json
+from ser.core.files import write_json, write_text
 from ser.core.layout import Layout
-from ser.evaluation import predictions, results
+from ser.evaluation import overview, predictions, results
 from ser.evaluation.evaluate import across, describe, run, run_study, score, windows
 from ser.evaluation.metrics import ccc
 
@@ -256,7 +256,7 @@ def test_a_study_gives_the_same_bytes_with_one_worker_and_two(study):
         run_study(layout, settings, jobs)
         written.append([p.read_bytes() for p in sorted(layout.metrics.rglob("*.json"))])
     assert written[0] == written[1]
-    assert len(written[0]) == 6  # scores, details and card of each
+    assert len(written[0]) == 7  # scores, details and card of each, and the summary
 
 
 def test_files_for_dvc_are_flat_and_short(study):
@@ -266,6 +266,34 @@ def test_files_for_dvc_are_flat_and_short(study):
     affect = json.loads(layout.scores("affect").read_text())
     assert list(affect) == ["CCC"]
     assert all(len(str(v)) <= 6 for v in affect.values())
+
+
+def test_the_summary_is_the_mean_over_the_systems(study):
+    layout, settings = study
+    predictions.write(predictions.read(layout.predictions("emotions")).table, layout.predictions("dummy"))
+    write_json(layout.card("dummy"), {"synthetic": False, "speaker_independent": True})
+    settings["experiments"]["dummy"] = {**settings["experiments"]["emotions"], "model": "majority"}
+    settings["experiments"]["twin"] = settings["experiments"]["emotions"]
+    predictions.write(predictions.read(layout.predictions("emotions")).table, layout.predictions("twin"))
+    write_json(layout.card("twin"), {"synthetic": False, "speaker_independent": True})
+    table = run_study(layout, settings)
+    summary = json.loads((layout.metrics / "summary.json").read_text())
+    assert list(summary) == ["mean UA", "mean CCC"]
+    assert summary["mean UA"] == pytest.approx(table.loc["emotions", "ua"], abs=5e-4)  # of two equal systems
+    assert summary["mean CCC"] == pytest.approx(table.loc["affect", "ccc"], abs=5e-4)
+
+
+def test_curves_of_experiments_on_the_same_folds_are_in_one_table(study):
+    layout, settings = study
+    for name, own in settings["experiments"].items():
+        own_curve = pd.DataFrame({"evaluation": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], "dev_score": None})
+        write_text(layout.curves(name), own_curve.to_csv(index=False))
+        settings["experiments"][name] = {**own, "folds": "emodb-loso"}
+    write_text(layout.curves("svm"), own_curve.head(2).to_csv(index=False))
+    settings["experiments"]["svm"] = settings["experiments"]["affect"]
+    (found,) = overview.curves(layout, settings["experiments"]).items()
+    assert found[0] == "emodb-loso"
+    assert found[1]["experiment"].tolist() == ["emotions"] * 3 + ["affect"] * 3
 
 
 def test_a_study_returns_the_table_of_scores_and_prints_it(study, capsys):

@@ -12,15 +12,16 @@ from ser.settings.schema import GROUPS
 from ser.settings.yamlfile import load
 from tests.conftest import ROOT
 
+WHOLE = ROOT / "tests/settings/params.yaml"  # not the demo, which is for users to edit
 PARAMS = [ROOT / "params.yaml", *sorted(ROOT.glob("studies/*/params.yaml"))]
 
 
 @pytest.fixture
 def edited(tmp_path):
-    """The demo's params.yaml with some pieces of text replaced, each once."""
+    """`WHOLE` with some pieces of text replaced, each once."""
 
     def edit(*pairs: tuple[str, str]) -> Path:
-        text = (ROOT / "params.yaml").read_text()
+        text = WHOLE.read_text()
         for old, new in pairs:
             assert old in text, old
             text = text.replace(old, new, 1)
@@ -61,6 +62,11 @@ WRONG = [
         r"unknown feature .*'emodb-is11'.*majority-emodb-loso.fea",
     ),
     ("epochs: 10", "epoch: 10", r"unknown key 'epoch' .*models.cnns.training.epoch.*'epochs'"),
+    (
+        "frames: 128 # 2.56 s",
+        "frames: 128\n      noise: [5.0, 20.0] # 2.56 s",
+        r"noise is added to waveforms, and logmel is none .*experiments.cnns-emodb-speaker_independent.training.noise",
+    ),
     ("device: auto", "device: gpu", r"'gpu' is not one of the allowed values"),
     ("statistics:", "statistcs:", r"unknown key 'statistcs'.*'statistics'"),
     ("bands: 40", "band: 40", r"unknown key 'band' .*features.emodb-logmel.band.*'bands'"),
@@ -208,7 +214,7 @@ def test_folds_of_another_corpus_do_not_exist(edited):
 @pytest.mark.parametrize("block", ["corpora", "experiments"])
 def test_a_study_without_corpora_or_experiments(tmp_path, block):
     empty = {group: {} for group in GROUPS} if block == "experiments" else {block: {}}
-    (tmp_path / "params.yaml").write_text(json.dumps({**load(ROOT / "params.yaml"), **empty}))
+    (tmp_path / "params.yaml").write_text(json.dumps({**load(WHOLE), **empty}))
     with pytest.raises(SerError) as caught:
         check.read(tmp_path / "params.yaml")
     assert f"a study needs at least one {block.replace('corpora', 'corpus').removesuffix('s')}" in str(caught.value)
@@ -230,7 +236,7 @@ class TestPlace:
 
         def write(path: str, **values: str) -> str:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(json.dumps({**load(ROOT / "params.yaml"), **values}))
+            Path(path).write_text(json.dumps({**load(WHOLE), **values}))
             return path
 
         return write

@@ -19,9 +19,12 @@ from tests.conftest import ROOT
 FILES = dict[str, dict]
 
 
+WHOLE = ROOT / "tests/settings/params.yaml"  # not the demo, which is for users to edit
+
+
 @pytest.fixture(scope="module")
 def demo() -> FILES:
-    return files.files(check.read(ROOT / "params.yaml"))
+    return files.files(check.read(WHOLE))
 
 
 def changed(before: FILES, after: FILES) -> set[str]:
@@ -41,7 +44,7 @@ def changed(before: FILES, after: FILES) -> set[str]:
 def test_one_override_changes_one_line_and_what_depends_on_it(tmp_path, demo, override, expected):
     """As `dvc exp run -S` does it."""
     path = tmp_path / "params.yaml"
-    assert _lines_changed(ROOT / "params.yaml", path, override) == 1
+    assert _lines_changed(WHOLE, path, override) == 1
     if expected == "features/emodb-logmel":
         return  # the pretrained encoder then refuses these features
     assert changed(demo, files.files(check.read(path))) == {expected}
@@ -98,7 +101,7 @@ class Copy:
         monkeypatch.setattr(files, "STAGES", root / "stages")
         for name in self.BY_FILE:
             monkeypatch.setattr(caching, name, self._remembering(getattr(caching, name).__wrapped__, self.known[name]))
-        self.study = check.read(ROOT / "params.yaml")
+        self.study = check.read(WHOLE)
         self.before = files.files(self.study)
 
     @staticmethod
@@ -186,3 +189,16 @@ def test_an_edit_elsewhere_changes_nothing(copy, file):
 @pytest.mark.parametrize("text", ["\n\n# a comment\n", "\n\n\n"])
 def test_a_comment_changes_nothing(copy, text):
     assert copy.changed_by("src/ser/models/svm.py", text) == set()
+
+
+def test_a_file_that_a_feature_names_is_a_part_of_its_settings(tmp_path, monkeypatch):
+    """The feature is extracted again when its weights change."""
+    weights = tmp_path / "encoder.pt"
+    weights.write_bytes(b"one")
+    study = check.read(WHOLE)
+    study.features["emodb-logmel"].values["weights"] = str(weights)
+    before = files.files(study)
+    assert list(before["features/emodb-logmel"]["files"]) == [weights.as_posix()]
+    assert "files" not in before["features/emodb-logmag"]
+    weights.write_bytes(b"two")
+    assert changed(before, files.files(study)) == {"features/emodb-logmel"}

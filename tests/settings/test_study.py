@@ -1,4 +1,4 @@
-"""`ser study new` and `ser study status` in a folder that has the demo's params.yaml and dvc.yaml; nothing is run."""
+"""`ser study new` and `ser study status` in a folder that has dvc.yaml and a whole params.yaml; nothing is run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from ser.core import plugins
 from ser.core.errors import SerError
-from ser.corpora.location import Location, receipt
-from ser.settings import check, files, status, study
+from ser.corpora import source, table
+from ser.corpora.location import Location, changed, receipt
+from ser.settings import check, files, starter, status, study
 from ser.settings.schema import GROUPS
 from ser.settings.yamlfile import load
+from tests import corpus_trees
 from tests.conftest import ROOT
 
 
@@ -24,8 +27,8 @@ from tests.conftest import ROOT
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SER_RAW", str(tmp_path / "raw"))
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copyfile(ROOT / name, tmp_path / name)
+    shutil.copyfile(ROOT / "tests/settings/params.yaml", tmp_path / "params.yaml")
+    shutil.copyfile(ROOT / "dvc.yaml", tmp_path / "dvc.yaml")
     (tmp_path / "stages").symlink_to(ROOT / "stages")
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
@@ -135,10 +138,90 @@ def test_tables_that_cannot_be_classified(place):
     assert not Path("studies").exists()
 
 
-def test_a_corpus_the_base_lacks(place):
+def test_a_corpus_the_base_lacks_gets_a_baseline(place):
     _new("emodb")
-    with pytest.raises(SerError, match=r"study mine has no corpus ravdess .* --base that has ravdess"):
-        study.new("other", ["ravdess"], ["*"], base="mine")
+    study.new("other", ["ravdess"], ["*"], base="mine")
+    data = load("studies/other/params.yaml")
+    assert list(data["corpora"]) == ["ravdess"]
+    assert data["corpora"]["ravdess"]["source"] == "synthetic"
+    assert set(_experiments(data)) == {"majority-ravdess", "svm-ravdess"}
+    assert data["folds"]["ravdess-loso"]["protocol"] == "leave_one_speaker_out"  # the card says: 24 speakers
+    with pytest.raises(SerError, match=r"sewa has continuous labels.* --base that has sewa"):
+        study.new("third", ["sewa"], ["*"], base="mine")
+
+
+def test_a_baseline_of_what_is_here(place):
+    corpus_trees.tree("ravdess", place / "raw" / "ravdess")
+    _new("emodb")
+    study.new("other", ["ravdess"], ["*"], base="mine")
+    data = load("studies/other/params.yaml")
+    assert data["corpora"]["ravdess"]["source"] == "real"
+    assert (data["data"], data["defaults"]["size"]) == ("real", "reduced")
+
+
+@pytest.mark.parametrize(
+    ("speakers", "partitions", "protocol"),
+    [
+        (1, {""}, "kfold"),
+        (3, {""}, "leave_one_speaker_out"),
+        (24, {""}, "leave_one_speaker_out"),
+        (25, {""}, "group_kfold"),
+        (9, {"train", "test"}, "partitions"),
+        (9, {"train", "dev"}, "partitions"),
+        (2, {"train", "dev", "test"}, "partitions"),
+        (9, {"train", "test", ""}, "leave_one_speaker_out"),
+        (9, {"train"}, "leave_one_speaker_out"),
+    ],
+)
+def test_the_protocol_that_speakers_and_partitions_allow(speakers, partitions, protocol):
+    assert starter.choose(speakers, partitions).protocol == protocol
+
+
+def test_the_partitions_of_a_csv_are_used(place):
+    rows = [f"{i}.wav,s{i % 4},{('happy', 'sad')[i % 2]},{('train', 'test')[i // 6]}" for i in range(10)]
+    Path("my.csv").write_text("\n".join(["file,speaker,emotion,partition", *rows]) + "\n")
+    data = _new("table", csv="my.csv")
+    assert data["folds"] == {"table-partitions": {"corpus": "table", "protocol": "partitions", "seed": 1}}
+    assert "the partitions that the corpus itself defines" in Path("studies/mine/params.yaml").read_text()
+
+
+def test_audio_outside_the_folder_of_the_csv(place):
+    (place / "tables").mkdir()
+    for name in ("a/1.wav", "b/2.wav", "b/3.wav"):
+        corpus_trees.sound(place / "audio" / name)
+    names = ["a/1.wav", "../audio/b/2.wav", str(place / "audio/b/3.wav")]
+    rows = [f"{name},s{i},{('happy', 'sad')[i % 2]}" for i, name in enumerate(names)]
+    Path("tables/my.csv").write_text("\n".join(["file,speaker,emotion", *rows]) + "\n")
+    with pytest.raises(SerError, match=r"my.csv:3\). Name the folder that holds all audio: ser study new --audio PATH"):
+        _new("table", csv="tables/my.csv")
+    with pytest.raises(SerError, match=r"no such folder \(nowhere\)"):
+        _new("table", csv="tables/my.csv", audio="nowhere")
+    data = _new("table", csv="tables/my.csv", audio="audio")
+    reader = data["corpora"]["table"]["reader"]
+    assert reader == {"csv": "tables/my.csv", "audio": "audio"}
+    location = source.ensure("table", "real", reader)
+    config = plugins.build(table.Config, reader, "reader")
+    assert [u.file for u in table.utterances(location.root, config)] == ["a/1.wav", "b/2.wav", "b/3.wav"]
+    made = receipt(location, "table")
+    assert not changed(made)
+    Path("tables/my.csv").write_text(Path("tables/my.csv").read_text().replace("happy", "glad"))
+    assert changed(made)
+
+
+def test_real_speech_is_neither_of_2_khz_nor_of_size_demo(place):
+    corpus_trees.tree("ravdess", place / "raw" / "ravdess")
+    told = study.new("mine", ["ravdess"], ["*"])
+    data = load("studies/mine/params.yaml")
+    assert "for real speech: size reduced, ravdess-waveform at 16 kHz; networks are as small as in demo" in told
+    assert data["features"]["ravdess-waveform"] == {
+        "corpus": "ravdess",
+        "feature": "waveform",
+        "rate": 16000,
+        "segment": 8000,
+    }
+    assert data["defaults"]["size"] == "reduced"
+    study.new("synthetic", ["ravdess"], ["*"], source="synthetic")
+    assert load("studies/synthetic/params.yaml")["features"]["ravdess-waveform"]["rate"] == 2000
 
 
 def test_patterns_that_match_nothing_list_what_there_is(place):
@@ -269,3 +352,16 @@ def test_original_files_that_changed_are_named(ran):
     assert "emodb" not in status.status("demo")
     (ran / "raw" / "emodb" / "b.wav").write_text("two")
     assert "dvc repro -f -s download@emodb" in status.status("demo")
+
+
+def test_weights_that_changed_are_named(ran):
+    weights = ran / "encoder.pt"
+    weights.write_bytes(b"one")
+    settings = ran / "data/demo/settings/features"
+    settings.mkdir(parents=True)
+    found = {"feature": "encoder", "files": files.named_files({"weights": str(weights)})}
+    (settings / "emodb-encoder.json").write_text(json.dumps(found))
+    assert "encoder.pt" not in status.status("demo")
+    weights.write_bytes(b"two")
+    assert "encoder.pt changed since it was read" in status.status("demo")
+    assert "dvc repro -f -s settings" in status.status("demo")

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ser.core.recipe import Training
 from ser.core.store import Store, Writer
-from ser.core.tasks import Batch, Examples
+from ser.core.tasks import Batch, Examples, Window
 from ser.models.layers.classifier import cross_entropy, masked_statistics, statistics
 from ser.training import augmentation, batches
 from ser.training.loop import Loop, learning_rate
@@ -220,3 +220,43 @@ def test_statistics_are_those_of_numpy_and_padding_is_no_part_of_them():
 def test_values_without_a_meaning_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         Training(epochs=1, **values)
+
+
+def test_another_speed_is_that_of_a_resampled_tone():
+    """A tone of 200 Hz that is spoken 1.25 times as fast has 250 Hz and lasts 0.8 times as long."""
+    rate, factor = 16000, 1.25
+    tone = torch.sin(2 * torch.pi * 200 * torch.arange(rate) / rate)[:, None]
+    made = augmentation.at_speed(tone, factor)
+    expected = torch.sin(2 * torch.pi * 250 * torch.arange(round(rate / factor)) / rate)[:, None]
+    assert made.shape == expected.shape
+    assert (made - expected).abs().max() < 0.01  # the error of linear interpolation
+    rows = augmentation.at_speed(tone, factor, 500)
+    assert rows.shape == (26, 500)  # 12 800 samples in rows of 500
+    torch.testing.assert_close(rows.reshape(-1)[: len(made)], made[:, 0])
+    assert not rows.reshape(-1)[len(made) :].any()
+
+
+def test_frames_keep_their_columns_at_another_speed():
+    ramp = torch.arange(10.0)[:, None].repeat(1, 3)
+    torch.testing.assert_close(augmentation.at_speed(ramp, 0.5)[:19, 0], torch.arange(19.0) / 2)
+    torch.testing.assert_close(augmentation.at_speed(ramp, 1.0), ramp)
+
+
+def test_noise_has_the_ratio_that_was_asked_for():
+    torch.manual_seed(0)
+    signal = torch.sin(torch.arange(200_000.0)).reshape(-1, 100)
+    noise = augmentation.noisy(signal, (10.0, 10.0)) - signal
+    ratio = 10 * torch.log10(signal.square().mean() / noise.square().mean())
+    assert ratio == pytest.approx(10.0, abs=0.1)
+
+
+def test_speed_changes_the_lengths_in_training_only(part):
+    training, before = Training(epochs=1, speed=0.5), np.array(list(LENGTHS.values()))
+    items = [Window(i, None) for i in range(len(part))]
+    part = replace(part, stores={"frames": part.stores["frames"]})
+    torch.manual_seed(1)
+    trained = batches.collate(part, items, training, "cpu", np.random.default_rng(0)).lengths["frames"].numpy()
+    assert (trained != before).any()
+    assert ((trained >= before / 1.5 - 1) & (trained <= before / 0.5 + 1)).all()
+    predicted = batches.collate(part, items, training, "cpu", None).lengths["frames"].numpy()
+    np.testing.assert_array_equal(predicted, before)

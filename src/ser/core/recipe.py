@@ -58,6 +58,8 @@ class Training:
     class_weights: bool = False  # weigh classes in the loss by the inverse of how often they occur in training
     mixup: float = 0.0  # parameter of the Beta distribution by which two utterances are mixed; 0: they are not
     frequency_warp: float = 0.0  # mel bands are stretched by a factor from 1 - frequency_warp to 1 + frequency_warp
+    speed: float = 0.0  # frames are stretched in time by a factor from 1 - speed to 1 + speed; a waveform is resampled
+    noise: tuple[float, float] | None = None  # white noise on a waveform: lowest and highest signal-to-noise ratio, dB
     average: float | None = None  # decay per step of the running mean of the weights that is used in the end
     frequency_masks: int = 0  # SpecAugment (P1 4.5, values ours: papers.md 4.5): number of frequency masks
     frequency_width: int = 27  # widest frequency mask, bins
@@ -80,7 +82,9 @@ class Training:
             raise ValueError(f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}")
         if not 0 <= self.time_share <= 1:
             raise ValueError(f"time_share is a share of the utterance, from 0 to 1, not {self.time_share}")
-        for name in ("label_smoothing", "frequency_warp", "average"):
+        if self.noise is not None and self.noise[0] > self.noise[1]:
+            raise ValueError(f"noise is the lowest and the highest ratio in dB, not {list(self.noise)}")
+        for name in ("label_smoothing", "frequency_warp", "speed", "average"):
             if not 0 <= (getattr(self, name) or 0) < 1:
                 raise ValueError(f"{name} is a share, from 0 to below 1, not {getattr(self, name)}")
         if self.schedule == "one_cycle" and not self.warmup:

@@ -26,10 +26,12 @@
 ``lacking(utterances, config)`` (only where copies may lack a part)
     the options without the part that this copy does not have, whose counts are then not expected;
 ``incomplete(files)`` (only where parts of a corpus may be read)
-    which of its subsets lack utterances.
+    which of its subsets lack utterances;
+``example(root)``
+    writes a few files in the corpus's layout below `root` and returns `root`, for the contract tests. A corpus whose
+    files are also read by tests of its own has them in tests/corpus_trees/NAME.py instead, as ``tree(root)``.
 
-The contract tests read a few files of each corpus, which tests/corpus_trees/NAME.py makes with its function
-``tree(root)``. The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same
+The look-alikes that the package `ser_synth` makes have the same layouts, so both go through the same
 readers.
 """
 

@@ -19,10 +19,11 @@ SMALL = 1_000_000  # bytes up to which files of a larger corpus are read; ours: 
 
 @dataclass(frozen=True)
 class Location:
-    """A corpus's root folder, and whether its speech is synthetic."""
+    """A corpus's root folder, whether its speech is synthetic, and a table of it that is outside the root."""
 
     root: Path
     synthetic: bool
+    table: Path | None = None
 
 
 class _File(NamedTuple):
@@ -59,8 +60,12 @@ def changed(receipt: Mapping[str, Any]) -> bool:
     as `receipt`."""
     if "parts" in receipt:
         return any(changed(part) for part in receipt["parts"].values())
-    root = _root(receipt)
-    return root is None or any(receipt.get(key) != value for key, value in _facts(root).items())
+    root, table = _root(receipt), receipt.get("table")
+    if root is None or (table and not Path(table["path"]).is_file()):
+        return True
+    if table and _contents(Path(table["path"])) != table["digest"]:
+        return True
+    return any(receipt.get(key) != value for key, value in _facts(root).items())
 
 
 def receipt(location: Location, corpus: str) -> dict[str, Any]:
@@ -74,10 +79,12 @@ def receipt(location: Location, corpus: str) -> dict[str, Any]:
         raise SerError(
             f"the folder of {corpus} contains this whole project", location.root, "Move the corpus to its own folder"
         )
-    facts = _facts(location.root)
+    facts: dict[str, Any] = _facts(location.root)
     if not facts["files"]:
         raise SerError("an empty corpus", location.root, "Link the folder the original archive unpacks to")
     raw, root = raw_folder().absolute(), location.root.absolute()
+    if location.table is not None:
+        facts["table"] = {"path": location.table.as_posix(), "digest": _contents(location.table)}
     return {
         "corpus": corpus,
         "root": (root.relative_to(raw) if root.is_relative_to(raw) else location.root).as_posix(),

@@ -44,7 +44,8 @@ def ensure(
     config = plugins.build(module.Config, reader_config, f"corpora.{corpus}.reader")
     own = module.CARD.access == "own"
     root = module.place(config, f"corpora.{corpus}.reader") if own else _real_root(module, config)
-    return Location(root, (root / MARKER).exists())
+    table = Path(config.csv) if getattr(config, "audio", "") else None
+    return Location(root, (root / MARKER).exists(), table)
 
 
 def receipt(corpus: str, settings: Mapping[str, Any]) -> dict[str, Any]:

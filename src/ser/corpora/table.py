@@ -2,8 +2,9 @@
 
 Required columns are file and speaker, and emotion or labels (a file of continuous labels). Optional are utterance,
 start, end (seconds, or times such as ``0 days 00:00:01.5``), session, dialogue, partition, text, text_id and sex. The
-names of audformat are understood as well. Paths of files are relative to the corpus's root. Without a column utterance
-the id is made of the file's path and the start; characters that are not safe in an id become ``_``.
+names of audformat are understood as well. Paths of files are relative to the corpus's root, which is the folder of the
+CSV or the option `audio`; a path that is absolute or has ``..`` in it must lead below that root. Without a column
+utterance the id is made of the file's path and the start; characters that are not safe in an id become ``_``.
 
 A file of labels is a CSV, too, with a header, a column time (0.1 s apart, from the start of the utterance) and one
 column per dimension.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -72,13 +74,14 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class Config:
-    """`csv` is the table, in data/raw/table or at any path with the audio beside it; `classes` are the emotions to
-    keep, in report order (empty: all); `dimensions` are columns of the label files (empty: the task is classification).
-    `merge_spellings` makes names that differ only in spelling, such as Anna and anna, one name: the first of the table.
-    Without it they are refused.
+    """`csv` is the table, in data/raw/table or at any path with the audio beside it; `audio` is the folder that holds
+    all audio, where that is not the folder of the CSV; `classes` are the emotions to keep, in report order (empty:
+    all); `dimensions` are columns of the label files (empty: the task is classification). `merge_spellings` makes names
+    that differ only in spelling, such as Anna and anna, one name: the first of the table. Without it they are refused.
     """
 
     csv: str = "table.csv"
+    audio: str = ""
     classes: tuple[str, ...] = ()
     dimensions: tuple[str, ...] = ()
     merge_spellings: bool = False
@@ -109,8 +112,14 @@ def download(root: Path, config: Config = Config()) -> None:
 
 
 def place(config: Config, where: str) -> Path:
-    """data/raw/table when that is linked and contains the CSV, else the folder of the CSV."""
+    """The folder of the audio that is named; else data/raw/table when that is linked and contains the CSV; else the
+    folder of the CSV."""
     linked, path = raw_folder() / CARD.name, Path(config.csv)
+    if config.audio and not Path(config.audio).is_dir():
+        hint = f"Give the folder that holds all audio in params.yaml: {where}.audio"
+        raise SerError("no such folder", config.audio, hint)
+    if config.audio and path.is_file():
+        return Path(config.audio)
     if not path.is_absolute() and (linked / path).is_file():
         return linked
     if path.is_file():
@@ -121,13 +130,14 @@ def place(config: Config, where: str) -> Path:
 def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
     """One utterance per row, sorted by id. Raises `SerError` that names the line of the CSV."""
     root = reading.folder(root, CARD)
-    # the root is either linked and contains the path, or it is the folder of the CSV
-    path = next((p for p in (root / config.csv, root / Path(config.csv).name) if p.is_file()), root / config.csv)
+    # the root is linked and contains the path, or it is the folder of the CSV, or the CSV is elsewhere
+    places = root / config.csv, Path(config.csv) if config.audio else root / Path(config.csv).name
+    path = next((p for p in places if p.is_file()), places[-1])
     if not path.is_file():
         raise SerError("no table of the corpus", path, CARD.steps)
     found: dict[str, tuple[int, Utterance]] = {}
     for number, row in _rows(path, "labels" if config.dimensions else "emotion"):
-        utterance = _utterance(row, root, f"{path}:{number}")
+        utterance = _utterance(row, root, path.parent, f"{path}:{number}")
         if utterance.id in found:
             raise SerError(
                 f"utterance {utterance.id!r} is also in line {found[utterance.id][0]}",
@@ -238,9 +248,10 @@ def _check_columns(columns: list[str], path: Path, target: str) -> None:
             raise SerError(f"no column {needed!r}", f"{path}:1", f"{there}. {_HINTS.get(needed, '')}")
 
 
-def _utterance(row: dict[str, str], root: Path, where: str) -> Utterance:
-    file = _on_disk(root, reading.inside(row["file"], where))
-    labels = _on_disk(root, reading.inside(row["labels"], where)) if row.get("labels") else ""
+def _utterance(row: dict[str, str], root: Path, beside: Path, where: str) -> Utterance:
+    """The utterance of a row; `beside` is the folder of the CSV."""
+    file = _on_disk(root, _inside(row["file"], root, beside, where))
+    labels = _on_disk(root, _inside(row["labels"], root, beside, where)) if row.get("labels") else ""
     if labels and not (root / labels).is_file():
         raise SerError(f"no file of labels {labels!r}", where)
     partition = row.get("partition", "").lower()
@@ -272,6 +283,26 @@ def _id(given: str, file: str, start: float | None, where: str) -> str:
             "Use letters, digits, _ . + - in the column utterance",
         )
     return given
+
+
+def _inside(file: str, root: Path, beside: Path, where: str) -> str:
+    """The path of a file relative to the root. It starts at the root, or, where it leads upwards or to a file that is
+    only there, at the folder of the CSV.
+    """
+    posix = PurePosixPath(file.replace("\\", "/"))
+    if "\0" in file or posix == PurePosixPath():
+        raise SerError(f"{file!r} is not the name of a file", where)
+    if re.match(r"[A-Za-z]:", file):
+        raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
+    upwards, there = posix.is_absolute() or ".." in posix.parts, beside / posix
+    if not upwards and (beside == root or (root / posix).exists() or not there.exists()):
+        return str(posix)  # where there is no such file, that is reported when the audio is read
+    full = os.path.normpath(there.absolute())
+    for top in (root.absolute(), root.resolve()):
+        if Path(full).is_relative_to(os.path.normpath(top)):
+            return Path(full).relative_to(os.path.normpath(top)).as_posix()
+    hint = "Name the folder that holds all audio: ser study new --audio PATH, or corpora.table.reader.audio"
+    raise SerError(f"{file!r} is not below the corpus's folder {root}", where, hint)
 
 
 def _on_disk(root: Path, file: str) -> str:

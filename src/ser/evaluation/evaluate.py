@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from ser.core.errors import end_with_parent
 from ser.core.files import read_csv, read_json, remove
 from ser.core.layout import Layout
-from ser.evaluation import calibration, ensembles, intervals, metrics, notes, pooling, postprocessing, results
+from ser.evaluation import (
+    calibration,
+    ensembles,
+    intervals,
+    metrics,
+    notes,
+    overview,
+    pooling,
+    postprocessing,
+    results,
+)
 from ser.evaluation.predictions import Predictions, read
 from ser.evaluation.results import Across, Description, Interval, Option, Result, Score
 
@@ -25,7 +35,7 @@ FEW_UNITS = 8  # ours: in simulation a nominal 95 % covers 91 to 93 % at 5 units
 
 
 def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.DataFrame:
-    """Evaluates all experiments of a study, writes their scores and details, and prints a table of them.
+    """Evaluates all experiments of a study, writes their scores, their details and the overviews, and prints a table.
 
     Files of experiments that the study no longer has are removed.
 
@@ -56,6 +66,7 @@ def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.
                 remove(path, folder)
     for result in found:
         results.write(layout, result)
+    overview.write(layout, experiments, found)
     print(summary(found))
     return results.table(found)
 

@@ -64,7 +64,11 @@ def check(study: Study, names: Names, faulty: Collection[tuple[str, str]], group
         made = plugins.build(plugins.parameters("models", item.model), config(study, item), f"{where}.config")
         _check_model(study, item, made, where)
     with faults:
-        _check_continuous(study, item, plugins.build(Training, training(study, item), f"{where}.training"), where)
+        recipe = plugins.build(Training, training(study, item), f"{where}.training")
+        _check_continuous(study, item, recipe, where)
+        if recipe.noise and study.features[f"{item.corpus}-{item.feature}"].feature != "waveform":
+            what = f"noise is added to waveforms, and {item.feature} is none"
+            raise SerError(what, f"{where}.training.noise", "Use a feature of feature: waveform")
     if item.pretrained:
         with faults:
             _check_pretrained(study, item, f"{where}.pretrained")
@@ -173,6 +177,9 @@ def _check_continuous(study: Study, item: Experiment, recipe: Training, where: s
     if recipe.window != "blocks" and (recipe.frames or recipe.window == "crops"):
         what = f"{item.corpus} has continuous labels, whose windows must follow each other"
         raise SerError(what, f"{where}.training.window", "Set window: blocks")
+    if recipe.speed:
+        what = f"{item.corpus} has continuous labels, which would no longer fit the time of the speech"
+        raise SerError(what, f"{where}.training.speed", "Remove it")
     for name in feature_names(item):
         key = f"{item.corpus}-{name}"
         feature = _feature(study, key)

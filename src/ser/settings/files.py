@@ -7,6 +7,9 @@ of a value or of a module changes the files of the stages that use it, and nothi
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,8 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
     for name, feature in study.features.items():
         values = {"corpus": feature.corpus, "feature": feature.feature, "config": feature.values}
         made[f"features/{name}"] = {**values, **_code("features", f"ser.features.{feature.feature}")}
+        if contents := named_files(feature.values):
+            made[f"features/{name}"]["files"] = contents
     for name, folds in study.folds.items():
         values = {"folds": name, "corpus": folds.corpus, "protocol": folds.protocol, "seed": folds.seed}
         code = _code("folds", f"ser.protocols.{folds.protocol}")
@@ -56,6 +61,18 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
         made[f"package/{name}"] = {"experiment": package.experiment, "on": package.on, "formats": formats}
         made[f"package/{name}"] |= _code("package", *(f"ser.corpora.{licensed}" for licensed in formats))
     return made | {"evaluate": _evaluate(study), "report": _report(study)}
+
+
+def named_files(values: Mapping[str, Any]) -> dict[str, str]:
+    """Path -> digest of the content of every file that a parameter names, such as the weights of an encoder."""
+    paths = [Path(value) for value in values.values() if isinstance(value, str) and value]
+    found = {}
+    for path in paths:
+        with suppress(OSError):  # a text too long for a path
+            if path.is_file():
+                with path.open("rb") as file:
+                    found[path.as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def make(path: str | Path, name: str) -> str:

@@ -61,7 +61,8 @@ def _status(name: str, made: Mapping[str, Any]) -> str:
         lines.append(f"  {', '.join(never)}: never ran")
     if follow:
         lines.append(f"and after them, if their outputs change: {', '.join(sorted(follow))}")
-    return "\n".join([*lines, *estimate(name, sorted({*direct, *never, *follow})), *_changed_corpora(name)])
+    lines += estimate(name, sorted({*direct, *never, *follow}))
+    return "\n".join([*lines, *_changed_corpora(name), *_changed_files(name)])
 
 
 def _ran(lock: Path) -> set[str]:
@@ -103,6 +104,20 @@ def _changed_corpora(name: str) -> list[str]:
         f"{repro(path, f'download@{path.stem}')}"
         for path in receipts
         if changed(read_json(path))
+    ]
+
+
+def _changed_files(name: str) -> list[str]:
+    """A line for each file that a feature names, such as weights, and that changed since the settings were written."""
+    folder = Layout(name).data / "settings" / "features"
+    then: dict[str, str] = {}
+    for path in sorted(folder.glob("*.json")):
+        then |= read_json(path).get("files", {})
+    again = repro(folder, "settings")
+    return [
+        f"the file {path} changed since it was read; to read it again: {again}, then {command(name)}"
+        for path, digest in then.items()
+        if files.named_files({"path": path}).get(path) != digest
     ]
 
 

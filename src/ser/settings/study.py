@@ -22,6 +22,7 @@ from ser.settings.schema import GROUPS
 
 STUDIES = Path("studies")
 GRAPH = Path("dvc.yaml")
+WIDE = 16_000  # Hz, of waveforms of real speech
 
 
 def folder(name: str) -> Path:
@@ -62,11 +63,13 @@ def new(
     base: str = "demo",
     source: str | None = None,
     csv: str | None = None,
+    audio: str | None = None,
 ) -> str:
     """Makes and starts studies/<name>: of the base's params.yaml only what these corpora and experiments need.
 
-    `csv` is a user's own table; its blocks are made from what it holds. Raises `SerError` when the study exists, a
-    corpus is not in the base, or no experiment is left.
+    A corpus that the base does not have gets a baseline (`ser.settings.starter`). `csv` is a user's own table, and
+    `audio` the folder that its paths are relative to. Raises `SerError` when the study exists and when no experiment is
+    left.
     """
     from ruamel.yaml import YAML
 
@@ -76,8 +79,10 @@ def new(
     origin = folder(base) / "params.yaml"
     check.read(origin)
     data = yaml.load(origin.read_text(encoding="utf-8"))
-    left_out = _take(data, corpora, patterns, base, csv, yaml)
+    _add_missing(data, corpora, csv, audio, yaml)
+    left_out = _take(data, corpora, patterns, base)
     _set_source(data, source)
+    enlarged = _enlarge(data)
     data["study"], data["root"], data["params"] = name, "../..", f"{target.as_posix()}/params.yaml"
     data.yaml_set_start_comment(
         f"Study {name}: {command(name)}\nMade from study {base} by ser study new; edit freely.\n"
@@ -86,6 +91,7 @@ def new(
     sources = ", ".join(f"{c} ({b['source']})" for c, b in data["corpora"].items())
     lines = [f"{target}: {sources}; {len(_experiments(data))} experiments"]
     lines += [f"left out: {experiment} also needs {', '.join(more)}" for experiment, more in left_out.items()]
+    lines += [f"for real speech: {', '.join(enlarged)}; networks are as small as in {base}"] if enlarged else []
     return "\n".join([*lines, f"Run it: {command(name)}"])
 
 
@@ -128,14 +134,29 @@ def _write(target: Path, data: Any, yaml: Any) -> None:
         raise
 
 
-def _take(
-    data: Any, corpora: Sequence[str], patterns: Sequence[str], base: str, csv: str | None, yaml: Any
-) -> dict[str, list[str]]:
-    """Leaves in `data`, the base's params.yaml, what these corpora and patterns need, and adds the blocks of a CSV.
+def _enlarge(data: Any) -> list[str]:
+    """Where the speech is real, takes back what the demo makes small for synthetic speech: the label `size: demo`, and
+    waveforms of 2 kHz, in which little of real speech is left. Returns what it did, in words.
+    """
+    real = {corpus for corpus, block in data["corpora"].items() if block["source"] == "real"}
+    done = []
+    for name, feature in data["features"].items():
+        if feature["corpus"] in real and feature["feature"] == "waveform" and feature.get("rate", WIDE) < WIDE:
+            feature["segment"] = round(feature["segment"] * WIDE / feature["rate"])
+            feature["rate"] = WIDE
+            done.append(f"{name} at {WIDE // 1000} kHz")
+    blocks = [data.get("defaults") or {}, *_experiments(data).values()]
+    small = [block for block in blocks if real and block.get("size") == "demo"]
+    for block in small:
+        block["size"] = "reduced"
+    return [*(["size reduced"] if small else []), *done]
+
+
+def _take(data: Any, corpora: Sequence[str], patterns: Sequence[str], base: str) -> dict[str, list[str]]:
+    """Leaves in `data`, the base's params.yaml, what these corpora and patterns need.
 
     Returns the experiments on these corpora that are left out because they need further corpora, and those corpora.
     """
-    _check_corpora(data, corpora, base, csv, yaml)
     having = {e["corpus"]: None for e in _experiments(data).values()}
     if not having.keys() & set(corpora):
         hint = f"Corpora with experiments there: {', '.join(having)}"
@@ -150,23 +171,21 @@ def _take(
     return {n: more for n, more in further.items() if more and _any(n, patterns)}
 
 
-def _check_corpora(data: Any, corpora: Sequence[str], base: str, csv: str | None, yaml: Any) -> None:
-    """Every corpus exists and is in `data`, to which the blocks of a user's own table are added."""
+def _add_missing(data: Any, corpora: Sequence[str], csv: str | None, audio: str | None, yaml: Any) -> None:
+    """Adds to `data` the blocks of the corpora that it lacks, and of a user's own table. Every corpus must exist."""
     if not corpora:
         raise SerError("no corpus is named", "--corpora", "Name some, such as emodb,ravdess; `ser corpora` lists them")
     for corpus in corpora:
         plugins.check_name(corpus, plugins.names("corpora"), "corpus", "--corpora")
-    if csv and "table" not in corpora:
-        raise SerError("a CSV is the corpus table", "--csv", "Add table to --corpora")
-    if "table" in corpora and (csv or "table" not in data["corpora"]):
-        from ser.settings import table
+    if (csv or audio) and "table" not in corpora:
+        raise SerError("a CSV is the corpus table", "--csv" if csv else "--audio", "Add table to --corpora")
+    if audio and not csv:
+        raise SerError("a folder of audio needs its table", "--audio", "Give the path of your CSV: --csv PATH")
+    from ser.settings import starter
 
-        table.add(data, table.blocks(csv, yaml))
     for corpus in corpora:
-        if corpus not in data["corpora"]:
-            known = ", ".join(data["corpora"])
-            hint = f"It has {known}; give a --base that has {corpus}, or add its blocks to the base's params.yaml"
-            raise SerError(f"study {base} has no corpus {corpus}", "--corpora", hint)
+        if corpus not in data["corpora"] or (corpus == "table" and csv):
+            starter.add(data, starter.blocks(corpus, yaml, csv, audio))
 
 
 def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:

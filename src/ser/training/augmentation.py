@@ -1,4 +1,4 @@
-"""What is done to training batches only: frequency warping, SpecAugment, mixup and soft labels.
+"""What is done to training batches only: speed, noise, frequency warping, SpecAugment, mixup and soft labels.
 
 All of it draws from torch's generator, which the training seeds. What is off draws nothing. Letters: B utterances,
 T frames, F bands, K classes.
@@ -16,10 +16,15 @@ from ser.core.recipe import Training
 from ser.core.tasks import Batch
 
 
-def augmented(x: Tensor, training: Training) -> Tensor:
-    """The valid frames (T, F) of one utterance, warped and masked. Masks are filled with 0, the mean after
-    normalisation.
+def augmented(x: Tensor, training: Training, waveform: bool = False) -> Tensor:
+    """The valid frames (T, F) of one utterance, stretched, noisy, warped and masked. Masks are filled with 0, the mean
+    after normalisation. `waveform`: a row holds F consecutive samples of the signal. Another speed gives another T.
     """
+    if training.speed:
+        factor = 1 + training.speed * (2 * float(torch.rand(())) - 1)
+        x = at_speed(x.reshape(-1, 1), factor, x.shape[1]) if waveform else at_speed(x, factor)
+    if training.noise and waveform:
+        x = noisy(x, training.noise)
     if training.frequency_warp:
         x = warp(x, 1 + training.frequency_warp * (2 * float(torch.rand(())) - 1))
     if not (training.frequency_masks or training.time_masks):
@@ -32,6 +37,26 @@ def augmented(x: Tensor, training: Training) -> Tensor:
     for _ in range(training.time_masks):
         spectrogram = mask_along_axis(spectrogram, training.time_width, 0.0, axis=2, p=training.time_share)
     return spectrogram[0].T
+
+
+def at_speed(x: Tensor, factor: float, columns: int = 0) -> Tensor:
+    """Rows (N, F) as if they had been spoken `factor` times as fast: row n takes the value at n * factor, interpolated
+    linearly (Ko et al. 2015 resample the signal, which changes tempo and pitch; frames change their tempo alone).
+
+    With `columns` the N values of a signal (N, 1) become rows (T, columns), the last one padded with zeros.
+    """
+    last = len(x) - 1
+    position = torch.arange(max(1, round(len(x) / factor)), dtype=torch.float64) * factor
+    below = position.long().clamp(max=last)
+    share = (position - below).clamp(0, 1).to(x.dtype)[:, None]
+    made = x[below] * (1 - share) + x[(below + 1).clamp(max=last)] * share
+    return functional.pad(made.reshape(-1), (0, -len(made) % columns)).reshape(-1, columns) if columns else made
+
+
+def noisy(x: Tensor, ratios: tuple[float, float]) -> Tensor:
+    """A waveform (T, F) with white noise at a signal-to-noise ratio in dB between the two, uniform in dB."""
+    ratio = ratios[0] + (ratios[1] - ratios[0]) * float(torch.rand(()))
+    return x + torch.randn_like(x) * (x.square().mean() * 10 ** (-ratio / 10)).sqrt()
 
 
 def warp(x: Tensor, factor: float) -> Tensor:

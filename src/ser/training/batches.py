@@ -50,12 +50,15 @@ def collate(
             inputs[name] = torch.from_numpy(np.array(store.rows(utterances), dtype=np.float32)).to(device)
             continue
         # without `frames` an input keeps its own length, which may differ by one row from that of the labels
-        pieces = [store[u][c] if size else store[u] for u, c in zip(utterances, cuts, strict=True)]
+        raw = [store[u][c] if size else store[u] for u, c in zip(utterances, cuts, strict=True)]
+        pieces = [torch.from_numpy(np.array(piece, dtype=np.float32)) for piece in raw]
+        if crop is not None:
+            waveform = store.card.get("feature") == "waveform"
+            pieces = [augmentation.augmented(piece, training, waveform)[:size] for piece in pieces]
         valid = [len(p) for p in pieces]
         x = torch.zeros(len(pieces), size or max(*valid, training.frames or 0), int(store.card["dim"]))
         for row, piece in zip(x, pieces, strict=True):
-            rows = torch.from_numpy(np.array(piece, dtype=np.float32))
-            row[: len(piece)] = rows if crop is None else augmentation.augmented(rows, training)
+            row[: len(piece)] = piece
         inputs[name] = x.to(device, non_blocking=True)
         lengths[name] = torch.tensor(valid, device=device)
     labels = _labels(examples, items, cuts, training) if isinstance(examples, Examples) else None
