@@ -2,7 +2,7 @@
 
 Equal settings give equal bytes on one machine. Another processor adds in another order, which changes the last digits,
 and a training amplifies them. ``spread.json`` holds the scores of the demo under several instruction sets, and says how
-they were made.
+they were made. An experiment that it does not have is given `LEAST`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from ser.core.files import read_json
 
 FACTOR = 2.0  # ours: a few instruction sets show less than all the processors there are
-LEAST = 0.01  # ours: where the measured scores are equal by chance
+LEAST = 0.01  # ours: where nothing was measured, or the measured scores are equal by chance
 
 
 @cache

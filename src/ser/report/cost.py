@@ -12,8 +12,7 @@ from typing import Any
 
 def sentence(card: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
     """Seconds, memory, device and size; without a cost file the last two only."""
-    counts = sorted({n["parameters"] for n in (card.get("notes") or {}).values() if "parameters" in n})
-    span = f"{counts[0]:,} to {counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}" if counts else ""
+    span = parameters(card)
     device = cost.get("device") or card.get("device")
     facts = [
         *_spent(cost),
@@ -22,6 +21,12 @@ def sentence(card: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
         f"{span} parameters" if span else "",
     ]
     return ", ".join(fact for fact in facts if fact)
+
+
+def parameters(card: Mapping[str, Any]) -> str:
+    """The number of parameters of the model, or its range over the folds; empty where the card has none."""
+    counts = sorted({n["parameters"] for n in (card.get("notes") or {}).values() if "parameters" in n})
+    return f"{counts[0]:,} to {counts[-1]:,}" if len(counts) > 1 else f"{counts[0]:,}" if counts else ""
 
 
 def time(cost: Mapping[str, Any]) -> str:
@@ -52,14 +57,22 @@ def with_ensembles(
     return found
 
 
+def minutes(cost: Mapping[str, Any]) -> float:
+    """The minutes of the training on one core; those of the clock where a GPU did the work."""
+    return float(cost["seconds"]) / 60 * (1 if _on_gpu(cost) else int(cost.get("threads", 1)))
+
+
 def core_minutes(cost: Mapping[str, Any]) -> str:
-    """The time of the training on one core; the wall time where a GPU did the work."""
+    """`minutes` in words."""
     if not cost.get("folds"):
         return "-"
-    gpu = not str(cost.get("device", "cpu")).startswith("cpu")
-    minutes = cost["seconds"] / 60 * (1 if gpu else cost.get("threads", 1))
-    text = f"{minutes:.1f}" if minutes < 10 else f"{minutes:,.0f}"
-    return f"{'at least ' if cost.get('resumed') else ''}{text}{' on a GPU' if gpu else ''}"
+    value = minutes(cost)
+    text = f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+    return f"{'at least ' if cost.get('resumed') else ''}{text}{' on a GPU' if _on_gpu(cost) else ''}"
+
+
+def _on_gpu(cost: Mapping[str, Any]) -> bool:
+    return not str(cost.get("device", "cpu")).startswith("cpu")
 
 
 def _spent(cost: Mapping[str, Any]) -> list[str]:
@@ -70,11 +83,12 @@ def _spent(cost: Mapping[str, Any]) -> list[str]:
     return [
         f"{time(cost)} of training ({cost['folds']} folds and seeds added up"
         + ("; what was trained before an interruption is not counted)" if cost["resumed"] else ")"),
-        f"at most {_size(cost['peak_bytes'])} of memory per worker",
-        f"at most {_size(cost['gpu_bytes'])} on the GPU" if "gpu_bytes" in cost else "",
+        f"at most {size(cost['peak_bytes'])} of memory per worker",
+        f"at most {size(cost['gpu_bytes'])} on the GPU" if "gpu_bytes" in cost else "",
         f"{threads} thread" + ("s" if threads != 1 else ""),
     ]
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """``1.2 GB``, ``830 MB``."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -55,6 +55,7 @@ class Section:
     id: str
     name: str
     synthetic: bool
+    score: str
     facts: Sequence[str]
     cost: str
     parts: Sequence[Part] = field(default_factory=list)
@@ -67,7 +68,7 @@ def section(e: Experiment, players: Players, pictures: Sequence[Picture] = (), m
         parts.append(Part("Headline", [_headline(e)]))
         if e.scored.kind == "classification":
             parts += [
-                _confusion(e.scored),
+                _confusion(e.scored, e.name),
                 _classes(e.scored, e.result.by_class),
                 _units(e, "speaker"),
                 _folds(e),
@@ -84,6 +85,7 @@ def section(e: Experiment, players: Players, pictures: Sequence[Picture] = (), m
         slug(e.name),
         e.name,
         e.about.synthetic,
+        f"{results.label(e.headline)} {results.text(e.result.headline)}",
         _facts(e),
         cost.sentence(e.card, e.cost),
         [part for part in parts if part is not None],
@@ -127,16 +129,16 @@ def _headline(e: Experiment) -> Table:
     return Table(f"{e.name}: headline numbers", header, rows)
 
 
-def _confusion(p: Predictions) -> Part:
+def _confusion(p: Predictions, name: str) -> Part:
     """Summed over folds and seeds; a cell has the count and the share of its true class."""
     matrix = intervals.confusions(p, "corpus").sum(axis=(0, 1))
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     rows = [
-        (name, *(charts.shaded(s, f"{s:.0%} ({n})") for s, n in zip(share[k], matrix[k], strict=True)))
-        for k, name in enumerate(p.classes)
+        (label, *(charts.shaded(s, f"{s:.0%} ({n})") for s, n in zip(share[k], matrix[k], strict=True)))
+        for k, label in enumerate(p.classes)
     ]
     caption = "Rows are true classes, columns predicted ones; share of the row (count over all seeds)"
-    return Part("Confusions", [Table(caption, ("true", *p.classes), rows, "confusion")])
+    return Part("Confusions", [Table(caption, ("true", *p.classes), rows, "confusion", name)])
 
 
 def _classes(p: Predictions, by_class: Mapping[str, Score]) -> Part:

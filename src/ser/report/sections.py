@@ -12,9 +12,8 @@ from ser.evaluation import claims, compare, results, wording
 from ser.evaluation.published import PAPERS, published
 from ser.evaluation.results import Description, Result, Score
 from ser.report import cost, ledger
-from ser.report.charts import bar
 from ser.report.study import Experiment, Study
-from ser.report.tables import Cell, Table, listed, number, plural, slug
+from ser.report.tables import Cell, Table, listed, marks_of, number, plural, slug
 
 DRAWS = 2000  # ours: of a comparison in the report; `ser compare` draws more
 SYNTHETIC = "SYNTHETIC"
@@ -84,20 +83,16 @@ def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapp
     else:
         metrics = ["ua", "wa", "f1"]
     first, *others = metrics
-    header = ["experiment", results.label(first), "0 to 1", "chance", *map(results.label, others)]
+    header = ["experiment", results.label(first), "chance", *map(results.label, others)]
     header += ["corpus, protocol", "n", "seeds", "by speaker", "ECE", "selection"]
     header += [f"published {' / '.join(map(results.label, metrics))}", "core-minutes"]
     timed, rows = any(name in costs for name in frame.index), []
     for name, row in ranked(frame).iterrows():
-        low, value, high = (row.get(first + end) for end in ("_low", "", "_high"))
-        marks = [] if pd.isna(value) else [value]
-        limits = (None, None) if pd.isna(low) else (low, high)
         chance = f"{1 / len(row['labels']):.2f}" if first == "ua" and row["labels"] else ""  # that of CCC is always 0
         rows.append(
             [
-                Cell(f"{name}{marks_of(row)}", _system(row), slug(str(name))),
+                Cell(name + marks_of(row["transductive"], row["control"]), _system(row), slug(str(name))),
                 Cell(results.text(_score(row, first))),
-                bar(marks, *limits),
                 chance,
                 *(results.text(_score(row, m)) for m in others),
                 _protocol(row),
@@ -135,11 +130,6 @@ def _calibration(row: pd.Series) -> Cell:
 def _cost(found: Mapping[str, Any], lasting: bool) -> Cell:
     text = cost.core_minutes(found)
     return Cell(text) if lasting else Cell(inner=text, kind="cost")
-
-
-def marks_of(row: pd.Series) -> str:
-    """The signs beside a name that `MARKS` of the legend explain."""
-    return ("†" if row["transductive"] else "") + ("‡" if row["control"] not in (None, "none") else "")
 
 
 def _system(row: pd.Series) -> str:
@@ -218,7 +208,14 @@ class Group(NamedTuple):
     method: str
 
 
-def comparisons(study: Study) -> list[Group]:
+class Family(NamedTuple):
+    """The paired tests of one group of experiments, their p-values corrected together."""
+
+    title: str
+    tests: Sequence[compare.Comparison]
+
+
+def families(study: Study) -> list[Family]:
     """Paired tests of the headline metric within each group of experiments that can be compared."""
     groups: dict[str, list[Experiment]] = {}
     for e in study.experiments.values():
@@ -227,15 +224,23 @@ def comparisons(study: Study) -> list[Group]:
     made = []
     for title, members in groups.items():
         members.sort(key=lambda e: -(e.result.headline.value or 0.0))
-        family = compare.holm(list(_compared(study, compare.pairs([e.name for e in members]))))
-        if family:
-            first = family[0]
-            ways = f"all {first.ways}" if first.exact else f"{first.ways - 1} drawn"
-            method = f"p: {ways} ways of exchanging A and B by {first.unit}."
-            caption = f"{title}: {plural(len(family), 'paired test')}"
-            header = ("A against B", "metric", "A - B", "interval", "p", "p (Holm)", "detectable", "seed sd A, B")
-            table = Table(caption, (*header, "conclusion"), [_comparison(c) for c in family])
-            made.append(Group(table, method))
+        tests = compare.holm(list(_compared(study, compare.pairs([e.name for e in members]))))
+        if tests:
+            made.append(Family(title, tests))
+    return made
+
+
+def comparisons(found: Sequence[Family]) -> list[Group]:
+    """The paired tests as tables."""
+    made = []
+    for title, tests in found:
+        first = tests[0]
+        ways = f"all {first.ways}" if first.exact else f"{first.ways - 1} drawn"
+        method = f"p: {ways} ways of exchanging A and B by {first.unit}."
+        caption = f"{title}: {plural(len(tests), 'paired test')}"
+        header = ("A against B", "metric", "A - B", "interval", "p", "p (Holm)", "detectable", "seed sd A, B")
+        table = Table(caption, (*header, "conclusion"), [_comparison(c) for c in tests], "tests")
+        made.append(Group(table, method))
     return made
 
 
@@ -281,6 +286,11 @@ class Published(NamedTuple):
     others: Mapping[str, Sequence[Table]]
 
     @property
+    def answered(self) -> bool:
+        """Whether an experiment of the study reproduces any number of the paper."""
+        return any("experiment" in t.header for t in self.tables)
+
+    @property
     def tables(self) -> list[Table]:
         return [t for t in (self.ran, *(t for tables in self.others.values() for t in tables)) if t]
 
@@ -296,8 +306,11 @@ HEADINGS = {  # of the numbers that are of less interest: one, and several
 def published_results(
     found: Mapping[str, Result], losses: Mapping[str, Mapping[str, float]] | None = None
 ) -> list[Published]:
-    """The ledger: what was run first, then the other numbers of each paper. `losses`: see `ledger.rows`."""
+    """The ledger: what was run first, then the other numbers of each paper. `losses`: see `ledger.rows`. Empty where no
+    experiment answers to a paper."""
     made = []
+    if not any(r.description.paper for r in found.values()):
+        return []  # a study of one's own lists no papers
     for paper, rows in ledger.by_paper(ledger.rows(found, losses)).items():
         about = PAPERS[paper]
         title = f"{about.title} ({about.venue} {about.year})"

@@ -29,6 +29,7 @@ class Table:
     header: Sequence[str]
     body: Sequence[Sequence[object]]  # a value that is no `Cell` is shown as text
     kind: str = ""  # a class of the style sheet
+    name: str = ""  # the experiment that it is about, for the script of the page
 
     @property
     def columns(self) -> list[str]:
@@ -69,6 +70,11 @@ def number(value: float | None, digits: int = 3) -> str:
 def slug(text: str) -> str:
     """An id for an anchor: the text with everything but letters, digits, - and _ replaced."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in text)
+
+
+def marks_of(transductive: object, control: object) -> str:
+    """The signs beside the name of a system, which the legend explains."""
+    return ("†" if transductive else "") + ("‡" if control not in (None, "none") else "")
 
 
 def listed(names: Iterable[str], everyone: int) -> str:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import base64
 import functools
+import json
+import os
 import platform
+import re
 import subprocess
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from markupsafe import Markup, escape
 
 from ser import __version__
 from ser.core.files import read_csv, write_text
 from ser.core.layout import Layout
 from ser.evaluation.results import Result
-from ser.report import across, charts, experiment, gallery, sections, words
+from ser.report import across, answer, charts, experiment, explorer, forest, gallery, sections, systems, words
 from ser.report.sound import Players
 from ser.report.study import Study, load
+from ser.report.tables import Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).with_name("templates")
+ELSEWHERE = ("by speaker", "ECE", "published")  # beginnings of columns of scores that have a section on the page
 LIBRARIES = ("torch", "numpy", "scikit-learn", "librosa", "opensmile", "gensim")
 
 
@@ -48,12 +53,31 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
     """What the templates show of a study."""
     drawn = drawn or gallery.Gallery()
     pictures, missing = drawn.experiments, drawn.missing
-    players = Players(study.layout, _refused(study))
-    return {
-        **summary(study.name, study.results, study.scores, study.costs, study.losses),
+    players = Players(study.layout, _refused(study), _withheld(study))
+    tests, groups, plot = sections.families(study), explorer.groups(study), forest.panels(study.results)
+    missed = [systems.missed(g, players) for g in groups if len(g.systems) > 1]
+    known = summary(study.name, study.results, study.scores, study.costs, study.losses)
+    made = {
+        **known,
+        "papers": [paper for paper in known["published"] if paper.answered],
+        "answers": answer.answers(study, {(c.a, c.b): c for family in tests for c in family.tests}),
+        "numbers": answer.numbers(study, (len(groups[0].misses()), len(groups[0].table)) if groups else None),
+        "forest": {
+            "wide": forest.svg(plot, f"Study {study.name}: all systems with their intervals"),
+            "narrow": forest.svg(plot, f"Study {study.name}: all systems with their intervals", narrow=True),
+            "remarks": forest.remarks(plot),
+            "reasons": forest.reasons(plot),
+        }
+        if plot
+        else None,
+        "missed": missed,
+        "speakers": [table for g in groups if (table := systems.speakers(g))],
+        "calibration": systems.calibration(study),
+        "training": systems.costs(study),
+        "shown": [_narrower(table) for table in sections.scores(study.scores, study.costs)],
         "corpora": sections.corpora(study),
         "models": ", ".join(dict.fromkeys(str(e.about.model) for e in study.experiments.values())),
-        "comparisons": sections.comparisons(study),
+        "comparisons": sections.comparisons(tests),
         "audits": sections.audits(study),
         "experiments": [
             experiment.section(e, players, pictures.get(name, ()), missing.get(name, ""))
@@ -65,6 +89,18 @@ def contents(study: Study, drawn: gallery.Gallery | None = None) -> dict[str, An
             words.section(f, drawn.words.get(f.name, ()), missing.get(f"words/{f.name}", "")) for f in study.words
         ],
     }
+    # last, so that what is shown without a script has its clips first
+    return made | {"explorer": explorer.data(groups), "media": _media(groups, players)}
+
+
+def _narrower(table: Table) -> Table:
+    return table.only([name for name in table.header if not name.startswith(ELSEWHERE)])
+
+
+def _media(groups: Sequence[explorer.Group], players: Players) -> str:
+    """Clips and spectrograms for the cells of confusion matrices as JSON, the hardest utterances first."""
+    names = [(row["corpus"], row["utterance"]) for g in groups for _, row in g.table.iloc[g.hardest()].iterrows()]
+    return json.dumps(players.media(dict.fromkeys(names)), separators=(",", ":")).replace("<", "\\u003c")
 
 
 def summary(
@@ -114,12 +150,14 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     made.filters["data_uri"] = _data_uri
+    made.filters["breakable"] = _breakable
     return made
 
 
 def provenance() -> list[str]:
-    """When, from which code, with which libraries and on which machine the report was made."""
-    commit = _git("rev-parse", "--short", "HEAD")
+    """From which code, with which libraries and on which machine the report was made. The date is that of the commit,
+    so that equal code and inputs give equal bytes on one machine."""
+    commit, date = _git("rev-parse", "--short", "HEAD"), _git("log", "-1", "--format=%cs")
     changed = " with uncommitted changes" if commit and _git("status", "--porcelain", "--untracked-files=no") else ""
     versions = []
     for name in LIBRARIES:
@@ -128,11 +166,22 @@ def provenance() -> list[str]:
         except metadata.PackageNotFoundError:
             continue
     return [
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        f"ser {__version__}" + (f", commit {commit}{changed}" if commit else ""),
+        f"ser {__version__}" + (f", commit {commit} of {date}{changed}" if commit else ""),
         f"Python {platform.python_version()}, {', '.join(versions)}",
-        f"{platform.system()} {platform.machine()}",
+        f"{platform.system()} {platform.machine()}, {_processor()}",
+        "on one machine equal inputs give an equal report; another one changes last digits of what is trained",
     ]
+
+
+def _processor() -> str:
+    """Model and number of the processors."""
+    count = f"{os.cpu_count()} processors"
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return count
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {count}" if names else count
 
 
 def _git(*arguments: str) -> str:
@@ -154,6 +203,13 @@ def _refused(study: Study) -> dict[str, str]:
     return refused
 
 
+def _withheld(study: Study) -> dict[str, str]:
+    """Corpora of which the report shows no spectrogram, and why."""
+    abouts = [e.about for e in study.experiments.values()]
+    reasons = {str(a.corpus): study.withheld(a.corpus, a.synthetic) for a in abouts}
+    return {corpus: reason for corpus, reason in reasons.items() if reason}
+
+
 def _pretraining(folder: Path, drawn: gallery.Gallery) -> experiment.Part:
     """The learning curve of a pretraining and its sample reconstructions."""
     name, curve = folder.name, read_csv(folder / "curve.csv")
@@ -165,6 +221,12 @@ def _pretraining(folder: Path, drawn: gallery.Gallery) -> experiment.Part:
         pictures=drawn.pretraining.get(name, []),
         remark=drawn.missing.get(f"pretraining/{name}", ""),
     )
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may be broken after - and _; an interval that may not."""
+    whole = str(escape(re.sub(r"(\[[-+.\d]+), ", "\\1,\N{NO-BREAK SPACE}", text)))
+    return Markup(re.sub(r"(?<=\w)([-_])(?=\w)", r"\1<wbr>", whole))
 
 
 def _data_uri(path: Path) -> str:
