@@ -1,6 +1,4 @@
-"""The command line: `ser predict`, `ser corpora`, `ser link`, `ser study`, `ser new`, `ser compare`. `dvc repro` runs
-studies.
-"""
+"""The command line: `ser` with predict, demo, corpora, link, study, new and compare. `dvc repro` runs studies."""
 
 from __future__ import annotations
 
@@ -87,6 +85,11 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--hop", type=float, help="seconds from one window to the next (default: one window)")
     predict.set_defaults(run=_predict)
 
+    demo = commands.add_parser("demo", help="a page on this machine that predicts your microphone with a package")
+    demo.add_argument("package", metavar="PACKAGE", help="its folder, such as data/demo/packages/cnns-emodb")
+    demo.add_argument("--port", type=int, default=8765, help="of the page on 127.0.0.1 (default: 8765; 0: a free one)")
+    demo.set_defaults(run=_demo)
+
     compare = commands.add_parser("compare", help="is one experiment better than another? Paired tests over speakers")
     compare.add_argument("a", metavar="A", help="an experiment of the study, as `dvc metrics show` names it")
     compare.add_argument("b", metavar="B", help="another one, on the same utterances")
@@ -152,6 +155,12 @@ def _predict(options: argparse.Namespace) -> None:
         if min(window) <= 0:
             raise SerError("window and hop are seconds above 0, and a hop needs a window", "ser predict --window --hop")
     predict.run(options.package, options.paths, options.out, window)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from ser.packages import demo
+
+    demo.run(options.package, options.port)
 
 
 def _compare(options: argparse.Namespace) -> None:

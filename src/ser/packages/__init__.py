@@ -7,5 +7,6 @@
 ``README.md``
     the model card, in the form that Hugging Face reads.
 
-``ser.load(folder)`` gives a `ser.packages.model.Model`, and ``ser predict`` calls `ser.packages.predict`.
+``ser.load(folder)`` gives a `ser.packages.model.Model`, ``ser predict`` calls `ser.packages.predict`, and
+``ser demo`` serves the page of `ser.packages.demo`.
 """
