@@ -29,6 +29,14 @@ def test_the_results_are_those_of_the_files_in_git(tmp_path):
     assert checked.returncode == 0, checked.stderr
 
 
+def test_the_readme_is_short_and_its_picture_small():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    pictures = re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    assert pictures == ["docs/forest-dark.svg", "docs/forest-light.svg"]
+    assert all(0 < (ROOT / name).stat().st_size < 100_000 for name in pictures)
+
+
 def test_the_lock_names_no_host():
     lock = (ROOT / "requirements.lock").read_text()
     assert "://" not in lock

@@ -17,8 +17,9 @@ from ser.core.files import read_csv, read_json, write_text
 from ser.core.layout import Layout
 from ser.evaluation import results
 from ser.evaluation.results import Result
-from ser.report import budget, cost, holds, ledger, mistakes, sections, write
+from ser.report import budget, cost, forest, holds, ledger, mistakes, sections, write
 
+FOREST = "The results on EMO-DB with their intervals, and what was published"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 ROWS = 5  # of the README
 SHOWN = ("experiment", "UA", "WA", "corpus, protocol", "published UA / WA / F1")  # columns of the README
@@ -92,6 +93,9 @@ def main() -> None:
     written[CLAIMS] = write.render("what_holds.md", holds.contents(found))
     worth = mistakes.contents(found)
     written |= {Path("docs") / name: write.render(name, worth) for name in ("mistakes.md", "mistakes.svg")}
+    plot = forest.panels(found.get("emodb", {}))
+    for theme in forest.THEMES:
+        written[Path("docs") / f"forest-{theme}.svg"] = forest.standalone(plot, FOREST, theme)
     for path, new in written.items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if "--check" in sys.argv and new != old:

@@ -1,4 +1,6 @@
-"""The command line: `ser` with predict, demo, corpora, link, study, new and compare. `dvc repro` runs studies."""
+"""The command line: `ser` with predict, demo, corpora, link, study, new, compare, report and leaderboard. `dvc repro`
+runs studies.
+"""
 
 from __future__ import annotations
 
@@ -95,6 +97,14 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("b", metavar="B", help="another one, on the same utterances")
     compare.add_argument("--study", help="name of the study (default: the one that has both experiments)")
     compare.set_defaults(run=_compare)
+
+    report = commands.add_parser("report", help="where the report of a study is; --open shows it")
+    report.add_argument("study", nargs="?", default="demo", help="name of the study (default: demo)")
+    report.add_argument("--open", action="store_true", help="open it in the browser")
+    report.set_defaults(run=lambda a: _report(a.study, a.open))
+
+    leaderboard = commands.add_parser("leaderboard", help="the results of all studies here in one table")
+    leaderboard.set_defaults(run=lambda a: _leaderboard())
     return top
 
 
@@ -155,6 +165,27 @@ def _predict(options: argparse.Namespace) -> None:
         if min(window) <= 0:
             raise SerError("window and hop are seconds above 0, and a hop needs a window", "ser predict --window --hop")
     predict.run(options.package, options.paths, options.out, window)
+
+
+def _report(study: str, browser: bool) -> None:
+    from ser.core.files import repro
+    from ser.core.layout import Layout
+
+    path = Layout(study).report / "report.html"
+    if not path.exists():
+        raise SerError("no report here", path, f"Make it: {repro(path.parent)}")
+    print(path)
+    if browser:
+        import webbrowser
+
+        if not webbrowser.open(path.resolve().as_uri()):
+            raise SerError("no browser was found", path, "Open the file by hand, or copy it: it is one file")
+
+
+def _leaderboard() -> None:
+    from ser.report import leaderboard
+
+    print(leaderboard.table())
 
 
 def _demo(options: argparse.Namespace) -> None:

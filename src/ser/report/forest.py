@@ -23,7 +23,7 @@ from ser.report.tables import marks_of
 ROW, HEAD, AXIS = 22, 30, 34  # pixels: of a system, of the title of a panel, of its axis with the numbers
 NARROW_ROW = 36  # a name above its interval
 MOST = 30  # ours: systems of a block; the best are shown
-LONGEST = 44  # letters of a name; longer ones lose their middle
+LONGEST = 41  # letters of a name that fit beside the plot; longer ones lose their middle
 PANELS = {
     True: "Speaker-independent: no test speaker is in training",
     False: "Speaker-dependent: the test speakers are also in training",
