@@ -90,8 +90,8 @@ class Browser:
         return json.loads(one)
 
     def open(self, url: str) -> None:
-        self.call("Page.navigate", url=url)
-        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        assert "errorText" not in (found := self.call("Page.navigate", url=url)), found
+        self.until(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression, as if the user had just clicked."""
