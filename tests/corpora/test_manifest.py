@@ -97,9 +97,9 @@ def test_counts_of_the_options_are_asserted(tmp_path: Path) -> None:
     names = [f"{p}_{i:02d}" for p, n in (("Train", 34), ("Devel", 14)) for i in range(1, n + 1)]
     root = trees.tree("sewa", tmp_path, tuple(names))
     assert len(read("sewa", root, synthetic=False, partitions=("train", "dev"))) == 48
-    assert len(read("sewa", root, synthetic=False)) == 48  # a package without the test part, which is said
-    (root / "audio/Devel_14.wav").unlink()
-    with pytest.raises(SerError, match="dev: expected 14, found 13"):
+    assert len(read("sewa", root, synthetic=False)) == 48  # a package without the test audio
+    trees.sound(root / "audio/Test_01.wav")
+    with pytest.raises(SerError, match="test: expected 16, found 1"):
         read("sewa", root, synthetic=False)
 
 
