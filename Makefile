@@ -15,7 +15,7 @@ ACTIVATE = . .venv/bin/activate
 READY = .venv/.ready
 INSTALL = .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off
 # two processes, each with whole files, so that a study that several tests use is made once
-PYTEST = python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST = python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: repro test quick chaos coverage docs environment lint lock clean
 .DELETE_ON_ERROR:

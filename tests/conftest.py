@@ -17,14 +17,12 @@ CORPORA = ROOT.parent / "shared" / "corpora"
 LONGEST = ("pipeline", "packages", "chaos")  # folders that share a study each; the longest comes first
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process of `pytest -n` runs all tests of a file or of a folder of `LONGEST`: what they share is made once."""
-    folders = {ROOT / "tests" / name: name for name in LONGEST}
-    groups = {item: next((folders[f] for f in item.path.parents if f in folders), str(item.path)) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: LONGEST.index(groups[item]) if groups[item] in LONGEST else len(LONGEST))
+    """The longest first, so that no process of `pytest -n` is left with them at the end. `--dist loadfile` gives each
+    process whole files: what the tests of a file share is made once.
+    """
+    folders = [ROOT / "tests" / name for name in LONGEST]
+    items.sort(key=lambda item: next((i for i, f in enumerate(folders) if f in item.path.parents), len(folders)))
 
 
 def _real(name: str) -> Path:
