@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from sklearn import metrics as sklearn_metrics
 
 from ser.core.errors import SerError
@@ -251,6 +252,7 @@ def study(emotions, affect, tmp_path, monkeypatch):
 
 def test_a_study_gives_the_same_bytes_with_one_worker_and_two(study):
     layout, settings = study
+    get_reusable_executor().shutdown()  # workers of tests before are in another folder, and the paths are relative
     written = []
     for jobs in (1, 2):
         run_study(layout, settings, jobs)

@@ -28,7 +28,7 @@ def _results(clone: Clone) -> dict[str, str]:
     """Digest of every tracked result, without times, commit and date, which differ from run to run."""
     files = sorted(p for top in ("metrics", "reports") for p in (clone.root / top).rglob("*") if p.is_file())
     kept = [p for p in files if p.parent.name != "costs"]
-    varying = re.compile(rb'<(p|td|footer) class="(cost|provenance)">.*?</\1>', re.S)
+    varying = re.compile(rb'<(p|td|footer|section)( id="training")? class="(cost|provenance)".*?</\1>', re.S)
     return {str(p.relative_to(clone.root)): hashlib.sha256(varying.sub(b"", p.read_bytes())).hexdigest() for p in kept}
 
 

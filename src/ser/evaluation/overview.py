@@ -27,6 +27,7 @@ def write(layout: Layout, experiments: Mapping[str, Mapping[str, Any]], found: S
     """
     write_json(layout.metrics / "summary.json", summary(found))
     remove(layout.metrics / "plots", layout.metrics)
+    (layout.metrics / "plots").mkdir()  # also where no experiment has a curve: DVC wants its output
     for folds, table in curves(layout, experiments).items():
         write_text(layout.metrics / "plots" / f"{file_name(folds)}.csv", table.to_csv(index=False))
 
