@@ -58,10 +58,10 @@ def test_every_bundle_is_known_with_its_sizes_and_what_it_has_heard():
     assert {"WAV2VEC2_BASE", "HUBERT_BASE", "WAVLM_BASE_PLUS", "WAVLM_LARGE", "VOXPOPULI_ASR_BASE_10K_DE"} <= set(known)
     assert ssl.Feature("WAVLM_LARGE", layer="all", pool="none").dim == 24 * 1024
     assert ssl.Feature("HUBERT_BASE").dim == 2 * 768
-    assert all(ssl.heard(name) for name in known if name != ssl.TINY)
-    assert ssl.heard("WAV2VEC2_BASE") == ("librispeech",)
-    assert ssl.heard("WAVLM_BASE_PLUS") == ("librilight", "gigaspeech", "voxpopuli")
-    assert ssl.heard(ssl.TINY) == ()
+    assert all(ssl.pretrained_on(name) for name in known if name != ssl.TINY)
+    assert ssl.pretrained_on("WAV2VEC2_BASE") == ("librispeech",)
+    assert ssl.pretrained_on("WAVLM_BASE_PLUS") == ("librilight", "gigaspeech", "voxpopuli")
+    assert ssl.pretrained_on(ssl.TINY) == ()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_weights_are_read_from_a_file_hashed_and_checked(tmp_path, signal):
     digest = hashlib.sha256((tmp_path / "ser_tiny.pth").read_bytes()).hexdigest()
     given = ssl.Feature(weights=str(tmp_path), sha256=digest)
     assert not np.allclose(given.extract(signal, 16000), ssl.Feature().extract(signal, 16000))
-    assert given.about()["encoder"] == {"bundle": "TINY", "sha256": digest, "heard": []}
+    assert given.about()["encoder"] == {"bundle": "TINY", "sha256": digest, "pretrained_on": []}
     with pytest.raises(SerError, match=rf"have the SHA-256 {digest}, not {'0' * 64}"):
         ssl.Feature(weights=str(tmp_path), sha256="0" * 64).extract(signal, 16000)
     other = tmp_path / "other"
@@ -121,5 +121,5 @@ def test_extraction_records_the_encoder_and_gives_equal_bytes_with_two_workers(t
     ]
     assert stores[0].content == stores[1].content
     card = read_json(tmp_path / "1/card.json")
-    assert card["encoder"] == {"bundle": "TINY", "sha256": "random", "heard": []}
+    assert card["encoder"] == {"bundle": "TINY", "sha256": "random", "pretrained_on": []}
     assert (card["level"], card["frame_rate"], card["dim"]) == ("frame", 50.0, 16)

@@ -30,19 +30,19 @@ FLAGS = [
 
 
 class Browser:
-    """One page. `microphone`: a wav file that is heard as the microphone, once and from its start."""
+    """One page. `microphone`: a wav file that stands for the microphone, once and from its start."""
 
     def __init__(self, folder: Path, microphone: Path | None = None) -> None:
-        heard = []
+        flags = []
         if microphone:
-            heard = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-            heard.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+            flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+            flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
         theirs_in, self.out = os.pipe()
         self.into, theirs_out = os.pipe()
         # Chromium reads from 3 and writes to 4
         plumb = f'exec 3<&{theirs_in} 4>&{theirs_out}; exec "$0" "$@"'
         self.process = subprocess.Popen(
-            ["bash", "-c", plumb, str(CHROMIUM), *FLAGS, *heard, f"--user-data-dir={folder}"],
+            ["bash", "-c", plumb, str(CHROMIUM), *FLAGS, *flags, f"--user-data-dir={folder}"],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -191,7 +191,7 @@ def test_the_microphone_in_a_browser(served, browser):
     browser.run("document.querySelector('#record').click()")
     browser.until("!document.querySelector('#result').hidden")
     assert 1.2 < browser.run("shown.seconds") < 15
-    assert browser.run("Math.max(...shown.peaks.flat())") > 0.05  # it heard the recording, not silence
+    assert browser.run("Math.max(...shown.peaks.flat())") > 0.05  # the recording arrived, not silence
     whole = browser.run("shown.whole")
     threshold = (
         "document.querySelector('#threshold').value = {}; decide(); document.querySelector('#class').textContent"

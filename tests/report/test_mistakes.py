@@ -24,7 +24,7 @@ def test_a_pair_needs_both_results_and_says_what_the_mistake_adds():
     (row,) = made["table"].body
     assert row[:3] == ["SVM on IS10", "random folds", "emodb"]
     assert row[3:7] == ["0.700 [0.650, 0.750]", "0.850 [0.800, 0.900]", "+0.150", "0.250"]
-    assert len(made["missing"]) == len(mistakes.PAIRS) - 1
+    assert len(made["missing"]) == len(mistakes.pairs_of_experiments()) - 1
     page, figure = render("mistakes.md", made), render("mistakes.svg", made)
     assert "| SVM on IS10 | random folds | emodb |" in page
     circles = [float(c.get("cx")) for c in ElementTree.fromstring(figure).iter() if c.tag.endswith("circle")][2:]
@@ -32,7 +32,7 @@ def test_a_pair_needs_both_results_and_says_what_the_mistake_adds():
 
 
 def test_synthetic_speech_is_marked_and_no_results_are_no_error():
-    pair = next(p for p in mistakes.PAIRS if p.study == "leaks")
+    pair = next(p for p in mistakes.pairs_of_experiments() if p.study == "leaks")
     found = {"leaks": {n: result(n, 0.5, "synthetic") for n in (pair.honest, pair.mistaken)}}
     assert "SYNTHETIC" in render("mistakes.svg", mistakes.contents(found))
     assert ElementTree.fromstring(render("mistakes.svg", mistakes.contents({}))) is not None
@@ -41,7 +41,7 @@ def test_synthetic_speech_is_marked_and_no_results_are_no_error():
 def test_every_experiment_of_a_pair_is_in_its_study():
     from tests.conftest import ROOT
 
-    for pair in mistakes.PAIRS:
+    for pair in mistakes.pairs_of_experiments():
         text = (ROOT / "studies" / pair.study / "params.yaml").read_text()
         for name in (pair.honest, pair.mistaken):
             assert re.search(rf"^  {name}:", text, flags=re.M), name

@@ -83,17 +83,19 @@ def test_the_card_of_a_joint_corpus_says_what_each_fold_was_trained_on(where):
 
 def test_the_card_names_the_encoder_and_a_tested_corpus_that_it_has_heard_is_a_warning(where, capsys):
     path = where.features["vectors"] / "card.json"
-    encoder = {"bundle": "WAV2VEC2_BASE", "sha256": "ab" * 32, "heard": ["librispeech", "emodb"]}
+    encoder = {"bundle": "WAV2VEC2_BASE", "sha256": "ab" * 32, "pretrained_on": ["librispeech", "emodb"]}
     write_json(path, read_json(path) | {"encoder": encoder})
     experiment.run(toy.settings("svm"), where, {"jobs": 1})
     assert read_json(where.card)["encoders"] == {"vectors": encoder}
-    assert "encoder WAV2VEC2_BASE of feature vectors has heard the tested corpus emodb" in capsys.readouterr().err
+    assert (
+        "encoder WAV2VEC2_BASE of feature vectors was pretrained on the tested corpus emodb" in capsys.readouterr().err
+    )
     first, second = notes.of_encoders(read_json(where.card)["encoders"], {"emodb"})
     assert first == f"encoder WAV2VEC2_BASE (SHA-256 {'ab' * 6}), pretrained on librispeech, emodb"
-    assert second == "the encoder WAV2VEC2_BASE has heard the tested corpus emodb in its pretraining"
+    assert second == "the encoder WAV2VEC2_BASE was pretrained on the tested corpus emodb"
     assert len(notes.of_encoders({"x": encoder}, {"ravdess"})) == 1
-    (random,) = notes.of_encoders({"x": {"bundle": "TINY", "sha256": "random", "heard": []}}, {"emodb"})
-    assert "heard nothing" in random
+    (random,) = notes.of_encoders({"x": {"bundle": "TINY", "sha256": "random", "pretrained_on": []}}, {"emodb"})
+    assert "trained on nothing" in random
 
 
 def test_finished_folds_are_not_trained_again(where, monkeypatch):

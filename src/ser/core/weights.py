@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 def save(path: str | Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any] | None = None) -> None:
     """Writes `tensors`, such as a ``state_dict()``, to `path`, and `card` to ``card.json`` in the same folder."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
-    with replacing(path) as temporary:
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary)
+    with replacing(path) as temporary:  # the library's own files can be read by nobody else
+        temporary.write_bytes(to_bytes({name: t.detach().cpu().contiguous() for name, t in tensors.items()}))
     if card is not None:
         write_json(Path(path).with_name("card.json"), card)
 
@@ -43,10 +43,10 @@ def load(path: str | Path, expected: Mapping[str, Tensor] | None = None) -> dict
 
 def save_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes numpy arrays; unlike `save` it does not import torch."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save as to_bytes
 
     with replacing(path) as temporary:
-        save_file({name: np.array(a, order="C") for name, a in arrays.items()}, temporary)
+        temporary.write_bytes(to_bytes({name: np.array(a, order="C") for name, a in arrays.items()}))
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:

@@ -43,6 +43,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+JOINT = "joint"  # the format of a corpus made of several (ser.corpora.joint)
 MARKER = "SYNTHETIC"  # name of the file that marks a folder made by `ser_synth`
 
 

@@ -1,7 +1,7 @@
 """CREMA-D: 91 actors, twelve sentences, six emotions, American English.
 
 Layout: ``AudioWAV/<actor>_<sentence>_<emotion>_<level>.wav`` (1001_DFA_ANG_XX.wav) and, for the sex of the actors,
-``VideoDemographics.csv``. The label is the emotion that the actor was asked for, not what listeners heard.
+``VideoDemographics.csv``. The label is the emotion that the actor was asked for, not what listeners perceived.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
                 file=reading.inside(str(row["wav"]), where),
                 speaker=speakers[key],
                 emotion=labels.get(emotion.casefold(), emotion),
-                start=row.get("start_time"),
-                end=row.get("end_time"),
+                start=_time(row, "start_time", where),
+                end=_time(row, "end_time", where),
                 partition=" ".join(roles.get(key, ())),
             )
         )
@@ -158,6 +158,10 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield where, row
 
 
+def _time(row: Mapping[str, Any], name: str, where: str) -> float | None:
+    return reading.time("" if row.get(name) is None else str(row[name]), name, where)
+
+
 def _speakers(path: Path) -> dict[str, str]:
     """Key of an utterance -> its speaker. Keys and speakers may hold spaces, so that the fields before are no help."""
     if not path.is_file():
@@ -179,8 +183,9 @@ def _roles(folder: Path) -> dict[str, list[str]]:
 
     Raises `SerError` for a fold that holds an utterance twice."""
     found: dict[str, list[str]] = {}
-    for fold in sorted(folder.glob("fold_*"), key=lambda p: int(p.name.removeprefix("fold_"))):
-        number, seen = fold.name.removeprefix("fold_"), set[str]()
+    numbered = {int(match[1]): p for p in folder.iterdir() if (match := re.fullmatch(r"fold_(\d{1,9})", p.name))}
+    for number, fold in sorted(numbered.items()):
+        seen = set[str]()
         for name, role in ROLES.items():
             path = fold / f"{folder.name}_{name}_{fold.name}.jsonl"
             for where, row in _rows(path) if path.is_file() else ():

@@ -25,8 +25,6 @@ from ser.corpora import Card, Utterance, packing, tables
 from ser.corpora.location import Location
 from ser.corpora.location import found as found_by
 
-NAME = "joint"  # the format of a joint corpus; no reader of its own has this name
-
 
 @dataclass(frozen=True)
 class Config:

@@ -116,15 +116,9 @@ def utterances(root: Path, config: Config = Config()) -> Iterator[Utterance]:
 
 def read_labels(path: str | Path, config: Config = Config()) -> tuple[np.ndarray, np.ndarray]:
     """Times (T,) in seconds, every 0.1 s of the audio file `path`, and its values (T, 3), all rows equal."""
-    import soundfile
-
     path = Path(path)
-    try:
-        duration = soundfile.info(path).duration
-    except soundfile.LibsndfileError as error:
-        raise SerError("not a readable audio file", path, "Get this file again") from error
     values = _values(path.parents[1] / TABLE)[path.name]
-    rows = max(1, int(duration * 10))
+    rows = max(1, int(reading.duration(path) * 10))
     return np.arange(rows) / 10, np.tile(values, (rows, 1))
 
 

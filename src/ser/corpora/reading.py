@@ -102,3 +102,11 @@ def inside(file: str, where: str) -> str:
     if posix.is_absolute() or ".." in posix.parts or re.match(r"[A-Za-z]:", file):
         raise SerError(f"{file!r} is not below the corpus's folder", where, "Write paths relative to that folder")
     return str(posix)
+
+
+def duration(path: Path) -> float:
+    """Seconds of an audio file, by its header. Raises `SerError` for a file that is none."""
+    import soundfile
+
+    with reading(path, "Get this file again"):
+        return float(soundfile.info(path).duration)

@@ -6,8 +6,7 @@ with the culture, Train_DE_01. One utterance is one recording of one person; the
 
 True copies have rows that cannot be used: turns that end before they start, line breaks within a sentence, and
 sentences that start after the audio. They are dropped and counted in a warning. Labels off the grid of 0.1 s by more
-than 1 ms, but by less than half a step, are moved to it. A package without the test audio is read
-without that part.
+than 1 ms, but by less than half a step, are moved to it. A package without the test audio is read without that part.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from ser.core.errors import SerError, warn
 from ser.corpora import Card, Utterance, Word, reading
@@ -121,7 +119,7 @@ def sentences(root: Path, utterances: Iterable[Utterance]) -> Iterator[tuple[str
     for utterance in utterances:
         path = Path(root) / "transcriptions" / f"{utterance.id}.csv"
         if path.exists():
-            found, duration = read_transcription(path), soundfile.info(Path(root) / utterance.file).duration
+            found, duration = read_transcription(path), reading.duration(Path(root) / utterance.file)
             kept = [sentence for sentence in found if sentence[0] < duration]
             _report(path, "start after the audio", len(found) - len(kept))
             yield utterance.id, kept

@@ -127,17 +127,17 @@ def of_card(notes: Mapping[str, Any] | None) -> list[str]:
 
 
 def of_encoders(encoders: Mapping[str, Mapping[str, Any]] | None, tested: Collection[str]) -> list[str]:
-    """Notes on the self-supervised encoders behind the features: what speech they have heard, and whether the tested
+    """Notes on the self-supervised encoders behind the features: what they were pretrained on, and whether the tested
     corpora are among it."""
     found = []
     for encoder in (encoders or {}).values():
-        heard, bundle = list(encoder["heard"]), encoder["bundle"]
+        corpora, bundle = list(encoder["pretrained_on"]), encoder["bundle"]
         if encoder["sha256"] == "random":
-            found.append(f"encoder {bundle}: random weights that have heard nothing, to step through the pipeline")
+            found.append(f"encoder {bundle}: random weights, trained on nothing, to step through the pipeline")
             continue
-        found.append(f"encoder {bundle} (SHA-256 {encoder['sha256'][:12]}), pretrained on {', '.join(heard)}")
-        if both := sorted(set(heard) & set(tested)):
-            found.append(f"the encoder {bundle} has heard the tested corpus {', '.join(both)} in its pretraining")
+        found.append(f"encoder {bundle} (SHA-256 {encoder['sha256'][:12]}), pretrained on {', '.join(corpora)}")
+        if both := sorted(set(corpora) & set(tested)):
+            found.append(f"the encoder {bundle} was pretrained on the tested corpus {', '.join(both)}")
     return found
 
 

@@ -4,8 +4,8 @@ The encoder is not trained here: it is read as it was published, in evaluation m
 bundle, looked for in a folder. Nothing is downloaded unless `download` is true; otherwise the error says which file to
 put where. The file's SHA-256 is recorded with the feature, and `sha256` makes it a condition.
 
-``TINY`` is an encoder of ours with two small layers of random weights. It has heard nothing, needs no file, and goes
-through the same code: it is for tests and for stepping through a study.
+``TINY`` is an encoder of ours with two small layers of random weights. It was trained on nothing, needs no file, and
+goes through the same code: it is for tests and for stepping through a study.
 
 Dimension letters: N samples, T frames, L layers, D columns of a layer.
 """
@@ -32,7 +32,7 @@ from ser.features import spectrum
 TINY = "TINY"
 SHORTEST = 400  # samples that one frame needs; shorter signals are padded with zeros
 URL = "https://download.pytorch.org/torchaudio/models/"
-HEARD = {  # beginning of a bundle's name -> the corpora that it was trained on, the longest beginning first
+PRETRAINED_ON = {  # beginning of a bundle's name -> the corpora that it was trained on, the longest beginning first
     "WAV2VEC2_ASR_LARGE_LV60K": ("librilight", "librispeech"),
     "WAV2VEC2_LARGE_LV60K": ("librilight",),
     "WAV2VEC2_XLSR53": ("mls", "commonvoice", "babel"),
@@ -115,15 +115,15 @@ class Feature:
             return layers.permute(1, 0, 2).flatten(1).cpu().numpy()
 
     def about(self) -> dict[str, Any]:
-        """What is recorded with the feature: the encoder, its weights, and the corpora that it has heard."""
+        """What is recorded with the feature: the encoder, its weights, and the corpora that it was pretrained on."""
         content = _content(self)
         digest = "random" if self.bundle == TINY and isinstance(content, bytes) else _digest(content)
-        return {"encoder": {"bundle": self.bundle, "sha256": digest, "heard": list(heard(self.bundle))}}
+        return {"encoder": {"bundle": self.bundle, "sha256": digest, "pretrained_on": list(pretrained_on(self.bundle))}}
 
 
-def heard(bundle: str) -> tuple[str, ...]:
+def pretrained_on(bundle: str) -> tuple[str, ...]:
     """The corpora that a bundle was trained on, as its paper names them; empty for `TINY`."""
-    return next((corpora for start, corpora in HEARD.items() if bundle.startswith(start)), ())
+    return next((corpora for start, corpora in PRETRAINED_ON.items() if bundle.startswith(start)), ())
 
 
 @functools.cache

@@ -48,7 +48,7 @@ def _questions(study: Study) -> list[list[Experiment]]:
     made = []
     for own in groups.values():
         members = [e for e in own if e.about.speaker_independent is not False] or own
-        made.append(sorted(members, key=lambda e: -(e.result.headline.value or 0.0)))
+        made.append(sorted(members, key=lambda e: e.rank))
     return sorted(made, key=lambda members: (members[0].about.synthetic, -len(members)))
 
 
@@ -80,15 +80,15 @@ def _against(best: Experiment, others: Sequence[Experiment], tests: Mapping[tupl
 
 
 def _remark(best: Experiment, others: Sequence[Experiment]) -> str:
-    """What the sentence rests on, and the best system without the audio of the test speakers where the best one uses
-    it."""
+    """What the sentence rests on, and the best system with the audio of the test speakers, where there is one."""
     unit = best.result.interval
     over = f"{unit.confidence:.0%} interval over {unit.units} {unit.unit}s" if unit else "No interval"
     made = [f"{over}; paired tests by {unit.unit if unit else 'speaker'}, corrected by Holm's method."]
     if best.about.transductive:
         made.append("† It uses statistics of the test speakers' audio, without labels.")
-        if plain := next((e for e in others if not e.about.transductive), None):
-            made.append(f"The best one without is {plain.name}, {results.text(plain.result.headline)}.")
+    elif scaled := next((e for e in others if e.about.transductive), None):
+        text = f"{scaled.name}† reaches {results.text(scaled.result.headline)}"
+        made.append(f"With statistics of the test speakers' audio, without labels, {text}.")
     return " ".join(made)
 
 

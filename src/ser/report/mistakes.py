@@ -5,16 +5,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from ser.evaluation.results import Result, Score
 from ser.report.tables import Table, number
 
-RANDOM, CUT, CHOSEN = "random folds", "divided after cutting", "epoch chosen on test"
-
 
 class Pair(NamedTuple):
-    """Two experiments of one study: without the mistake, and with it."""
+    """Two experiments of one study: without the mistake, and with it. A row of ``mistakes.csv``."""
 
     mistake: str
     system: str
@@ -23,55 +25,27 @@ class Pair(NamedTuple):
     mistaken: str
 
 
-PAIRS = (
-    Pair(RANDOM, "SVM on IS10", "emodb", "svm-emodb-loso", "svm-emodb-kfold10"),
-    Pair(RANDOM, "RBF SVM on IS10", "emodb", "svm_rbf-emodb-loso", "svm_rbf-emodb-kfold10"),
-    Pair(RANDOM, "CNN", "emodb", "cnn_statistics-emodb-speaker_independent", "cnn_statistics-emodb-kfold10"),
-    Pair(RANDOM, "autoencoder, AE", "emodb", "ae-emodb-loso", "ae-emodb-kfold10"),
-    Pair(RANDOM, "autoencoder, AE+EE+IN", "emodb", "ae_ee_in-emodb-loso", "ae_ee_in-emodb-kfold10"),
-    Pair(RANDOM, "ridge regression on log-mel", "ravdess", "statistics-ravdess-actors", "statistics-ravdess-kfold5"),
-    Pair(RANDOM, "SVM on IS10", "ravdess", "svm-ravdess-actors", "svm-ravdess-kfold5"),
-    Pair(
-        RANDOM,
-        "SVM on IS10, scaled per speaker",
-        "ravdess",
-        "svm_speaker_scaled-ravdess-actors",
-        "svm_speaker_scaled-ravdess-kfold5",
-    ),
-    Pair(RANDOM, "MLP on IS10", "ravdess", "mlp-ravdess-actors", "mlp-ravdess-kfold5"),
-    Pair(RANDOM, "CNN", "ravdess", "cnn_statistics-ravdess-actors", "cnn_statistics-ravdess-kfold5"),
-    Pair(
-        RANDOM,
-        "CLSTM",
-        "ravdess",
-        "convlstm_skip_bigru_center-ravdess-actors",
-        "convlstm_skip_bigru_center-ravdess-kfold5",
-    ),
-    Pair(CUT, "CNN", "emodb", "cnn_crops-emodb-kfold10", "cnn_leaky_crops-emodb-kfold10"),
-    Pair(CUT, "autoencoder", "leaks", "crops-emodb-kfold", "leaky_crops-emodb-kfold"),
-    Pair(CUT, "CLSTM, of single segments", "leaks", "segments-ravdess-kfold", "leaky_segments-ravdess-kfold"),
-    Pair(
-        CHOSEN,
-        "CNN",
-        "emodb",
-        "cnn_statistics-emodb-speaker_independent",
-        "cnn_statistics_oracle-emodb-speaker_independent",
-    ),
-    Pair(CHOSEN, "CNN", "ravdess", "cnn_statistics-ravdess-actors", "cnn_statistics_oracle-ravdess-actors"),
-)
 HEADER = ("system", "mistake", "corpus", "UA without it", "UA with it", "worth", "chance", "seeds")
 LEFT, SCALE, ROW, TOP = 330, 420, 26, 46  # px of the figure: start of the axis, its length, a row, the first row
+
+
+@cache
+def pairs_of_experiments() -> tuple[Pair, ...]:
+    """The rows of ``mistakes.csv``."""
+    table = pd.read_csv(Path(__file__).with_name("mistakes.csv"), dtype=str)
+    return tuple(Pair(*row) for row in table.itertuples(index=False))
 
 
 def contents(found: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
     """What the page and the figure show of results by study and experiment; a pair needs both of its results."""
     pairs = [
         (pair, own[pair.honest], own[pair.mistaken])
-        for pair in PAIRS
+        for pair in pairs_of_experiments()
         if (own := found.get(pair.study, {})) and pair.honest in own and pair.mistaken in own
     ]
     body = [_row(*each) for each in pairs]
-    missing = [f"{p.mistake}: {p.system} on {p.study}" for p in PAIRS if p not in [each[0] for each in pairs]]
+    shown = [pair for pair, *_ in pairs]
+    missing = [f"{p.mistake}: {p.system} on {p.study}" for p in pairs_of_experiments() if p not in shown]
     heads = [i for i, (pair, *_) in enumerate(pairs) if i == 0 or pairs[i - 1][0].mistake != pair.mistake]
     places = [TOP + ROW * (i + sum(head <= i for head in heads)) for i in range(len(pairs))]
     marks = [_mark(y, *each) for y, each in zip(places, pairs, strict=True)]

@@ -223,7 +223,7 @@ def families(study: Study) -> list[Family]:
             groups.setdefault(_group(e), []).append(e)
     made = []
     for title, members in groups.items():
-        members.sort(key=lambda e: -(e.result.headline.value or 0.0))
+        members.sort(key=lambda e: e.rank)
         tests = compare.holm(list(_compared(study, compare.pairs([e.name for e in members]))))
         if tests:
             made.append(Family(title, tests))

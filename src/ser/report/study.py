@@ -38,6 +38,12 @@ class Experiment:
     def headline(self) -> str:
         return self.about.headline
 
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """For sorting from the best to the worst. Systems that use other audio of the test speakers come last: they
+        answer another question."""
+        return bool(self.about.transductive), -(self.result.headline.value or 0.0)
+
 
 @dataclass(frozen=True)
 class Study:

@@ -13,8 +13,9 @@ from typing import Any
 
 from ser.core import plugins
 from ser.core.errors import CombinedError, Faults, SerError
+from ser.corpora import JOINT
 from ser.settings import experiments
-from ser.settings.schema import GROUPS, JOINT, Study
+from ser.settings.schema import GROUPS, Study
 from ser.settings.yamlfile import lines, load
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")

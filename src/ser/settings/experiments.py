@@ -11,9 +11,10 @@ from ser.core import plugins
 from ser.core.errors import Faults, SerError
 from ser.core.layout import Layout
 from ser.core.recipe import CONTROLS, Training
+from ser.corpora import JOINT
 from ser.corpora.manifest import LABEL_RATE
 from ser.evaluation.published import published
-from ser.settings.schema import GROUPS, JOINT, Experiment, Study
+from ser.settings.schema import GROUPS, Experiment, Study
 
 CLASSES_ONLY = ("length_only", "speaker_only", "leaky_windows")  # controls that need classes
 

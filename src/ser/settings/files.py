@@ -16,9 +16,10 @@ from typing import Any
 from ser.core import caching, plugins
 from ser.core.files import remove, write_json
 from ser.core.layout import Layout
+from ser.corpora import JOINT
 from ser.corpora.joint import merged
 from ser.settings import check, experiments
-from ser.settings.schema import JOINT, Experiment, Study, Words
+from ser.settings.schema import Experiment, Study, Words
 from ser.settings.study import check_graph
 from ser.words.config import SYNTHETIC_TEXTS
 

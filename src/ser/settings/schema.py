@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ser.corpora import JOINT
+
 Size = Literal["paper", "reduced", "demo"]  # a label of the results: how the models compare with those of the papers
-JOINT = "joint"  # the format of a corpus made of several
 Selection = Literal["dev", "last", "test_oracle"]  # test_oracle chooses the epoch on the test part, labelled as biased
 
 

@@ -5,7 +5,6 @@ They are a baseline: openSMILE functionals, an SVM and the majority class, under
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,8 +138,9 @@ def _of_table(csv: str | None, audio: str | None) -> Sequence[Utterance]:
     found = list(table.utterances(*_place(csv, audio)))
     if not found:
         raise SerError("no utterance in the table", csv, "Write one row per utterance")
-    if len(Counter(u.emotion for u in found)) < 2:
-        raise SerError(f"one class only, {found[0].emotion!r}", csv, "A classifier needs two emotions or more")
+    classes = {u.emotion for u in found if u.emotion}  # rows to be predicted have none
+    if len(classes) < 2:
+        raise SerError(f"one class only, {classes.pop()!r}", csv, "A classifier needs two emotions or more")
     return found
 
 

@@ -62,7 +62,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     data = Data.read(table, files.manifest, files.features, claims["claims"]["speaker_independent"])
     for name, path in files.features.items():
-        _warn_of_heard(name, Store(path).card.get("encoder"), table)
+        _warn_of_encoder(name, Store(path).card.get("encoder"), table)
     module = controls.module_of(settings)
     check(settings, module)
     alone = warn_of_one_class_speakers(settings, module, data)
@@ -128,10 +128,11 @@ def beside(jobs: Sequence[Job]) -> dict[str, float]:
     return found
 
 
-def _warn_of_heard(feature: str, encoder: Mapping[str, Any] | None, table: pd.DataFrame) -> None:
-    """Warns when an encoder was trained on a corpus that it is tested on now; of the labels it knew nothing."""
-    if encoder and (both := sorted(set(encoder["heard"]) & set(table["corpus"]))):
-        warn(f"the encoder {encoder['bundle']} of feature {feature} has heard the tested corpus {', '.join(both)}")
+def _warn_of_encoder(feature: str, encoder: Mapping[str, Any] | None, table: pd.DataFrame) -> None:
+    """Warns when an encoder was pretrained, without labels, on a corpus that it is tested on now."""
+    if encoder and (both := sorted(set(encoder["pretrained_on"]) & set(table["corpus"]))):
+        what = f"the encoder {encoder['bundle']} of feature {feature} was pretrained on the tested corpus"
+        warn(f"{what} {', '.join(both)}")
 
 
 def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:

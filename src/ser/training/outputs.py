@@ -111,7 +111,7 @@ def _trained_on(jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def _encoders(jobs: Sequence[Job]) -> dict[str, Any]:
-    """The encoders whose layers are features: their weights, and the corpora that they have heard."""
+    """The encoders whose layers are features: their weights, and the corpora that they were pretrained on."""
     found = {name: Store(path).card.get("encoder") for name, path in jobs[0].data.features.items()}
     made = {name: encoder for name, encoder in found.items() if encoder}
     return {"encoders": made} if made else {}
