@@ -71,6 +71,16 @@ def test_emobox_faults(tmp_path: Path, file: str, text: str, fault: str) -> None
         list(emobox.utterances(root))
 
 
+def test_emobox_times_are_seconds_and_other_folders_no_folds(tmp_path: Path) -> None:
+    root = trees.tree("emobox", tmp_path)
+    (root / "data/mini/fold_old").mkdir()
+    assert {u.partition for u in emobox.utterances(root)} >= {"1:train 2:test"}
+    path = root / "data/mini/mini.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace("0.1", '"soon"'), encoding="utf-8")
+    with pytest.raises(SerError, match=r"start_time 'soon' is not a time in seconds \(.*mini\.jsonl:4"):
+        list(emobox.utterances(root))
+
+
 def test_emobox_corpora_of_a_copy(tmp_path: Path) -> None:
     root = trees.tree("emobox", tmp_path)
     with pytest.raises(SerError, match=r"no corpus 'mimi'.*Did you mean 'mini'"):

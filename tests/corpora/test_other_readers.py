@@ -125,6 +125,14 @@ def test_sewa_faulty_labels(tmp_path: Path, text: str, fault: str) -> None:
         sewa.read_labels(trees.write(tmp_path / "l.csv", text))
 
 
+def test_sewa_sentences_of_a_recording_that_is_no_audio(tmp_path: Path) -> None:
+    root = trees.tree("sewa", tmp_path)
+    recordings = [u for u in sewa.utterances(root) if u.id == "Train_01"]
+    (root / "audio/Train_01.wav").write_bytes(b"RIFF")
+    with pytest.raises(SerError, match=r"damaged file: .*Train_01\.wav.*Get this file again"):
+        list(sewa.sentences(root, recordings))
+
+
 def test_sewa_turns_and_transcription(tmp_path: Path) -> None:
     root = trees.tree("sewa", tmp_path)
     assert sewa.read_turns(root / "turns/Train_01.csv") == [(0.5, 2.25), (3.0, 4.0)]

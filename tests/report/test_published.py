@@ -74,7 +74,7 @@ def test_the_numbers_are_as_many_as_the_specification_says():
 
 
 def test_twenty_numbers_of_p4_are_those_of_other_systems():
-    """They stand in a table of own results, which has 26 numbers: who counts tables finds 253 own ones, not 233."""
+    """They are in a table of own results, which has 26 numbers: who counts tables finds 253 own ones, not 233."""
     table = numbers().dropna(subset="value")
     fourth = table[(table["paper"] == "semantic_ser") & (table["table"] == "table_4")]
     assert fourth["kind"].value_counts().to_dict() == {"cited": 20, "own": 6}

@@ -136,7 +136,8 @@ def decode_all(
 def _check_faults(corpus: str, faults: Sequence[str]) -> None:
     if distinct := list(dict.fromkeys(faults)):
         more = f" (and {len(distinct) - 3} more)" if len(distinct) > 3 else ""
-        raise SerError(f"{len(distinct)} audio files of {corpus} cannot be used: {' '.join(distinct[:3])}{more}")
+        what = "1 audio file" if len(distinct) == 1 else f"{len(distinct)} audio files"
+        raise SerError(f"{what} of {corpus} cannot be used: {' '.join(distinct[:3])}{more}")
 
 
 def _in_order(work: Any, readings: Sequence[Reading], jobs: int, corpus: str) -> Iterator[_Decoded | str]:

@@ -23,7 +23,7 @@ from ser.report.tables import marks_of
 ROW, HEAD, AXIS = 22, 30, 34  # pixels: of a system, of the title of a panel, of its axis with the numbers
 NARROW_ROW = 36  # a name above its interval
 MOST = 30  # ours: systems of a block; the best are shown
-LONGEST = 41  # letters of a name that fit beside the plot; longer ones lose their middle
+LONGEST, NARROW_LONGEST = 41, 36  # letters of a name that fit beside the plot; longer ones lose their middle
 PANELS = {
     True: "Speaker-independent: no test speaker is in training",
     False: "Speaker-dependent: the test speakers are also in training",
@@ -193,7 +193,7 @@ def _wide_row(row: Row, y: float, width: int, scale: _Scale) -> list[Markup]:
 
 
 def _narrow_row(row: Row, y: float, width: int, scale: _Scale) -> list[Markup]:
-    name = tag("text", _short(row.name), x=0, y=y + 13)
+    name = tag("text", _short(row.name, NARROW_LONGEST), x=0, y=y + 13)
     numbers = tag("text", _numbers(row), x=width, y=y + 13, text_anchor="end")
     return [name, *_marks(row, y + 24, scale), numbers]
 
@@ -215,9 +215,9 @@ def _numbers(row: Row) -> str:
     return results.text(results.Score(row.value, row.low, row.high))
 
 
-def _short(name: str) -> str:
-    half = LONGEST // 2
-    return name if len(name) <= LONGEST else f"{name[:half]}…{name[1 - half :]}"
+def _short(name: str, longest: int = LONGEST) -> str:
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[1 - half :]}"
 
 
 @dataclass(frozen=True)
