@@ -243,7 +243,7 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         x, lengths = batch.inputs[self.feature], batch.lengths[self.feature]
-        longest = int(lengths.max())  # later frames are padding, which the encoder need not compute
+        longest = int(batch.on_host(self.feature).max())  # later frames are padding, which the encoder need not compute
         frames = self.project_frames(self.encoder(x[:, :longest], lengths))  # (B, T, d)
         valid = batch.mask(self.feature)[:, :longest]
         if self.cnn is None:

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,17 +22,9 @@ from ser.core.seeds import seed_everything, seed_of
 from ser.core.tasks import Batch, Examples, Inputs, Window
 from ser.training import windows
 from ser.training.augmentation import class_weights, softened
-from ser.training.batches import batches, collate, order
+from ser.training.batches import Prepared, ahead, batches, order, prepare
 from ser.training.loop import Loop, Losses, autocast, learning_rate
 from ser.training.scores import Scores, classes, judge, traces
-
-
-class Planned(NamedTuple):
-    """A batch before it is read: its windows, and its place in the training, from which random crops are drawn."""
-
-    windows: list[Window]
-    epoch: int
-    position: int
 
 
 class Trainer:
@@ -111,24 +103,29 @@ class Trainer:
         """Scores (n, K) of the watched inputs at each evaluation."""
         return [s.numpy() for s in self.loop.extra.get("snapshots", ())]
 
-    def _plan(self, epoch: int, position: int) -> Iterator[Planned]:
-        for number, items in enumerate(order(self.train, self.training, self.seed, epoch)):
-            if number >= position:
-                yield Planned(items, epoch, number)
+    def _plan(self, epoch: int, position: int) -> Iterable[list[Prepared]]:
+        """The micro-batches of each batch of an epoch; for a GPU they are prepared while it computes."""
+        planned = enumerate(order(self.train, self.training, self.seed, epoch))
+        made = (self._prepared(items, epoch, number) for number, items in planned if number >= position)
+        return made if self.device == "cpu" else ahead(made)
 
-    def _losses(self, planned: Planned) -> Iterator[Losses]:
+    def _prepared(self, items: list[Window], epoch: int, position: int) -> list[Prepared]:
+        crop = np.random.default_rng(seed_of(self.seed, "crop", epoch, position))
+        size = self.training.micro_batch or len(items)
+        micro = [items[first : first + size] for first in range(0, len(items), size)]
+        made = [prepare(self.train, part, self.training, crop) for part in micro]
+        return made if self.device == "cpu" else [m.each(torch.Tensor.pin_memory) for m in made]
+
+    def _losses(self, micro: list[Prepared]) -> Iterator[Losses]:
         """The losses of the micro-batches, each multiplied by its share of the examples of the batch."""
         if hasattr(self.model, "at_step"):
             self.model.at_step(self.loop.progress.step, self.loop.steps)
-        crop = np.random.default_rng(seed_of(self.seed, "crop", planned.epoch, planned.position))
-        items = planned.windows
-        size = self.training.micro_batch or len(items)
-        for first in range(0, len(items), size):
-            micro = items[first : first + size]
-            batch = collate(self.train, micro, self.training, self.device, crop)
+        examples = sum(len(m.batch.targets) for m in micro)
+        for prepared in micro:
+            batch = prepared.on(self.device)
             if self.classes:
                 batch = softened(batch, self.training, self.weights)
-            losses, share = self.model.loss(self.model(batch), batch), len(micro) / len(items)
+            losses, share = self.model.loss(self.model(batch), batch), len(prepared.batch.targets) / examples
             yield {k: v * share for k, v in losses.items()} if isinstance(losses, dict) else losses * share
 
     def _evaluate(self) -> dict[str, float]:
