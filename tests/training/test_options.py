@@ -251,7 +251,7 @@ def test_masks_are_those_of_torchaudio_for_the_same_draws(monkeypatch):
     training = Training(epochs=1, frequency_masks=2, frequency_width=9, time_masks=3, time_width=20, time_share=0.29)
     x = torch.rand(3, 60, bands) + 1
     masks = augmentation.drawn_masks(lengths, bands, training, torch.Generator().manual_seed(5))
-    found = augmentation.masked(x, masks)
+    found = augmentation.lay(masks, x.clone())
     again = torch.Generator().manual_seed(5)
     draws = {name: torch.rand((3, m, 2), generator=again) for name, m in (("frequency", 2), ("time", 3))}
     for i, n in enumerate(lengths):

@@ -63,15 +63,16 @@ def _spans(sizes: Tensor, widest: Tensor, masks: int, generator: Generator) -> T
     return torch.stack([start, start + width.long()], dim=2)
 
 
-def masked(x: Tensor, masks: dict[str, Tensor]) -> Tensor:
+def lay(masks: dict[str, Tensor], x: Tensor) -> Tensor:
     """Frames (B, T, F) with the masks of `drawn_masks`, which are on the device of `x`, filled with 0: the mean after
-    normalisation."""
+    normalisation. It works in place: on a CPU copies of a batch would take most of the time.
+    """
     for name, axis in (("frequency", 2), ("time", 1)):
         if name in masks:
             place = torch.arange(x.shape[axis], device=x.device)
             first, last = masks[name].unbind(2)
             hidden = ((place >= first[..., None]) & (place < last[..., None])).any(1)  # (B, T) or (B, F)
-            x = x.masked_fill(hidden.unsqueeze(3 - axis), 0.0)
+            x.mul_((~hidden).to(x.dtype).unsqueeze(3 - axis))
     return x
 
 

@@ -53,11 +53,11 @@ class Prepared(NamedTuple):
         return Prepared(Batch(inputs, lengths, None if batch.labels is None else change(batch.labels)), masks)
 
     def on(self, device: str) -> Batch:
-        """The batch on a device, with its masks."""
+        """The batch on a device, with its masks; the prepared batch is used up."""
         from ser.training import augmentation
 
         moved = self if device == "cpu" else self.each(lambda x: x.to(device, non_blocking=True))
-        inputs = {k: augmentation.masked(x, moved.masks.get(k, {})) for k, x in moved.batch.inputs.items()}
+        inputs = {k: augmentation.lay(moved.masks.get(k, {}), x) for k, x in moved.batch.inputs.items()}
         return replace(moved.batch, inputs=inputs, known=self.batch.lengths)
 
 
