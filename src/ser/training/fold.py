@@ -119,6 +119,7 @@ def _network(job: Job, module: types.ModuleType) -> Result:
     dev = normalised(dev, training.normalise, constants) if dev else None
     test = normalised(test, training.normalise, constants)
     train_part = normalised(train_part, training.normalise, constants)
+    arithmetic = compute.arithmetic(settings["precision"], job.device)
     seed = seed_of(job.seed, job.fold.name)
     seed_everything(seed_of(seed, "initial"))
     model = module.Model(controls.config_of(settings, module), job.data.task)
@@ -130,7 +131,7 @@ def _network(job: Job, module: types.ModuleType) -> Result:
         selection=settings["selection"],
         seed=seed,
         device=job.device,
-        bfloat16=compute.bfloat16(settings["precision"], job.device),
+        bfloat16=arithmetic == "bfloat16",
         folder=job.running,
         label=f"{settings['experiment']} {job.name}",
         classes=len(job.data.task.outputs) if job.data.task.kind == "classification" else 0,
@@ -138,6 +139,8 @@ def _network(job: Job, module: types.ModuleType) -> Result:
     history = trainer.fit(train_part, dev, test if oracle else None)
     notes = {"parameters": sum(p.numel() for p in model.parameters()), "best_step": trainer.loop.progress.best_step}
     notes |= getattr(model, "notes", {})
+    if job.device != "cpu":  # bytes: some gradients on a GPU are summed in an order that varies
+        notes |= {"arithmetic": arithmetic, "repeats_to_the_byte": False}
     if training.normalise in TRANSDUCTIVE:
         notes["transductive"] = True
     if oracle:

@@ -136,8 +136,12 @@ class Trainer:
         return judge(self.predict(self.dev), self.dev)
 
     def predict(self, inputs: Inputs) -> Scores:
-        """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 per utterance."""
-        return predict(self.model, inputs, self.training, self.device, self.loop.bfloat16)
+        """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 per utterance.
+
+        They are computed in float32 whatever the training computes in: logits in bfloat16 tie, and ties would go to
+        the first class.
+        """
+        return predict(self.model, inputs, self.training, self.device)
 
     @torch.no_grad()
     def artefacts(self, inputs: Inputs) -> dict[str, np.ndarray]:
