@@ -380,6 +380,14 @@ class TestRunner:
             curve["train_loss"], curve[["train_arousal", "train_valence", "train_liking"]].sum(axis=1), atol=2e-5
         )
 
+    def test_the_epoch_may_be_chosen_on_the_tested_part_as_the_authors_did(self, tmp_path):
+        files = corpus(tmp_path / "here")
+        found = run({**self.settings(), "selection": "test_oracle"}, files, {"jobs": 1})
+        assert sorted(set(found["utterance"])) == ["r5"]
+        assert len(found) == 33
+        with pytest.raises(SerError, match="labels of the test part, and there are none"):
+            run({**self.settings(), "selection": "test_oracle"}, corpus(tmp_path / "blind", blind=True), {"jobs": 1})
+
     def test_labels_of_the_test_part_change_no_prediction(self, tmp_path):
         seen, blind = corpus(tmp_path / "a"), corpus(tmp_path / "b", blind=True)
         for files in (seen, blind):

@@ -23,11 +23,11 @@ from ser.core.seeds import seed_everything, seed_of
 from ser.core.store import Store
 from ser.core.tasks import UNLABELLED, Examples, Inputs, Task, class_indices
 from ser.corpora.manifest import LABEL_RATE
-from ser.evaluation import metrics
 from ser.protocols.folds import Fold
 from ser.training import controls, windows
 from ser.training.normalisation import NORMALISATION, TRANSDUCTIVE, fitted, normalised
 from ser.training.result import Result
+from ser.training.scores import Scores, judge
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,7 @@ def _network(job: Job, module: types.ModuleType) -> Result:
     if training.normalise in TRANSDUCTIVE:
         notes["transductive"] = True
     if oracle:
-        truth = np.asarray(examples(job, job.fold.test, "test").labels)
-        return Result(_best_on_test(trainer.snapshots, truth), history, notes)
+        return Result(_best_on_test(trainer.snapshots, examples(job, job.fold.test, "test"), job.name), history, notes)
     scores = trainer.predict(test)
     weights = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
     weights |= {f"{NORMALISATION}{name}": array for name, array in constants.items()}
@@ -158,10 +157,22 @@ def _network(job: Job, module: types.ModuleType) -> Result:
     return replace(result, utterances=test.utterances) if test.windows is not None else result
 
 
-def _best_on_test(snapshots: list[np.ndarray], truth: np.ndarray) -> np.ndarray:
-    """Scores of the evaluation that is best on TEST: what selecting on test would have reported, labelled as biased."""
-    known = truth != UNLABELLED
-    return max(snapshots, key=lambda s: metrics.macro_recall(truth[known], s[known].argmax(1), s.shape[1]))
+def _best_on_test(snapshots: list[Any], test: Examples, where: str) -> Any:
+    """Scores of the evaluation that is best on TEST: what selecting on test would have reported, labelled as biased.
+
+    Raises `SerError` when no utterance of the test part has a label.
+    """
+    classes = isinstance(test.labels, np.ndarray)
+    known = [i for i, y in enumerate(test.labels) if (y != UNLABELLED if classes else not np.isnan(y).any())]
+    if not known:
+        hint = "Set selection: dev or last"
+        raise SerError("selection test_oracle chooses by the labels of the test part, and there are none", where, hint)
+
+    def score(snapshot: Any) -> float:
+        pick = (lambda x: x[known]) if classes else (lambda x: [x[i] for i in known])
+        return judge(Scores(pick(snapshot)), replace(test, labels=pick(test.labels)))["dev_score"]
+
+    return max(snapshots, key=score)
 
 
 def split(job: Job) -> tuple[Examples, Examples | None, Inputs]:

@@ -99,9 +99,11 @@ class Trainer:
         return self.loop.fit()
 
     @property
-    def snapshots(self) -> list[np.ndarray]:
-        """Scores (n, K) of the watched inputs at each evaluation."""
-        return [s.numpy() for s in self.loop.extra.get("snapshots", ())]
+    def snapshots(self) -> list[Any]:
+        """The scores of the watched inputs at each evaluation, as `Scores.values` has them."""
+        kept = [s.numpy() for s in self.loop.extra.get("snapshots", ())]
+        rows = self.watched.rows if self.watched is not None else ()
+        return [np.split(s, np.cumsum(rows)[:-1]) for s in kept] if rows else kept
 
     def _plan(self, epoch: int, position: int) -> Iterable[list[Prepared]]:
         """The micro-batches of each batch of an epoch; for a GPU they are prepared while it computes."""
@@ -130,7 +132,9 @@ class Trainer:
 
     def _evaluate(self) -> dict[str, float]:
         if self.watched is not None:
-            self.loop.extra.setdefault("snapshots", []).append(torch.from_numpy(self.predict(self.watched).values))
+            values = self.predict(self.watched).values
+            values = np.concatenate(values) if self.watched.rows else values
+            self.loop.extra.setdefault("snapshots", []).append(torch.from_numpy(values))
         if self.dev is None or not len(self.dev):
             return {}
         return judge(self.predict(self.dev), self.dev)
