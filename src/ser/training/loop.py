@@ -47,7 +47,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ser.core.compute import Processes
-from ser.core.errors import SerError
+from ser.core.errors import TrainingError
 from ser.core.recipe import Schedule
 from ser.training import checkpoint
 
@@ -168,7 +168,7 @@ class Loop:
 
     def fit(self) -> list[dict[str, float]]:
         """Trains to the end and returns the curve: step, epoch, train_loss, train_<name> of each named term, and what
-        `evaluate` gives, one row per evaluation. Raises `SerError` when a loss is not finite.
+        `evaluate` gives, one row per evaluation. Raises `TrainingError` when a loss is not finite.
         """
         self._resume()
         p = self.progress
@@ -284,7 +284,7 @@ class Loop:
         return autocast(self.processes.device, self.bfloat16)
 
     def _read(self) -> None:
-        """Takes over the losses of the last steps. Raises `SerError` when one is not finite."""
+        """Takes over the losses of the last steps. Raises `TrainingError` when one is not finite."""
         p = self.progress
         first = p.step - len(self._pending) + 1
         # one transfer from a GPU for all of them
@@ -295,7 +295,7 @@ class Loop:
             loss = values.pop(_LOSS)
             if not math.isfinite(loss):
                 hint = "Lower the learning rate lr, or set clip"
-                raise SerError(f"the loss is {loss} at step {number}", self.label, hint)
+                raise TrainingError(f"the loss is {loss} at step {number}", self.label, hint)
             p.losses.append(loss)
             for name, value in values.items():
                 p.terms[name] = p.terms.get(name, 0.0) + value

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ser.core.compute import Processes
-from ser.core.errors import SerError
+from ser.core.errors import SerError, TrainingError
 from ser.core.recipe import Training
 from ser.core.seeds import seed_everything, seed_of
 from ser.core.tasks import Batch, Examples, Inputs, Window
@@ -85,6 +85,9 @@ class Trainer:
         if self.selection == "dev" and (dev is None or not len(dev)):
             hint = "Set selection: last, or choose a protocol with a dev part"
             raise SerError("selection is dev, but this fold has no dev part", self.loop.label, hint)
+        if self.training.chance_after and (dev is None or not len(dev) or not self.classes):
+            what = "chance_after looks at classes of a dev part, and there are none"
+            raise SerError(what, self.loop.label, "Remove training.chance_after, or choose a protocol with a dev part")
         self.train, self.dev, self.watched = train, dev, watched
         self.weights = torch.ones(self.classes, device=self.device)
         if self.training.class_weights and self.classes:
@@ -137,7 +140,18 @@ class Trainer:
             self.loop.extra.setdefault("snapshots", []).append(torch.from_numpy(values))
         if self.dev is None or not len(self.dev):
             return {}
-        return judge(self.predict(self.dev), self.dev)
+        found = judge(self.predict(self.dev), self.dev)
+        self._check_chance(max(found["dev_score"], self.loop.progress.best))
+        return found
+
+    def _check_chance(self, best: float) -> None:
+        """Raises `TrainingError` where the training has had its steps and is still at chance."""
+        after, step = self.training.chance_after, self.loop.progress.step
+        if after and step >= after and best <= 1 / self.classes + self.training.chance_margin:
+            what = (
+                f"dev is at chance after {step} steps: the best macro recall is {best:.3f} with {self.classes} classes"
+            )
+            raise TrainingError(what, self.loop.label, "Lower the learning rate lr")
 
     def predict(self, inputs: Inputs) -> Scores:
         """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 per utterance.
