@@ -1,4 +1,4 @@
-"""LibriSpeech, SEWA and the user's own table."""
+"""LibriSpeech, SEWA, the Spoken Wikipedia and the user's own table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ser.core import plugins
 from ser.core.errors import SerError
-from ser.corpora import librispeech, sewa, table, tables
+from ser.corpora import Word, librispeech, sewa, spoken_wikipedia, table, tables
 from ser.corpora.location import Location
 from tests import corpus_trees as trees
 
@@ -338,3 +338,28 @@ def test_table_labels(tmp_path: Path, text: str) -> None:
 def test_table_faulty_labels(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(SerError, match=fault):
         table.read_labels(trees.write(tmp_path / "l.csv", text), table.Config(dimensions=("arousal",)))
+
+
+def test_spoken_wikipedia_gives_sentences_and_the_times_of_their_words(tmp_path, capsys):
+    root = spoken_wikipedia.example(tmp_path / "swc")
+    found = list(spoken_wikipedia.utterances(root))
+    assert [(u.id, u.speaker, u.start, u.end, u.text) for u in found] == [
+        ("Hund-00000", "Anna", 0.1, 0.7, "der Hund bellt"),
+        ("Hund-00002", "Anna", 0.8, 0.99, "ja"),
+    ]
+    assert {u.file for u in found} == {"german/Hund/audio.ogg"}
+    assert dict(spoken_wikipedia.words(root, found)) == {
+        "Hund-00000": [Word(0.0, 0.2, "der"), Word(0.2, 0.6, "Hund")],
+        "Hund-00002": [Word(0.0, 0.19, "ja")],
+    }
+    assert "articles whose audio is in several files are left out: 1" in capsys.readouterr().err
+    article = root / "german/Hund/aligned.swc"
+    article.write_text(article.read_text(encoding="utf-8").replace('"300"', '"soon"'), encoding="utf-8")
+    with pytest.raises(SerError, match=r"word 'der' has times '100' and 'soon' .*aligned.swc"):
+        list(spoken_wikipedia.utterances(root))
+    article.write_text("<article>")
+    with pytest.raises(SerError, match="damaged article"):
+        list(spoken_wikipedia.utterances(root))
+    (root / "german/Hund/audio.ogg").unlink()
+    with pytest.raises(SerError, match="article without its audio"):
+        list(spoken_wikipedia.utterances(root))

@@ -20,7 +20,8 @@ SYNTHETIC_TEXTS = "ser_synth.texts"  # the module with these sentences; no stati
 class Occurrences:
     """How the times of spoken words are found in a corpus that has no alignment."""
 
-    method: Literal["auto", "corpus", "ctc", "uniform"] = "auto"  # auto: the corpus's alignment, otherwise uniform
+    # corpus: the corpus's alignment; auto, corpus_or_ctc: where it has none, uniform or ctc
+    method: Literal["auto", "corpus", "corpus_or_ctc", "ctc", "uniform"] = "auto"
     # Tags of a transcript such as <laughter>. words: the word "laughter"; synonyms: the vector of a German word for it,
     # and <filler> is left out, as in P4's code [R]
     events: Events = "words"

@@ -103,14 +103,14 @@ def find(
     (sentences.csv), a word is looked for within its sentence. Raises `SerError` when there is neither an alignment nor
     text, and for a word or sentence that starts after the end of its utterance.
     """
-    aligned = read(folder, config.events) if config.method in ("auto", "corpus") else pd.DataFrame()
+    aligned = read(folder, config.events) if config.method in ("auto", "corpus", "corpus_or_ctc") else pd.DataFrame()
     if len(aligned):
         _check_ends(aligned, folder)
         found = Found(aligned, "corpus")
         return found if only is None else found.of(only)
     if config.method == "corpus":
         raise SerError("no aligned words", folder / "words.csv", "Set occurrences.method: ctc or uniform")
-    if config.method == "ctc" and aligner is None:
+    if config.method in ("ctc", "corpus_or_ctc") and aligner is None:
         from ser.words.forced_alignment import load
 
         aligner = load(config.bundle)

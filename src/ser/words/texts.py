@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.files import write_text
-from ser.corpora import manifest, reading
+from ser.corpora import manifest, reading, spoken_wikipedia
 from ser.words import occurrences
 from ser.words.config import SYNTHETIC_TEXTS, Word2Vec
 
@@ -79,20 +78,16 @@ def of_text(path: Path) -> Iterator[str]:
 
 
 def of_spoken_wikipedia(folder: Path) -> Iterator[str]:
-    """Sentences of all articles below `folder`, which are files ``<article>/aligned.swc``.
+    """Sentences of all articles below `folder`, which are files ``<article>/aligned.swc``. The reader
+    `spoken_wikipedia` describes them; here sentences without times are read, too.
 
-    In this XML ``s`` is a sentence and ``n`` a spoken word with its normalised form in ``pronunciation`` (Baumann et
-    al. 2019). Raises `SerError` when there is no article and when one is damaged.
+    Raises `SerError` when there is no article and when one is damaged.
     """
     paths = sorted(folder.rglob("aligned.swc"))
     if not paths:
         raise SerError("neither a manifest nor articles of the Spoken Wikipedia (aligned.swc)", folder)
     for path in paths:
-        try:
-            root = ElementTree.parse(path).getroot()
-        except ElementTree.ParseError as error:
-            raise SerError(f"damaged article: {error}", path, "Unpack it again or remove it") from error
-        for sentence in root.iter("s"):
+        for sentence in spoken_wikipedia.parse(path).iter("s"):
             yield " ".join(n.get("pronunciation", "") for n in sentence.iter("n"))
 
 
