@@ -39,8 +39,10 @@ def committed() -> dict[str, dict[str, Result]]:
 
 
 def chosen(scores: pd.DataFrame) -> pd.DataFrame:
-    """At most five systems on real data, best first: of each paper the system that it proposes, which is the one with the
-    highest published number, whatever the protocol; then the best speaker-independent systems, one per model, which used nothing of the test speakers."""
+    """At most five systems on real data: of each paper the system that it proposes, which is the one with the highest
+    published number, whatever its protocol; then the best speaker-independent systems, one per model, which used
+    nothing of the test speakers. The best comes first.
+    """
     own = scores[(scores["data"] == "real") & (scores["kind"] == "classification")]
     own = own[~own["control"].isin(["majority", "shuffled_labels"]) & (own["model"] != "majority")]
     own = own.sort_values("ua", ascending=False, kind="stable")
