@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ser.models.layers.attention import attention
+from ser.models.layers.attention import attention, widened
 
 B, A, T, D = 2, 3, 10, 4
 LENGTHS = torch.tensor([10, 7])
@@ -71,3 +71,22 @@ def test_the_seed_decides():
     inputs = _inputs()
     assert torch.equal(_dropped(1, *inputs), _dropped(1, *inputs))
     assert not torch.equal(_dropped(1, *inputs), _dropped(2, *inputs))
+
+
+@pytest.mark.parametrize("columns", [11, 20, 24])
+def test_wider_heads_change_nothing(columns):
+    """What a GPU computes, on a CPU. Whole numbers, and values of which each result takes one, leave nothing to round
+    in another order: the results are equal to the bit. Random ones are equal to the precision of their type.
+    """
+    keys = (torch.arange(T) < LENGTHS[:, None])[:, None, None]
+    generator = torch.Generator().manual_seed(1)
+    q, k = (torch.randint(-3, 4, (B, A, T, columns), generator=generator).float() for _ in range(2))
+    v = torch.eye(columns)[:T].expand(B, A, T, columns)
+    plain = functional.scaled_dot_product_attention(q, k, v, attn_mask=keys)
+    assert torch.equal(widened(q, k, v, keys, 0.0), plain)
+    q, k, v = (x.double().requires_grad_() for x in (q / 7, k / 5, torch.randn(v.shape, generator=generator)))
+    found = []
+    for result in (functional.scaled_dot_product_attention(q, k, v, attn_mask=keys), widened(q, k, v, keys, 0.0)):
+        found.append((result, *torch.autograd.grad(result.square().sum(), (q, k, v))))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)

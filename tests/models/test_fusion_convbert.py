@@ -7,7 +7,7 @@ from ser.core import plugins
 from ser.core.errors import SerError
 from ser.core.recipe import Training
 from ser.core.tasks import Batch, Task
-from ser.models.fusion_convbert import Config, Model
+from ser.models.fusion_convbert import Config, Model, fallback
 from tests.models.tiny_fusion import STILL, VARIANTS, batch, model, task
 
 
@@ -116,10 +116,32 @@ def test_equation_10_takes_keys_from_the_cnn_and_values_from_the_encoder():
     assert at_q.shape == at_k.shape == (1, 21)
 
 
+def test_concatenation_is_a_linear_layer_on_the_means_of_both_branches():
+    m = model(fusion="concatenation").eval()
+    items = batch([24, 17])
+    frames = m.project_frames(m.encoder(items.inputs["x"], items.lengths["x"]))
+    tokens, present = m.tokens(items.inputs["x"], items.lengths["x"])
+    means = [torch.cat([tokens[i, present[i]].mean(0), frames[i, :n].mean(0)]) for i, n in enumerate((24, 17))]
+    torch.testing.assert_close(m(items).logits, m.head(torch.stack(means)))
+    assert len(m.fusion) == 0
+
+
+def test_the_fallback_is_the_safe_profile():
+    assert fallback(Config(profile="paper")) is None
+    assert fallback(Config(profile="paper", fallback="safe")) == Config(profile="safe", fallback="safe")
+    assert fallback(Config(profile="safe", fallback="safe")) is None
+
+
 @pytest.mark.parametrize(
     "values",
     [{"variant": v} for v in VARIANTS]
-    + [{"fusion": "equation_10"}, {"fusion": "robust_cnns"}, {"cnn_tokens": "one"}, {"activation": "swish"}],
+    + [
+        {"fusion": "concatenation"},
+        {"fusion": "equation_10"},
+        {"fusion": "robust_cnns"},
+        {"cnn_tokens": "one"},
+        {"activation": "swish"},
+    ],
     ids=lambda v: "-".join(v.values()),
 )
 def test_every_variant_learns_four_items_to_nothing(values):
@@ -170,6 +192,7 @@ def test_rates_are_the_own_ones_else_the_profiles_else_the_trainings(values, rat
         ({"pools": [4, 4]}, "4 channels but 2 pools"),
         ({"variant": "robust_cnns", "fusion": "equation_10"}, "sets the direction itself"),
         ({"fusion": "equation_10", "cnn_tokens": "one"}, "same key"),
+        ({"variant": "bert", "fusion": "concatenation"}, "joins two"),
         ({"lr_encoder": 0}, "must be positive"),
         ({"variant": "robust_cnn"}, "robust_cnns"),
     ],

@@ -81,6 +81,22 @@ class TestPaper:
         with pytest.raises(SerError, match=r"882 steps of 125 channels cannot be cut into 100 rows.*adaptive"):
             Model(Config(frame_pooling="reshape"), PAPER)(batch(1, 100, 2205, 100))
 
+    def test_the_codes_activations_and_forget_bias(self):
+        """A ReLU on both projections, and 1 on the forget gate, which TensorFlow adds to a bias of its own."""
+        torch.manual_seed(0)
+        code = Model(Config(profile="code"), task(waveform=2205, words=100, turns=1))
+        torch.manual_seed(0)
+        plain = Model(Config(profile="code", forget_bias=0.0), task(waveform=2205, words=100, turns=1))
+        shift = code.lstm.inputs.bias - plain.lstm.inputs.bias
+        assert shift.view(4, 256).mean(1).tolist() == pytest.approx([0, 1, 0, 0], abs=1e-6)
+        fused = code.fusion.eval()
+        words, sound = torch.randn(2, 3, 100), torch.randn(2, 3, 4410)
+        seen: list[torch.Tensor] = []
+        fused.streams.register_forward_hook(lambda _, given, out: seen.extend(given))
+        fused(words, sound)
+        torch.testing.assert_close(seen[0], fused.words(words).relu())
+        torch.testing.assert_close(seen[1], fused.sound(sound).relu())
+
     def test_the_codes_profile(self):
         """1 764 steps x 250 channels = 100 x 4 410; third convolution 187 750 parameters; loss weights 1, 1/2, 1/3."""
         model = Model(Config(profile="code"), task(waveform=2205, words=100, turns=1)).eval()
@@ -379,6 +395,14 @@ class TestRunner:
         np.testing.assert_allclose(
             curve["train_loss"], curve[["train_arousal", "train_valence", "train_liking"]].sum(axis=1), atol=2e-5
         )
+
+    def test_the_epoch_may_be_chosen_on_the_tested_part_as_the_authors_did(self, tmp_path):
+        files = corpus(tmp_path / "here")
+        found = run({**self.settings(), "selection": "test_oracle"}, files, {"jobs": 1})
+        assert sorted(set(found["utterance"])) == ["r5"]
+        assert len(found) == 33
+        with pytest.raises(SerError, match="labels of the test part, and there are none"):
+            run({**self.settings(), "selection": "test_oracle"}, corpus(tmp_path / "blind", blind=True), {"jobs": 1})
 
     def test_labels_of_the_test_part_change_no_prediction(self, tmp_path):
         seen, blind = corpus(tmp_path / "a"), corpus(tmp_path / "b", blind=True)

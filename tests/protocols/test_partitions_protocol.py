@@ -29,6 +29,21 @@ def test_evaluation_on_devel_is_named_and_leaves_nothing_to_select_on():
     assert all(u.startswith("Train_") for u in fold.dev)
 
 
+def test_both_sides_of_a_conversation_are_on_the_same_side_of_a_carved_dev_part():
+    for seed in range(20):
+        (fold,) = partitions.folds(fake.sewa(), partitions.Config(test="dev", dev_share=0.1, pairs=True), seed)
+        assert (len(fold.train), len(fold.dev), len(fold.test)) == (30, 4, 14)
+        pairs = {(int(u.rsplit("_", 1)[1]) + 1) // 2 for u in fold.dev}
+        assert len(pairs) == 2
+        assert not pairs & {(int(u.rsplit("_", 1)[1]) + 1) // 2 for u in fold.train}
+    manifest = fake.sewa()
+    with pytest.raises(SerError, match="17 conversations cannot be divided"):
+        partitions.folds(manifest, partitions.Config(test="dev", dev_share=0.99, pairs=True), 0)
+    manifest.loc[0, "utterance"] = "somebody"
+    with pytest.raises(SerError, match="recording 'somebody' has no number"):
+        partitions.folds(manifest, partitions.Config(test="dev", dev_share=0.1, pairs=True), 0)
+
+
 def test_without_test_partition_the_hint_is_devel():
     with pytest.raises(SerError, match=r"no utterance in partition 'test'.*corpus sewa.*Set 'test: dev'"):
         partitions.folds(fake.sewa(with_test=False), partitions.Config(), 0)

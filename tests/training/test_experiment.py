@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from ser.core import plugins
-from ser.core.errors import SerError
+from ser.core.errors import SerError, TrainingError
 from ser.core.files import read_json, write_json
 from ser.evaluation import notes, predictions
 from ser.protocols import claims, folds, kfold
@@ -176,6 +176,64 @@ def test_the_oracle_is_never_worse_on_test_than_the_last_epoch(where):
     last = _wa(files)
     experiment.run({**settings, "selection": "test_oracle"}, files, {"jobs": 1})
     assert _wa(files) >= last
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_diverged_fold_does_not_stop_the_others(where, monkeypatch, jobs):
+    """The first fold has labels that no network can learn at this rate; a worker that fails must not end the others."""
+    settings, files = toy.for_model(where, "cnns")
+    settings["training"] |= {"lr": 1e18}
+    with pytest.raises(SerError, match=r"4 of 4 folds could not be trained.*the loss is .*The others are kept"):
+        experiment.run(settings, files, {"jobs": jobs})
+    assert len(list(files.checkpoints.rglob("*.failed.json"))) == 4
+
+    network, tried = fold._network, []
+
+    def first_fails(job, module):
+        tried.append(job.name)
+        if job.place[0] == 0:
+            raise TrainingError("the loss is nan at step 3", "here", "Lower it")
+        return network(job, module)
+
+    monkeypatch.setattr(fold, "_network", first_fails)
+    settings["training"] |= {"lr": 0.01}
+    with pytest.raises(SerError, match=r"1 of 4 folds could not be trained.*nan at step 3.*Lower it"):
+        experiment.run(settings, files, {"jobs": 1})
+    assert len(tried) == 4
+    monkeypatch.setattr(fold, "_network", network)
+    found = experiment.run(settings, files, {"jobs": 1})  # the one that failed, alone
+    assert found["utterance"].nunique() == len(toy.table())
+
+
+def test_a_training_at_chance_starts_again_with_its_fallback_and_the_card_says_so(where, capsys):
+    settings, files = toy.for_model(where, "fusion_convbert")
+    # a rate of nearly nothing stays at chance; the profile of the fallback has another one
+    training = {**settings["training"], "lr": 1e-12, "chance_after": 10, "chance_margin": 0.3, "evaluate_every": 5}
+    settings = {**settings, "training": training | {"epochs": 8}, "selection": "dev"}
+    with pytest.raises(
+        SerError, match=r"dev is at chance after 1\d steps: the best macro recall is 0\.\d+ with 3 classes"
+    ):
+        experiment.run(settings, files, {"jobs": 1})
+    fallback = {**settings, "config": {**settings["config"], "fallback": "safe"}}
+    fallback["training"] = training | {"epochs": 8, "chance_margin": 0.0}
+    found = experiment.run(fallback, files, {"jobs": 1})
+    notes = read_json(files.card)["notes"]
+    again = [name for name, own in notes.items() if "fallback" in own]
+    assert again
+    assert all("dev is at chance" in notes[name]["fallback"] for name in again)
+    assert "the training starts again with its fallback" in capsys.readouterr().err
+    safe = {**fallback, "config": {**settings["config"], "profile": "safe"}}
+    safe["training"] = {k: v for k, v in fallback["training"].items() if not k.startswith("chance")}
+    twin = experiment.run(safe, files, {"jobs": 1})
+    rows = found["fold"].isin([name.rsplit("-", 1)[0] for name in again])
+    pd.testing.assert_frame_equal(found[rows], twin[rows])
+
+
+def test_chance_needs_classes_of_a_dev_part(tmp_path):
+    settings, files = toy.for_model(toy.files(tmp_path, dev=False), "cnns")
+    settings["training"]["chance_after"] = 3
+    with pytest.raises(SerError, match="chance_after looks at classes of a dev part"):
+        experiment.run(settings, files, {"jobs": 1})
 
 
 def test_an_svm_on_frames_is_refused(where):

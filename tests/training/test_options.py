@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -240,6 +241,64 @@ def test_frames_keep_their_columns_at_another_speed():
     ramp = torch.arange(10.0)[:, None].repeat(1, 3)
     torch.testing.assert_close(augmentation.at_speed(ramp, 0.5)[:19, 0], torch.arange(19.0) / 2)
     torch.testing.assert_close(augmentation.at_speed(ramp, 1.0), ramp)
+
+
+def test_masks_are_those_of_torchaudio_for_the_same_draws(monkeypatch):
+    """Masks are drawn for a whole batch; torchaudio draws a width and a place of one utterance after the other."""
+    from torchaudio.functional import mask_along_axis
+
+    lengths, bands = [50, 7, 23], 12
+    training = Training(epochs=1, frequency_masks=2, frequency_width=9, time_masks=3, time_width=20, time_share=0.29)
+    x = torch.rand(3, 60, bands) + 1
+    masks = augmentation.drawn_masks(lengths, bands, training, torch.Generator().manual_seed(5))
+    found = augmentation.lay(masks, x.clone())
+    again = torch.Generator().manual_seed(5)
+    draws = {name: torch.rand((3, m, 2), generator=again) for name, m in (("frequency", 2), ("time", 3))}
+    for i, n in enumerate(lengths):
+        expected = x[i, :n].T[None]
+        for name, axis, width, share in (("frequency", 1, 9, 1.0), ("time", 2, 20, 0.29)):
+            for pair in draws[name][i]:
+                left = iter(pair)
+                monkeypatch.setattr(torch, "rand", lambda *_, left=left, **__: next(left))
+                expected = mask_along_axis(expected, width, 0.0, axis=axis, p=share)
+        torch.testing.assert_close(found[i, :n], expected[0].T, rtol=0, atol=0)
+        assert (found[i, :n] == 0).any() or n == 7
+        assert (found[i, n:, (found[i, :n] != 0).any(0)] == x[i, n:, (found[i, :n] != 0).any(0)]).all()
+
+
+def test_a_batch_is_the_same_whatever_was_drawn_before_and_its_crops_need_no_augmentation(part):
+    training = Training(epochs=1, frames=4, time_masks=1, frequency_masks=1, speed=0.2, noise=(0.0, 5.0))
+    items = [Window(i, None) for i in range(len(part))]
+    made = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        made.append(batches.collate(part, items, training, "cpu", np.random.default_rng(7)).inputs["frames"])
+    torch.testing.assert_close(*made, rtol=0, atol=0)
+    plain = [np.random.default_rng(7), np.random.default_rng(7)]
+    batches.collate(part, items, training, "cpu", plain[0])
+    batches.collate(part, items, Training(epochs=1, frames=4), "cpu", plain[1])
+    assert plain[0].random() == plain[1].random()
+
+
+def test_a_thread_makes_the_next_items_in_order_and_passes_its_errors_on():
+    made: list[int] = []
+
+    def source():
+        for i in range(5):
+            made.append(i)
+            yield i
+        raise KeyError("broken")
+
+    items = batches.ahead(source())
+    assert next(items) == 0
+    found = [0]
+    with pytest.raises(KeyError, match="broken"):
+        found.extend(items)
+    assert found == made == [0, 1, 2, 3, 4]
+    assert list(batches.ahead([])) == []
+    stopped = batches.ahead(itertools.count())
+    assert next(stopped) == 0
+    stopped.close()  # ends the thread
 
 
 def test_noise_has_the_ratio_that_was_asked_for():

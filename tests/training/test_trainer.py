@@ -40,9 +40,10 @@ def _whole(positions):
     return [Window(i, None) for i in positions]
 
 
-def _trainer(training=TRAINING, folder=None, selection="last"):
+def _trainer(training=TRAINING, folder=None, selection="last", classes=0):
     seed_everything(0)
-    return Trainer(cnns.Model(SMALL, TASK), training, selection=selection, seed=3, folder=folder)
+    model = cnns.Model(SMALL, TASK)
+    return Trainer(model, training, selection=selection, seed=3, folder=folder, classes=classes)
 
 
 def test_it_learns(examples):
@@ -91,6 +92,20 @@ def test_micro_batches_give_the_step_of_the_whole_batch(examples, micro_batch):
     for a, b in zip(weights[0][0], weights[1][0], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(weights[0][1], weights[1][1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 3])
+def test_batches_that_a_thread_prepares_change_no_byte(examples, micro_batch):
+    """On a GPU a thread prepares the batches; here the same code runs without a GPU, and without pinned memory."""
+    training = replace(TRAINING, micro_batch=micro_batch, frequency_masks=1, frequency_width=4, mixup=0.3)
+    plain = _trainer(training, classes=3)
+    rows = plain.fit(examples, None)
+    threaded = _trainer(training, classes=3)
+    plan = threaded.loop.plan
+    threaded.loop.plan = lambda epoch, position: batches.ahead(plan(epoch, position))
+    assert threaded.fit(examples, None) == rows
+    for a, b in zip(plain.model.parameters(), threaded.model.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_dev_selection_keeps_the_weights_of_the_best_evaluation(examples):

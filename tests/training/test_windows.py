@@ -17,7 +17,7 @@ from ser.corpora import manifest
 from ser.evaluation import predictions
 from ser.models.layers.classifier import Output
 from ser.training import batches as data
-from ser.training import scores, windows
+from ser.training import fold, scores, windows
 from ser.training.experiment import run
 from ser.training.trainer import Trainer
 from tests import toy
@@ -129,6 +129,21 @@ def test_continuous_labels_are_learnt_and_judged_by_the_ccc(traces):
     assert history[-1]["dev_loss"] == pytest.approx(1 - history[-1]["dev_score"])
     assert history[-1]["train_squared"] == pytest.approx(history[-1]["train_loss"])
     assert history[-1]["train_nothing"] == 0
+
+
+def test_the_oracle_chooses_the_traces_that_are_best_on_test(traces):
+    """The weight passes 1, where the CCC is 1, and goes on with momentum: the best evaluation is not the last."""
+    loop = Trainer(Echo(), replace(BLOCKS, epochs=12, lr=0.2), selection="test_oracle", seed=0)
+    loop.fit(traces, None, traces.unlabelled())
+    found = fold._best_on_test(loop.snapshots, traces, "here")
+    assert [x.shape for x in found] == [(n, 2) for n in (25, 7, 10)]
+    reached = [scores.judge(scores.Scores(s), traces)["dev_score"] for s in loop.snapshots]
+    assert scores.judge(scores.Scores(found), traces)["dev_score"] == max(reached) > reached[-1]
+    half = replace(traces, labels=[np.full_like(traces.labels[0], np.nan), *traces.labels[1:]])
+    assert len(fold._best_on_test(loop.snapshots, half, "here")) == 3
+    none = replace(traces, labels=[np.full_like(y, np.nan) for y in traces.labels])
+    with pytest.raises(SerError, match="labels of the test part, and there are none"):
+        fold._best_on_test(loop.snapshots, none, "here")
 
 
 class Noted(torch.nn.Module):

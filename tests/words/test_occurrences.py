@@ -96,3 +96,18 @@ def test_without_words(tmp_path):
     (folder / "words.csv").write_text("a,b\n")
     with pytest.raises(SerError, match=r"columns a, b \(.*Expected: utterance, start, end, word"):
         occurrences.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("word", "plain", "tag"),
+    [
+        ("<laughter>", "laughter", "<laughter>"),
+        ("<SlightLaughter>,", "slightlaughter", "<slightlaughter>"),
+        ("<filler>", "filler", ""),
+        ("Ja,", "ja", "ja"),
+        ("<", "", ""),
+    ],
+)
+def test_event_tags_are_words_or_as_the_authors_treat_them(word, plain, tag):
+    assert occurrences.clean(word) == plain
+    assert occurrences.clean(word, "synonyms") == tag

@@ -107,3 +107,19 @@ def test_equal_bytes_whatever_pythons_hashes_are(tmp_path):
 def test_too_little_text():
     with pytest.raises(SerError, match=r"0 words occur 7 times in 1 sentences"):
         word2vec.train([["a", "b"]], Word2Vec())
+
+
+def test_ready_vectors_are_read_in_place_of_a_training(tmp_path):
+    path = tmp_path / "wiki.vec"
+    path.write_text("3 2\nder 1 2\ndie 3 4\nöl 5 6\n", encoding="utf-8")
+    found = word2vec.train([], Word2Vec(vectors=str(path), vector_size=2))
+    assert found.words == ("der", "die", "öl")
+    assert found.matrix.tolist() == [[1, 2], [3, 4], [5, 6]]
+    with pytest.raises(SerError, match=r"the vectors have 2 columns, not 100 \(.*wiki.vec\). Set word2vec.vector_size"):
+        word2vec.train([], Word2Vec(vectors=str(path)))
+    for text in ("", "der 1 2\n", "3 2\nder 1\n", "2 2\nder 1 2\n"):
+        path.write_text(text)
+        with pytest.raises(SerError, match=r"not a file of word vectors.*wiki.vec"):
+            word2vec.train([], Word2Vec(vectors=str(path), vector_size=2))
+    with pytest.raises(SerError, match="not a file of word vectors"):
+        word2vec.train([], Word2Vec(vectors=str(tmp_path / "gone"), vector_size=2))

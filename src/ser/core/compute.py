@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ser.core.errors import SerError
 from ser.core.files import is_alive, remove
@@ -81,8 +81,35 @@ def device_name(device: str) -> str:
 
 
 def bfloat16(precision: str, device: str) -> bool:
-    """Whether forward passes run in bfloat16. ``auto``: on a GPU they do, on a CPU they run in float32."""
-    return precision == "bfloat16" or (precision == "auto" and device != "cpu")
+    """Whether the forward passes of a training run in bfloat16. ``auto``: on a GPU that computes in it they do. Raises
+    `SerError` when it is asked for on a GPU that only imitates it, which is slower than float32.
+    """
+    if device == "cpu":
+        return precision == "bfloat16"
+    if precision == "float32":
+        return False
+    import torch
+
+    able = torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bfloat16" and not able:
+        what = f"{device_name(device)} does not compute in bfloat16"
+        raise SerError(what, "run.precision", "Set run.precision: auto or float32")
+    return able
+
+
+def arithmetic(precision: str, device: str) -> Literal["float32", "tf32", "bfloat16"]:
+    """How a training computes, which it sets up for this process. Where ``auto`` finds no bfloat16, matrix products in
+    float32 may be rounded to TF32 by a GPU that can; ``float32`` asks for the plain ones.
+    """
+    if bfloat16(precision, device):
+        return "bfloat16"
+    if device == "cpu":
+        return "float32"
+    import torch
+
+    tf32 = precision == "auto"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    return "tf32" if tf32 else "float32"
 
 
 @contextlib.contextmanager
@@ -103,9 +130,16 @@ def threads(count: int, *, blas: int | None = None) -> Iterator[None]:
 
 
 def deterministic() -> None:
-    """Makes torch choose algorithms whose results do not vary from run to run."""
+    """Makes torch choose algorithms whose results do not vary from run to run, where it has them.
+
+    It warns of the others, and does not stop: on a GPU the gradients of padding by reflection (P2) and of adaptive
+    pooling (P4) have no such algorithm. On a CPU all have one.
+    """
     import torch
 
+    # cuBLAS reads this when it starts; without it, it may divide a product in another way each time
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
     # filling new tensors with NaN costs time, and no code here reads a tensor before it is written
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -47,6 +47,13 @@ class SerError(Exception):
         return SerError, (self.what, self.where, self.hint)
 
 
+class TrainingError(SerError):
+    """A training that failed by itself: its loss is not finite, or it does not get beyond chance."""
+
+    def __reduce__(self):  # pickled by worker processes
+        return TrainingError, (self.what, self.where, self.hint)
+
+
 class CombinedError(SerError):
     """Several errors, printed one per line, so that a user can correct all of them at once."""
 

@@ -45,6 +45,11 @@ class Training:
     decay_every: int | None = None  # schedule step: epochs between further factors; None: one factor only
     clip: float | None = None  # largest gradient norm; P1 4.5: 1.0
     evaluate_every: int | None = None  # steps between evaluations on dev; None: once per epoch
+    # Steps after which a training is stopped if its best macro recall on dev is still at chance, 1 / K, or above it by
+    # `chance_margin` at most; None: it goes on. papers.md 4.5 asks that after 2000 steps. A model may then start again
+    # in another way, such as P1 with `fallback: safe`.
+    chance_after: int | None = None
+    chance_margin: float = 0.05  # ours: a network that gives all utterances of a speaker one class may exceed chance so
     patience: int | None = None  # evaluations without a better dev score before stopping; None: train to the end
     frames: int | None = None  # frames that every input is cut or padded to (P1 4.1: 768); None: the batch's longest
     # What one example is. whole: an utterance, cut to `frames`. crops: a crop at random in training, in prediction the
@@ -74,10 +79,12 @@ class Training:
         if self.window != "whole" and self.frames is None:
             raise ValueError(f"window {self.window} needs frames, the length of one")
         counts = ("epochs", "steps", "batch", "micro_batch", "evaluate_every", "patience", "frames", "checkpoint_every")
-        for name in (*counts, "crop_hop", "decay_start", "decay_every"):
+        for name in (*counts, "crop_hop", "decay_start", "decay_every", "chance_after"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+        if not 0 <= self.chance_margin < 1:
+            raise ValueError(f"chance_margin is added to a share of right answers, not {self.chance_margin}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}")
         if not 0 <= self.time_share <= 1:

@@ -94,13 +94,19 @@ class Batch:
 
     inputs: feature -> (B, T, F) for frame features, zero after the valid frames, or (B, F) for utterance features;
     lengths: frame feature -> (B,) valid frames; labels: (B,) class indices, (B, R, D) continuous with NaN where there
-    is no label, or None; soft: (B, K) what the loss asks of each class, or None where that is the label alone.
+    is no label, or None; soft: (B, K) what the loss asks of each class, or None where that is the label alone; known:
+    the lengths once more, on the CPU, where they are known there.
     """
 
     inputs: dict[str, torch.Tensor]
     lengths: dict[str, torch.Tensor]
     labels: torch.Tensor | None
     soft: torch.Tensor | None = None
+    known: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def on_host(self, feature: str) -> torch.Tensor:
+        """(B,) valid frames, on the CPU: reading them from a GPU would wait for all that it still has to do."""
+        return self.known[feature] if feature in self.known else self.lengths[feature].cpu()
 
     @property
     def targets(self) -> torch.Tensor:

@@ -186,7 +186,7 @@ class Model(nn.Module):
         self.register_buffer("centers", torch.zeros(len(task.outputs), config.dense))
 
     def forward(self, batch: Batch) -> Output:
-        lengths = batch.lengths[self.feature].cpu()
+        lengths = batch.on_host(self.feature)
         x = pack_padded_sequence(batch.inputs[self.feature], lengths, batch_first=True, enforce_sorted=False)
         h, sizes = x.data[:, None], x.batch_sizes.tolist()  # (N, 1, L)
         h = h if self.front is None else self.front(h)
@@ -239,6 +239,7 @@ def center_loss(f: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
 
 def move_centers(centers: Tensor, f: Tensor, labels: Tensor, alpha: float) -> None:
     """c_j <- c_j - alpha sum_{i: y_i = j} (c_j - f_i) / (1 + |{i: y_i = j}|), in place (Wen et al. 2016)."""
-    count = torch.bincount(labels, minlength=len(centers)).to(centers.dtype)[:, None]
     total = torch.zeros_like(centers).index_add_(0, labels, f)
+    # bincount would ask the GPU for the largest label
+    count = centers.new_zeros(len(centers), 1).index_add_(0, labels, f.new_ones(len(f), 1))
     centers.sub_(alpha * (count * centers - total) / (1 + count))

@@ -87,7 +87,9 @@ class Config:
     cnn_tokens: Literal["sequence", "one"] = "sequence"  # one: Table 1 to the letter, averaged to 1 x 1 x 512
 
     d: int = 120  # P1 (papers.md 4.4), width of the fusion or of the downstream transformer
-    fusion: Literal["robust_bert", "robust_cnns", "equation_10"] = "robust_bert"  # P1 Fig. 4 and section 4.2.4
+    # P1 Fig. 4 and section 4.2.4. concatenation: the baseline that P1 names without a result, here the means of both
+    # branches side by side (ours), without attention
+    fusion: Literal["robust_bert", "robust_cnns", "equation_10", "concatenation"] = "robust_bert"
     fusion_layers: int = 3  # P1 (papers.md 4.4)
     fusion_heads: int = 6  # P1 (papers.md 4.4)
     fusion_ffn: int = 480  # ours: 4 d, the usual ratio
@@ -95,6 +97,10 @@ class Config:
     fusion_activation: Activation = "swish"  # P1: Swish for everything
 
     profile: Literal["training", "paper", "safe"] = "training"  # of the learning rates; training: training.lr
+    fallback: Literal["none", "safe"] = (
+        "none"  # the profile of a second training where the first one fails: its loss is
+    )
+    # not finite, or dev is at chance after `training.chance_after` steps (papers.md 4.5)
     lr_encoder: float | None = None  # instead of that of the profile
     lr_rest: float | None = None  # likewise
 
@@ -105,8 +111,10 @@ class Config:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.d % self.fusion_heads:
             raise ValueError(f"d {self.d} is not a multiple of fusion_heads {self.fusion_heads}")
-        if self.variant == "robust_cnns" and self.fusion == "equation_10":
+        if self.variant == "robust_cnns" and self.fusion in ("equation_10", "concatenation"):
             raise ValueError("variant robust_cnns sets the direction itself; keep fusion: robust_bert")
+        if self.fusion == "concatenation" and self.variant not in FUSED:
+            raise ValueError(f"variant {self.variant} has one branch, and fusion: concatenation joins two")
         if self.fusion == "equation_10" and self.cnn_tokens == "one":
             raise ValueError("equation_10 takes its keys from the CNN: one token would give every frame the same key")
         if min(self.rates(1.0)) <= 0:
@@ -124,6 +132,13 @@ class Config:
             encoder if self.lr_encoder is None else self.lr_encoder,
             rest if self.lr_rest is None else self.lr_rest,
         )
+
+
+def fallback(config: Config) -> Config | None:
+    """The configuration of a second training where the first one fails; None: there is none."""
+    if config.fallback == "none" or config.profile == config.fallback:
+        return None
+    return dataclasses.replace(config, profile=config.fallback)
 
 
 class Attention(nn.Module):
@@ -198,8 +213,9 @@ class Model(nn.Module):
         if config.variant in FUSED:
             self.cnn = ConvBranch(config.channels, config.pools, config.cnn_activation)
             self.project_tokens = nn.Linear(config.channels[-1], config.d)
-        self.fusion = nn.ModuleList(FusionLayer(config) for _ in range(config.fusion_layers))
-        self.head = nn.Linear(config.d, len(task.outputs))
+        layers = 0 if config.fusion == "concatenation" else config.fusion_layers
+        self.fusion = nn.ModuleList(FusionLayer(config) for _ in range(layers))
+        self.head = nn.Linear(config.d if layers else 2 * config.d, len(task.outputs))
 
     def load_pretrained(self, folder: Path) -> None:
         """Replaces the encoder by the pre-trained one of `folder`; its dropout stays that of `Config`.
@@ -243,7 +259,7 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         x, lengths = batch.inputs[self.feature], batch.lengths[self.feature]
-        longest = int(lengths.max())  # later frames are padding, which the encoder need not compute
+        longest = int(batch.on_host(self.feature).max())  # later frames are padding, which the encoder need not compute
         frames = self.project_frames(self.encoder(x[:, :longest], lengths))  # (B, T, d)
         valid = batch.mask(self.feature)[:, :longest]
         if self.cnn is None:
@@ -251,6 +267,8 @@ class Model(nn.Module):
                 frames = layer(frames, frames, frames, lengths, lengths)
             return Output(self.head(masked_mean(frames, valid)))
         tokens, present = self.tokens(x, lengths)
+        if self.config.fusion == "concatenation":
+            return Output(self.head(torch.cat([masked_mean(tokens, present), masked_mean(frames, valid)], 1)))
         q, k, v, at_q, at_k = self._roles(frames, valid, tokens, present)
         for layer in self.fusion:
             q = layer(q, k, v, at_k.sum(1), at_q.sum(1))

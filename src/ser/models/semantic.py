@@ -50,8 +50,10 @@ PROFILES: dict[str, dict[str, Any]] = {  # papers.md 7, table: paper and public 
         "channels": (50, 125, 125),
         "attention": 512,
         "dense": 512,
+        "projection": "linear",
         "activation": "linear",
         "peephole": False,
+        "forget_bias": 0.0,  # the paper gives none
         "fusion_dropout": 0.5,
         "output_dropout": 0.5,
         "weights": (),
@@ -62,8 +64,10 @@ PROFILES: dict[str, dict[str, Any]] = {  # papers.md 7, table: paper and public 
         "channels": (50, 125, 250),
         "attention": 1024,
         "dense": 512,
+        "projection": "relu",
         "activation": "relu",
         "peephole": True,
+        "forget_bias": 1.0,
         "fusion_dropout": 0.0,
         "output_dropout": 0.0,
         "weights": (1.0, 1 / 2, 1 / 3),
@@ -95,10 +99,12 @@ class Config:
     pools: tuple[int, ...] = (10, 5, 5)  # papers.md 7.1, size and stride
     attention: int | None = None  # d_u, width of the projections, also of that of a single stream
     dense: int | None = None  # width of the layers of the three dimensions
-    activation: Literal["linear", "relu"] | None = None  # of these layers
+    projection: Literal["linear", "relu"] | None = None  # activation of both projections to d_u
+    activation: Literal["linear", "relu"] | None = None  # of the layers of the three dimensions
     hidden: int = 256  # units of the LSTM
     peephole: bool | None = None  # of the LSTM
     cell_clip: float = 100.0  # with peepholes; public code
+    forget_bias: float | None = None  # with peepholes: added to the initial bias of the forget gate
 
     cnn_dropout: float = 0.5  # after each block of the CNN
     fusion_dropout: float | None = None  # after the projections
@@ -229,9 +235,10 @@ class Attention(nn.Module):
 class Disentangled(nn.Module):
     """Disentangled attention (papers.md 7.2, steps 1 to 4): words (B, T, d), sound (B, T, P) -> (B, T, `dense`).
 
-    The two projected streams are joined by attention; one linear layer per dimension of affect reads the result; the
-    outputs of these layers are joined by attention one after the other. The paper calls the layers arousal, liking and
-    valence, in the order in which they are joined; no term of the loss makes them differ.
+    The two projected streams (in the public code after a ReLU) are joined by attention; one linear layer per dimension
+    of affect reads the result; the outputs of these layers are joined by attention one after the other. The paper calls
+    the layers arousal, liking and valence, in the order in which they are joined; no term of the loss makes them
+    differ.
     """
 
     def __init__(self, config: Config, words: int, sound: int, dimensions: int) -> None:
@@ -241,11 +248,13 @@ class Disentangled(nn.Module):
         self.streams = Attention(width)
         self.branches = nn.ModuleList(nn.Linear(width, dense) for _ in range(dimensions))
         self.joins = nn.ModuleList(Attention(dense) for _ in range(dimensions - 1))
-        self.activation = {"linear": nn.Identity(), "relu": nn.ReLU()}[config.of("activation")]
+        kinds = {"linear": nn.Identity(), "relu": nn.ReLU()}
+        self.projection, self.activation = kinds[config.of("projection")], kinds[config.of("activation")]
         self.dropout = nn.Dropout(config.of("fusion_dropout"))
 
     def forward(self, words: Tensor, sound: Tensor) -> Tensor:
-        x = self.streams(self.dropout(self.words(words)), self.dropout(self.sound(sound)))  # (B, T, E)
+        words, sound = (self.dropout(self.projection(x)) for x in (self.words(words), self.sound(sound)))
+        x = self.streams(words, sound)  # (B, T, E)
         joined, *others = (self.activation(branch(x)) for branch in self.branches)
         for join, other in zip(self.joins, others, strict=True):
             joined = join(joined, other)
@@ -265,9 +274,11 @@ class PeepholeLSTM(nn.Module):
     Input and forget gates see the last cell, the output gate sees the present one, and cells are clipped.
     """
 
-    def __init__(self, inputs: int, units: int, clip: float) -> None:
+    def __init__(self, inputs: int, units: int, clip: float, forget_bias: float = 0.0) -> None:
         super().__init__()
         self.inputs, self.states = nn.Linear(inputs, 4 * units), nn.Linear(units, 4 * units, bias=False)
+        with torch.no_grad():
+            self.inputs.bias[units : 2 * units] += forget_bias
         self.peepholes = nn.Parameter(torch.zeros(3, units))  # of i, f, o; zero at first: a plain LSTM (ours)
         self.clip = clip
 
@@ -310,7 +321,7 @@ class Model(nn.Module):
             widths.append(self.waveform.outputs)
         self.fusion, width = fusion(config, widths, len(task.outputs))
         if config.of("peephole"):
-            self.lstm: nn.Module = PeepholeLSTM(width, config.hidden, config.cell_clip)
+            self.lstm: nn.Module = PeepholeLSTM(width, config.hidden, config.cell_clip, config.of("forget_bias"))
         else:
             self.lstm = nn.LSTM(width, config.hidden, batch_first=True)
         self.dropout = nn.Dropout(config.of("output_dropout"))

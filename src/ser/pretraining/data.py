@@ -135,6 +135,8 @@ class Batch(NamedTuple):
     lengths: Tensor  # (B,)
     masks: Masks
     hidden: int  # M, frames the loss is on
+    where: Tensor  # (M,) these frames, counted through the padded batch: b T + t. A GPU would have to stop to find them
+    seen: int  # valid frames
 
 
 class Batches:
@@ -175,11 +177,16 @@ def collate(rows: Sequence[np.ndarray], generators: Sequence[np.random.Generator
     else:
         none = torch.zeros(x.shape[:2], dtype=torch.bool)
         masks = Masks(none, none, torch.arange(x.shape[1]).expand(x.shape[:2]))
-    return Batch(x, torch.tensor(valid), masks, int(masks.loss.sum()))
+    where = masks.loss.flatten().nonzero()[:, 0]
+    return Batch(x, torch.tensor(valid), masks, len(where), where, sum(valid))
 
 
-def loader(batches: Batches, items: Iterable[Item], workers: int, pin: bool) -> Iterable[Batch]:
-    """Batches in the order of `items`; `workers` processes load them in advance, each with one thread."""
+def loader(
+    batches: Batches, items: Iterable[Item], workers: int, pin: bool, persistent: bool = False
+) -> Iterable[Batch]:
+    """Batches in the order of `items`; `workers` processes load them in advance, each with one thread. They stay for
+    the next pass over the loader if they are `persistent`.
+    """
     return DataLoader(
         batches,  # type: ignore[arg-type]
         batch_size=None,
@@ -188,6 +195,7 @@ def loader(batches: Batches, items: Iterable[Item], workers: int, pin: bool) -> 
         collate_fn=_as_it_is,
         worker_init_fn=_one_thread,
         pin_memory=pin,
+        persistent_workers=persistent and workers > 0,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,8 +40,8 @@ class Pretrainer(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Scalar float32: absolute error, mean over the F columns, summed over the M masked frames."""
-        h = self.encoder(mockingjay.masked(batch.x, batch.masks), batch.lengths)[batch.masks.loss]  # (M, H)
-        return (self.head(h).float() - batch.x[batch.masks.loss]).abs().mean(1).sum()
+        h = self.encoder(mockingjay.masked(batch.x, batch.masks), batch.lengths).flatten(0, 1)[batch.where]  # (M, H)
+        return (self.head(h).float() - batch.x.flatten(0, 1)[batch.where]).abs().mean(1).sum()
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:
@@ -83,6 +84,9 @@ class Pretraining:
             checkpoint_every=settings.checkpoint_every,
             label=f"pretraining {settings.feature}",
         )
+        items = data.dev_items(parts.dev_frames, settings, own.rank, own.world)
+        # their processes stay for all evaluations, of which there are 500
+        self.dev = data.loader(parts.dev, items, settings.workers, own.device != "cpu", persistent=True)
 
     def fit(self) -> list[dict[str, float]]:
         """Trains to the last step; returns the curve: step, train_l1, dev_l1, baseline_l1, lr, one row per evaluation.
@@ -112,24 +116,26 @@ class Pretraining:
         """The part of this process in the mean absolute error of the masked frames of the whole batch."""
         own, loop = self.own, self.loop
         torch.manual_seed(seed_of(self.settings.seed, "dropout", loop.progress.step + 1, own.rank))
-        hidden, frames = own.total(torch.tensor([batch.hidden, int(batch.lengths.sum())], device=own.device)).tolist()
-        loop.extra["frames"] = self.frames + frames
-        return self.parallel(to(batch, own.device)) / max(1, hidden)
+        hidden: Any = max(1, batch.hidden)
+        frames: Any = batch.seen
+        if own.world > 1:  # they stay on the device, because reading a sum of all processes would wait for all of them
+            hidden, frames = own.total(torch.tensor([batch.hidden, frames], device=own.device))
+            hidden = hidden.clamp(min=1)
+        loop.extra["frames"] = loop.extra.get("frames", 0) + frames
+        return self.parallel(to(batch, own.device)) / hidden
 
     @torch.no_grad()
     def _evaluate(self) -> dict[str, float]:
         """Mean absolute error on the masked frames of dev: of the model, and of the utterance's mean frame."""
-        own, s = self.own, self.settings
+        own = self.own
         self.model.eval()
         sums = torch.zeros(3, dtype=torch.float64, device=own.device)
-        items = data.dev_items(self.parts.dev_frames, s, own.rank, own.world)
-        for batch in data.loader(self.parts.dev, items, s.workers, own.device != "cpu"):
+        for batch in self.dev:
             batch = to(batch, own.device)
             valid = torch.arange(batch.x.shape[1], device=batch.x.device) < batch.lengths[:, None]
             mean = (batch.x * valid[..., None]).sum(1, keepdim=True) / batch.lengths[:, None, None]
-            baseline = (batch.x - mean).abs().mean(2)[batch.masks.loss].sum()
-            with self.loop.autocast():
-                error = self.model(batch)
+            baseline = (batch.x - mean).abs().mean(2).flatten()[batch.where].sum()
+            error = self.model(batch)  # in float32, whatever the training computes in
             sums += torch.stack([error.double(), baseline.double(), batch.masks.loss.sum().double()])
         error, baseline, count = own.total(sums).tolist()
         if not count:
@@ -193,5 +199,5 @@ def to(batch: Batch, device: str) -> Batch:
     if device == "cpu":
         return batch
     masks = type(batch.masks)(*(t.to(device, non_blocking=True) for t in batch.masks))
-    x, lengths = batch.x.to(device, non_blocking=True), batch.lengths.to(device, non_blocking=True)
-    return Batch(x, lengths, masks, batch.hidden)
+    x, lengths, where = (t.to(device, non_blocking=True) for t in (batch.x, batch.lengths, batch.where))
+    return batch._replace(x=x, lengths=lengths, masks=masks, where=where)

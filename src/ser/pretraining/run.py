@@ -144,7 +144,7 @@ def _about(settings: Settings, own: Processes, precision: str) -> dict[str, Any]
     """How the run computes, which decides last digits."""
     return {
         "device": own.device.split(":")[0],
-        "precision": "bfloat16" if compute.bfloat16(precision, own.device) else "float32",
+        "precision": compute.arithmetic(precision, own.device),
         "processes": own.world,
         "threads": settings.threads,
     }

@@ -14,10 +14,12 @@ def sentence(card: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
     """Seconds, memory, device and size; without a cost file the last two only."""
     span = parameters(card)
     device = cost.get("device") or card.get("device")
+    own = {n["arithmetic"] for n in (card.get("notes") or {}).values() if "arithmetic" in n}  # only a GPU's is noted
+    precision = ", ".join(sorted(own)) or card.get("precision")
     facts = [
         *_spent(cost),
         f"device {device}" if device else "",
-        f"precision {card['precision']}" if card.get("precision") else "",
+        f"precision {precision}" if precision else "",
         f"{span} parameters" if span else "",
     ]
     return ", ".join(fact for fact in facts if fact)

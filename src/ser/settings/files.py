@@ -55,6 +55,8 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
     for name, words in study.words.items():
         values = {"block": {"corpus": words.corpus, "target": words.target, **words.values}}
         made[f"words/{name}"] = {**values, "device": study.run.device, **_code("words", *_texts(study, words))}
+        if contents := named_files(words.values.get("word2vec") or {}):
+            made[f"words/{name}"]["files"] = contents
     for name, item in study.all_experiments.items():
         made[f"train/{name}"] = _train(study, name, item)
     for name, package in study.packages.items():

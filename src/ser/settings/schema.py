@@ -24,7 +24,8 @@ class Run:
     `jobs` and `backend` only change how long it takes."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA when there is one
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 autocast on CUDA, float32 on CPU
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of training; auto: bfloat16 autocast on a GPU
+    # that computes in it, float32 elsewhere, rounded to TF32 where a GPU can. Predictions are float32
     jobs: int = 0  # workers of a stage; 0: one per core. SER_JOBS overrides it
     backend: str = "loky"  # joblib backend; a cluster engine registers its own
     threads: int = 1  # threads of one worker (ours: 1, so that sums are the same on every machine)

@@ -14,7 +14,7 @@ from ser.core.compute import workers
 from ser.core.errors import SerError
 from ser.core.files import read_json, repro
 from ser.core.layout import Layout
-from ser.settings import check, files
+from ser.settings import check, files, hours
 from ser.settings.study import GRAPH, check_graph, command, folder
 
 
@@ -26,17 +26,19 @@ def status(name: str) -> str:
     from dvc.exceptions import DvcException
 
     path = folder(name) / "params.yaml"
-    made = files.files(check.read(path, name))  # DVC cannot read the graph without its blocks
+    study = check.read(path, name)
+    made = files.files(study)  # DVC cannot read the graph without its blocks
     if name != "demo" and not (folder(name) / GRAPH).exists():
-        return f"study {name} has not been started. Run: ser study start {name}"
+        return "\n".join([f"study {name} has not been started. Run: ser study start {name}", *hours.lines(study)])
     check_graph(name)
     try:
-        return _status(name, made)
+        return _status(name, made, hours.lines(study))
     except DvcException as error:
         raise SerError(str(error), "dvc.yaml of this or of another study", "Run: dvc status") from error
 
 
-def _status(name: str, made: Mapping[str, Any]) -> str:
+def _status(name: str, made: Mapping[str, Any], planned: Sequence[str]) -> str:
+    """`planned`: the lines that a study has as long as it never ran."""
     from dvc.repo import Repo
 
     file = (folder(name) / GRAPH).as_posix()
@@ -45,7 +47,7 @@ def _status(name: str, made: Mapping[str, Any]) -> str:
         stages = {_short(s.addressing): s for s in graph.nodes if s.path_in_repo == file}
         ran = _ran(Path(file).with_suffix(".lock"))
         if not ran:
-            return f"study {name} never ran: {len(stages)} stages would run"
+            return "\n".join([f"study {name} never ran: {len(stages)} stages would run", *planned])
         changed = {_short(a): _reasons(r) for a, r in repo.status(targets=[file]).items() if _short(a) in stages}
         direct = {s: r for s, r in changed.items() if s in ran}
         if "settings" in direct:  # it writes every settings file again, but only those that change make others run

@@ -43,15 +43,16 @@ def load(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def random_state() -> dict[str, Tensor]:
-    """The states of the generators from which models draw dropout."""
+def random_state(device: str) -> dict[str, Tensor]:
+    """The states of the generators from which models draw dropout. Nothing is asked of CUDA for a training on a CPU: it
+    would start, and take some hundred MB of a GPU."""
     state = {"torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
+    if device != "cpu":
+        state["cuda"] = torch.cuda.get_rng_state(device)
     return state
 
 
-def restore_random_state(state: Mapping[str, Tensor]) -> None:
+def restore_random_state(state: Mapping[str, Tensor], device: str) -> None:
     torch.set_rng_state(state["torch"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
+    if device != "cpu" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

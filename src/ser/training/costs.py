@@ -33,8 +33,12 @@ class Watch:
     """
 
     def __init__(self, device: str, threads: int, resumed: bool) -> None:
-        self.start = time.perf_counter()
+        self.start, self.device = time.perf_counter(), device
         self.about = {"device": compute.device_name(device), "threads": threads, "resumed": resumed}
+        if device != "cpu":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(device)  # a worker trains one fold after the other
 
     def write(self, path: Path) -> None:
         """seconds; peak_bytes of this worker process; gpu_bytes, the most memory used on a GPU."""
@@ -42,11 +46,11 @@ class Watch:
         write_json(path, {"seconds": seconds, "peak_bytes": peak_bytes(), **self._gpu(), **self.about})
 
     def _gpu(self) -> dict[str, int]:
-        if self.about["device"] == "cpu":
+        if self.device == "cpu":
             return {}
         import torch
 
-        return {"gpu_bytes": torch.cuda.max_memory_allocated()}
+        return {"gpu_bytes": torch.cuda.max_memory_allocated(self.device)}
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from ser.core import caching, compute
-from ser.core.errors import SerError, end_with_parent, warn
-from ser.core.files import claim, file_name, remove, set_aside, write_json
+from ser.core.errors import SerError, TrainingError, end_with_parent, warn
+from ser.core.files import claim, file_name, read_json, remove, set_aside, write_json
 from ser.core.store import Store
 from ser.core.tasks import UNLABELLED
 from ser.corpora import manifest
@@ -77,6 +77,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     ]
     before = {job.name: _finished(job) for job in jobs}
     _train([job for job in jobs if before[job.name] is None], len(jobs), dict(execution or {}))
+    _stop_for_failures(jobs)
     found = {job.name: before[job.name] or Result.read(job.result, job.name) for job in jobs}
     rows = outputs.write_predictions(jobs, found, files.predictions)
     outputs.write_curves(list(found.values()), files.curves)
@@ -193,10 +194,25 @@ def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any]) -> Non
     label, done = str(jobs[0].settings["experiment"]), total - len(jobs)
     if done:
         print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
+    for job in jobs:
+        remove(job.failure, job.folder)  # it is tried again
     with tqdm(total=total, initial=done, desc=label, unit="fold", disable=None) as bar:
         for wait in (False, True):
-            for trained in _in_workers([job for job in jobs if not job.result.exists()], wait, execution):
+            left = [job for job in jobs if not job.result.exists() and not job.failure.exists()]
+            for trained in _in_workers(left, wait, execution):
                 bar.update(trained)
+
+
+def _stop_for_failures(jobs: Sequence[Job]) -> None:
+    """Raises `SerError` when trainings failed by themselves. All others were trained first, and are kept."""
+    failed = [job for job in jobs if job.failure.exists()]
+    if failed:
+        what = f"{len(failed)} of {len(jobs)} folds could not be trained, such as {failed[0].name}: "
+        where, hint = (
+            str(jobs[0].settings["experiment"]),
+            f"The others are kept; {read_json(failed[0].failure)['hint']}",
+        )
+        raise SerError(what + read_json(failed[0].failure)["what"], where, hint)
 
 
 def _in_workers(jobs: Sequence[Job], wait: bool, execution: Mapping[str, Any]) -> Iterator[bool]:
@@ -224,7 +240,11 @@ def train(job: Job, wait: bool = False) -> bool:
     with claim(job.result.with_suffix(".claim"), wait) as mine:
         if mine and not job.result.exists():
             watch = costs.Watch(job.device, int(job.settings["threads"]), resumed=job.running.exists())
-            result = fold.train(job)
+            try:
+                result = fold.train(job)
+            except TrainingError as error:  # the other folds do not depend on it
+                write_json(job.failure, {"what": error.what, "hint": error.hint})
+                return False
             watch.write(costs.path(job.result))  # before the result: a finished fold has its cost
             result.write(job.result, job.name)
             remove(job.running, job.folder)

@@ -10,24 +10,27 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ser.core import compute, plugins
-from ser.core.errors import SerError
+from ser.core.errors import SerError, TrainingError, warn
 from ser.core.files import file_name, read_csv, read_json
 from ser.core.recipe import Training
 from ser.core.seeds import seed_everything, seed_of
 from ser.core.store import Store
 from ser.core.tasks import UNLABELLED, Examples, Inputs, Task, class_indices
 from ser.corpora.manifest import LABEL_RATE
-from ser.evaluation import metrics
 from ser.protocols.folds import Fold
 from ser.training import controls, windows
 from ser.training.normalisation import NORMALISATION, TRANSDUCTIVE, fitted, normalised
 from ser.training.result import Result
+from ser.training.scores import Scores, judge
+
+if TYPE_CHECKING:
+    from ser.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Job:
         return self.folder / f"{file_name(self.name)}.npz"
 
     @property
+    def failure(self) -> Path:
+        """The file that says why its last training failed by itself."""
+        return self.result.with_suffix(".failed.json")
+
+    @property
     def running(self) -> Path:
         """The folder of its checkpoint while it is trained."""
         return self.folder / file_name(self.name)
@@ -109,40 +117,22 @@ def _classical(job: Job, module: types.ModuleType) -> Result:
 
 
 def _network(job: Job, module: types.ModuleType) -> Result:
-    from ser.training.trainer import Trainer
-
     compute.deterministic()
-    settings, oracle = job.settings, job.settings["selection"] == "test_oracle"
-    training = training_of(settings)
+    oracle, training = job.settings["selection"] == "test_oracle", training_of(job.settings)
     train_part, dev, test = split(job)
     constants = fitted(train_part, training.normalise)
     dev = normalised(dev, training.normalise, constants) if dev else None
     test = normalised(test, training.normalise, constants)
     train_part = normalised(train_part, training.normalise, constants)
-    seed = seed_of(job.seed, job.fold.name)
-    seed_everything(seed_of(seed, "initial"))
-    model = module.Model(controls.config_of(settings, module), job.data.task)
-    if settings.get("pretrained"):
-        model.load_pretrained(Path(settings["pretrained"]))
-    trainer = Trainer(
-        model,
-        training,
-        selection=settings["selection"],
-        seed=seed,
-        device=job.device,
-        bfloat16=compute.bfloat16(settings["precision"], job.device),
-        folder=job.running,
-        label=f"{settings['experiment']} {job.name}",
-        classes=len(job.data.task.outputs) if job.data.task.kind == "classification" else 0,
-    )
-    history = trainer.fit(train_part, dev, test if oracle else None)
-    notes = {"parameters": sum(p.numel() for p in model.parameters()), "best_step": trainer.loop.progress.best_step}
-    notes |= getattr(model, "notes", {})
+    arithmetic = compute.arithmetic(job.settings["precision"], job.device)
+    trainer, notes = _fitted(job, module, arithmetic, (train_part, dev, test if oracle else None))
+    history, model = trainer.loop.progress.history, trainer.model
+    if job.device != "cpu":  # bytes: some gradients on a GPU are summed in an order that varies
+        notes |= {"arithmetic": arithmetic, "repeats_to_the_byte": False}
     if training.normalise in TRANSDUCTIVE:
         notes["transductive"] = True
     if oracle:
-        truth = np.asarray(examples(job, job.fold.test, "test").labels)
-        return Result(_best_on_test(trainer.snapshots, truth), history, notes)
+        return Result(_best_on_test(trainer.snapshots, examples(job, job.fold.test, "test"), job.name), history, notes)
     scores = trainer.predict(test)
     weights = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
     weights |= {f"{NORMALISATION}{name}": array for name, array in constants.items()}
@@ -155,10 +145,66 @@ def _network(job: Job, module: types.ModuleType) -> Result:
     return replace(result, utterances=test.utterances) if test.windows is not None else result
 
 
-def _best_on_test(snapshots: list[np.ndarray], truth: np.ndarray) -> np.ndarray:
-    """Scores of the evaluation that is best on TEST: what selecting on test would have reported, labelled as biased."""
-    known = truth != UNLABELLED
-    return max(snapshots, key=lambda s: metrics.macro_recall(truth[known], s[known].argmax(1), s.shape[1]))
+def _fitted(
+    job: Job, module: types.ModuleType, arithmetic: str, parts: tuple[Examples, Examples | None, Inputs | None]
+) -> tuple[Trainer, dict[str, Any]]:
+    """The trained model of a job, and notes of it. Where the training fails and the module has ``fallback(config)``, it
+    starts again with the configuration that this gives, from the same initial weights."""
+    config, notes = controls.config_of(job.settings, module), {}
+    trainer = _trainer(job, module, config, arithmetic, job.running)
+    try:
+        trainer.fit(*parts)
+    except TrainingError as error:
+        other = module.fallback(config) if hasattr(module, "fallback") else None
+        if other is None:
+            raise
+        notes["fallback"] = error.what
+        warn(f"{error.what}: the training starts again with its fallback", trainer.loop.label)
+        # a folder of its own: a stopped run finds out again that the first training failed, and then continues this one
+        trainer = _trainer(job, module, other, arithmetic, job.running / "fallback")
+        trainer.fit(*parts)
+    model = trainer.model
+    made = {"parameters": sum(p.numel() for p in model.parameters()), "best_step": trainer.loop.progress.best_step}
+    return trainer, {**made, **getattr(model, "notes", {}), **notes}
+
+
+def _trainer(job: Job, module: types.ModuleType, config: Any, arithmetic: str, folder: Path) -> Trainer:
+    from ser.training.trainer import Trainer
+
+    settings, task, seed = job.settings, job.data.task, seed_of(job.seed, job.fold.name)
+    seed_everything(seed_of(seed, "initial"))
+    model = module.Model(config, task)
+    if settings.get("pretrained"):
+        model.load_pretrained(Path(settings["pretrained"]))
+    return Trainer(
+        model,
+        training_of(settings),
+        selection=settings["selection"],
+        seed=seed,
+        device=job.device,
+        bfloat16=arithmetic == "bfloat16",
+        folder=folder,
+        label=f"{settings['experiment']} {job.name}",
+        classes=len(task.outputs) if task.kind == "classification" else 0,
+    )
+
+
+def _best_on_test(snapshots: list[Any], test: Examples, where: str) -> Any:
+    """Scores of the evaluation that is best on TEST: what selecting on test would have reported, labelled as biased.
+
+    Raises `SerError` when no utterance of the test part has a label.
+    """
+    classes = isinstance(test.labels, np.ndarray)
+    known = [i for i, y in enumerate(test.labels) if (y != UNLABELLED if classes else not np.isnan(y).any())]
+    if not known:
+        hint = "Set selection: dev or last"
+        raise SerError("selection test_oracle chooses by the labels of the test part, and there are none", where, hint)
+
+    def score(snapshot: Any) -> float:
+        pick = (lambda x: x[known]) if classes else (lambda x: [x[i] for i in known])
+        return judge(Scores(pick(snapshot)), replace(test, labels=pick(test.labels)))["dev_score"]
+
+    return max(snapshots, key=score)
 
 
 def split(job: Job) -> tuple[Examples, Examples | None, Inputs]:

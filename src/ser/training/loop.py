@@ -47,7 +47,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ser.core.compute import Processes
-from ser.core.errors import SerError
+from ser.core.errors import TrainingError
 from ser.core.recipe import Schedule
 from ser.training import checkpoint
 
@@ -168,7 +168,7 @@ class Loop:
 
     def fit(self) -> list[dict[str, float]]:
         """Trains to the end and returns the curve: step, epoch, train_loss, train_<name> of each named term, and what
-        `evaluate` gives, one row per evaluation. Raises `SerError` when a loss is not finite.
+        `evaluate` gives, one row per evaluation. Raises `TrainingError` when a loss is not finite.
         """
         self._resume()
         p = self.progress
@@ -284,15 +284,18 @@ class Loop:
         return autocast(self.processes.device, self.bfloat16)
 
     def _read(self) -> None:
-        """Takes over the losses of the last steps. Raises `SerError` when one is not finite."""
+        """Takes over the losses of the last steps. Raises `TrainingError` when one is not finite."""
         p = self.progress
         first = p.step - len(self._pending) + 1
+        # one transfer from a GPU for all of them
+        unread = [value.double() for sums in self._pending for value in sums.values()]
+        numbers = iter(torch.stack(unread).tolist() if unread else ())
         for number, sums in enumerate(self._pending, first):
-            values = {name: float(value) for name, value in sums.items()}
+            values = {name: next(numbers) for name in sums}
             loss = values.pop(_LOSS)
             if not math.isfinite(loss):
                 hint = "Lower the learning rate lr, or set clip"
-                raise SerError(f"the loss is {loss} at step {number}", self.label, hint)
+                raise TrainingError(f"the loss is {loss} at step {number}", self.label, hint)
             p.losses.append(loss)
             for name, value in values.items():
                 p.terms[name] = p.terms.get(name, 0.0) + value
@@ -312,10 +315,12 @@ class Loop:
         row |= {f"train_{name}": value / len(p.losses) for name, value in p.terms.items()}
         p.losses, p.sizes, p.terms = [], [], {}
         if self.evaluate is not None:
-            state = checkpoint.random_state()  # an evaluation must not change what is drawn in training
+            state = checkpoint.random_state(
+                self.processes.device
+            )  # an evaluation must not change what is drawn in training
             with self._with_mean_weights():
                 row |= self.evaluate()
-            checkpoint.restore_random_state(state)
+            checkpoint.restore_random_state(state, self.processes.device)
         p.history.append(row)
         if "dev_score" in row:
             self._select(row["dev_score"])
@@ -353,7 +358,7 @@ class Loop:
             "mean": self._mean_weights,
             "progress": vars(self.progress),
             "extra": self.extra,
-            "random": checkpoint.random_state(),
+            "random": checkpoint.random_state(self.processes.device),
         }
         checkpoint.save(self.path, state)
 
@@ -366,7 +371,7 @@ class Loop:
             self.optimiser.load_state_dict(state["optimiser"])
         self._best_weights, self._mean_weights, self.extra = state["best"], state["mean"], state["extra"]
         self.progress = Progress(**state["progress"])
-        checkpoint.restore_random_state(state["random"])
+        checkpoint.restore_random_state(state["random"], self.processes.device)
 
 
 def autocast(device: str, bfloat16: bool) -> Any:

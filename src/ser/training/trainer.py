@@ -10,29 +10,21 @@ import functools
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from ser.core.compute import Processes
-from ser.core.errors import SerError
+from ser.core.errors import SerError, TrainingError
 from ser.core.recipe import Training
 from ser.core.seeds import seed_everything, seed_of
 from ser.core.tasks import Batch, Examples, Inputs, Window
 from ser.training import windows
 from ser.training.augmentation import class_weights, softened
-from ser.training.batches import batches, collate, order
+from ser.training.batches import Prepared, ahead, batches, order, prepare
 from ser.training.loop import Loop, Losses, autocast, learning_rate
 from ser.training.scores import Scores, classes, judge, traces
-
-
-class Planned(NamedTuple):
-    """A batch before it is read: its windows, and its place in the training, from which random crops are drawn."""
-
-    windows: list[Window]
-    epoch: int
-    position: int
 
 
 class Trainer:
@@ -93,6 +85,9 @@ class Trainer:
         if self.selection == "dev" and (dev is None or not len(dev)):
             hint = "Set selection: last, or choose a protocol with a dev part"
             raise SerError("selection is dev, but this fold has no dev part", self.loop.label, hint)
+        if self.training.chance_after and (dev is None or not len(dev) or not self.classes):
+            what = "chance_after looks at classes of a dev part, and there are none"
+            raise SerError(what, self.loop.label, "Remove training.chance_after, or choose a protocol with a dev part")
         self.train, self.dev, self.watched = train, dev, watched
         self.weights = torch.ones(self.classes, device=self.device)
         if self.training.class_weights and self.classes:
@@ -107,40 +102,64 @@ class Trainer:
         return self.loop.fit()
 
     @property
-    def snapshots(self) -> list[np.ndarray]:
-        """Scores (n, K) of the watched inputs at each evaluation."""
-        return [s.numpy() for s in self.loop.extra.get("snapshots", ())]
+    def snapshots(self) -> list[Any]:
+        """The scores of the watched inputs at each evaluation, as `Scores.values` has them."""
+        kept = [s.numpy() for s in self.loop.extra.get("snapshots", ())]
+        rows = self.watched.rows if self.watched is not None else ()
+        return [np.split(s, np.cumsum(rows)[:-1]) for s in kept] if rows else kept
 
-    def _plan(self, epoch: int, position: int) -> Iterator[Planned]:
-        for number, items in enumerate(order(self.train, self.training, self.seed, epoch)):
-            if number >= position:
-                yield Planned(items, epoch, number)
+    def _plan(self, epoch: int, position: int) -> Iterable[list[Prepared]]:
+        """The micro-batches of each batch of an epoch; for a GPU they are prepared while it computes."""
+        planned = enumerate(order(self.train, self.training, self.seed, epoch))
+        made = (self._prepared(items, epoch, number) for number, items in planned if number >= position)
+        return made if self.device == "cpu" else ahead(made)
 
-    def _losses(self, planned: Planned) -> Iterator[Losses]:
+    def _prepared(self, items: list[Window], epoch: int, position: int) -> list[Prepared]:
+        crop = np.random.default_rng(seed_of(self.seed, "crop", epoch, position))
+        size = self.training.micro_batch or len(items)
+        micro = [items[first : first + size] for first in range(0, len(items), size)]
+        made = [prepare(self.train, part, self.training, crop) for part in micro]
+        return made if self.device == "cpu" else [m.each(torch.Tensor.pin_memory) for m in made]
+
+    def _losses(self, micro: list[Prepared]) -> Iterator[Losses]:
         """The losses of the micro-batches, each multiplied by its share of the examples of the batch."""
         if hasattr(self.model, "at_step"):
             self.model.at_step(self.loop.progress.step, self.loop.steps)
-        crop = np.random.default_rng(seed_of(self.seed, "crop", planned.epoch, planned.position))
-        items = planned.windows
-        size = self.training.micro_batch or len(items)
-        for first in range(0, len(items), size):
-            micro = items[first : first + size]
-            batch = collate(self.train, micro, self.training, self.device, crop)
+        examples = sum(len(m.batch.targets) for m in micro)
+        for prepared in micro:
+            batch = prepared.on(self.device)
             if self.classes:
                 batch = softened(batch, self.training, self.weights)
-            losses, share = self.model.loss(self.model(batch), batch), len(micro) / len(items)
+            losses, share = self.model.loss(self.model(batch), batch), len(prepared.batch.targets) / examples
             yield {k: v * share for k, v in losses.items()} if isinstance(losses, dict) else losses * share
 
     def _evaluate(self) -> dict[str, float]:
         if self.watched is not None:
-            self.loop.extra.setdefault("snapshots", []).append(torch.from_numpy(self.predict(self.watched).values))
+            values = self.predict(self.watched).values
+            values = np.concatenate(values) if self.watched.rows else values
+            self.loop.extra.setdefault("snapshots", []).append(torch.from_numpy(values))
         if self.dev is None or not len(self.dev):
             return {}
-        return judge(self.predict(self.dev), self.dev)
+        found = judge(self.predict(self.dev), self.dev)
+        self._check_chance(max(found["dev_score"], self.loop.progress.best))
+        return found
+
+    def _check_chance(self, best: float) -> None:
+        """Raises `TrainingError` where the training has had its steps and is still at chance."""
+        after, step = self.training.chance_after, self.loop.progress.step
+        if after and step >= after and best <= 1 / self.classes + self.training.chance_margin:
+            what = (
+                f"dev is at chance after {step} steps: the best macro recall is {best:.3f} with {self.classes} classes"
+            )
+            raise TrainingError(what, self.loop.label, "Lower the learning rate lr")
 
     def predict(self, inputs: Inputs) -> Scores:
-        """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 per utterance."""
-        return predict(self.model, inputs, self.training, self.device, self.loop.bfloat16)
+        """Class probabilities (len(inputs), K) float64, or one array (R, D) float32 per utterance.
+
+        They are computed in float32 whatever the training computes in: logits in bfloat16 tie, and ties would go to
+        the first class.
+        """
+        return predict(self.model, inputs, self.training, self.device)
 
     @torch.no_grad()
     def artefacts(self, inputs: Inputs) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 OutOfVocabulary = Literal["zero", "random"]
 Step = Literal["renorm", "center"]
+Events = Literal["words", "synonyms"]
 GENERATED_TEXTS = ("target", "synthetic")  # the target's train part; sentences of the look-alike corpora
 SYNTHETIC_TEXTS = "ser_synth.texts"  # the module with these sentences; no static import leads to it
 
@@ -20,6 +21,9 @@ class Occurrences:
     """How the times of spoken words are found in a corpus that has no alignment."""
 
     method: Literal["auto", "corpus", "ctc", "uniform"] = "auto"  # auto: the corpus's alignment, otherwise uniform
+    # Tags of a transcript such as <laughter>. words: the word "laughter"; synonyms: the vector of a German word for it,
+    # and <filler> is left out, as in P4's code [R]
+    events: Events = "words"
     bundle: str = "MMS_FA"  # ctc: name in torchaudio.pipelines; this one covers most languages
     top_db: float = 35.0  # silence: dB below the loudest frame of the utterance; suits read speech at 16 bit
     bridge: float = 0.15  # seconds; shorter silences count as speech, because stop closures are that long
@@ -34,6 +38,8 @@ class Occurrences:
 class Word2Vec:
     """Skip-gram with negative sampling on text, by gensim. The paper gives no details (7.3)."""
 
+    vectors: str = ""  # a text file of ready vectors in word2vec's format, in place of a training; their length is
+    # `vector_size`. The active setting of the reference code names such a file, of the German Wikipedia [R]
     vector_size: int = 100  # [R]
     window: int = 4  # [R]
     min_count: int = 7  # [R]

@@ -99,6 +99,8 @@ def _check(config: Config, table: pd.DataFrame) -> None:
         if name not in GENERATED_TEXTS and ((Path(name) / "utterances.csv").exists() or not Path(name).exists()):
             hint = f"Name {', '.join(GENERATED_TEXTS)}, a text file or a folder of articles"
             raise SerError("no such text", name, hint)
+    if config.word2vec.vectors and not Path(config.word2vec.vectors).is_file():
+        raise SerError("no such file of word vectors", config.word2vec.vectors, "Give its path in word2vec.vectors")
     if config.similarities:
         diagnostics.similarities(Path(config.similarities))
 

@@ -6,6 +6,7 @@ case). Letters: N samples, n words, R label rows, d dimensions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from ser.core.errors import SerError
 from ser.core.files import read_csv
 from ser.corpora import audio, manifest
 from ser.corpora.manifest import LABEL_RATE
-from ser.words.config import Occurrences
+from ser.words.config import Events, Occurrences
 
 if TYPE_CHECKING:
     from ser.words.forced_alignment import Aligner
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 COLUMNS = ("utterance", "start", "end", "word")
 Span = tuple[float, float]  # start and end in seconds
 Signal = Callable[[str], tuple[np.ndarray, int]]  # utterance -> samples (N,) and rate in Hz
+_TAG = re.compile(r"<([^<>]+)>")
 _ROUNDING = 1e-4  # seconds; words.csv keeps four digits
 _FRAME, _HOP = 400, 160  # samples at 16 kHz, 25 and 10 ms: frames whose loudness separates speech from silence
 
@@ -56,16 +58,22 @@ def signals(table: pd.DataFrame, root: Path) -> Signal:
     return signal
 
 
-def clean(word: str) -> str:
-    """A word as vocabularies hold it: lower case, without the punctuation around it. ``<laughter>`` is a word, too."""
+def clean(word: str, events: Events = "words") -> str:
+    """A word as vocabularies hold it: lower case, without the punctuation around it. ``<laughter>`` is the word
+    "laughter"; with `events` "synonyms" it stays a tag, for `Vectors.look_up`, and ``<filler>`` is no word (papers.md
+    7.3).
+    """
+    tag = _TAG.fullmatch(word.strip("\"'.,!?;:()[]-")) if events == "synonyms" else None
+    if tag:
+        return "" if tag[1].lower() == "filler" else f"<{tag[1].lower()}>"
     return word.strip("\"'.,!?;:()[]<>-").lower()
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path, events: Events = "words") -> pd.DataFrame:
     """The aligned words in a manifest's folder, in temporal order; empty where the corpus has no alignment. Raises
     `SerError` for a file with other columns."""
     table = read_spans(folder, "words", "word")
-    table["word"] = table["word"].map(clean)
+    table["word"] = table["word"].map(lambda word: clean(word, events))
     return table[table["word"] != ""].sort_values(["utterance", "start"], kind="stable", ignore_index=True)
 
 
@@ -95,7 +103,7 @@ def find(
     (sentences.csv), a word is looked for within its sentence. Raises `SerError` when there is neither an alignment nor
     text, and for a word or sentence that starts after the end of its utterance.
     """
-    aligned = read(folder) if config.method in ("auto", "corpus") else pd.DataFrame()
+    aligned = read(folder, config.events) if config.method in ("auto", "corpus") else pd.DataFrame()
     if len(aligned):
         _check_ends(aligned, folder)
         found = Found(aligned, "corpus")
@@ -111,7 +119,7 @@ def find(
     for utterance, sentences in _sentences(folder, only, timed).groupby("utterance", sort=False):
         samples, rate = signal(str(utterance))
         for start, end, text in sentences[["start", "end", "text"]].itertuples(index=False, name=None):
-            spoken = [w for w in map(clean, text.split()) if w]
+            spoken = [w for word in text.split() if (w := clean(word, config.events))]
             part = samples[round(start * rate) : round(min(end, len(samples) / rate) * rate)]
             spans = aligner(part, rate, spoken) if aligner else spread(spoken, voiced(part, rate, config))
             rows += [(str(utterance), start + s[0], start + s[1], w) for s, w in zip(spans, spoken, strict=True) if s]

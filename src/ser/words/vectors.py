@@ -19,6 +19,21 @@ from ser.core.files import read_json, replacing, repro, write_json
 from ser.core.seeds import seed_of
 from ser.words.config import OutOfVocabulary
 
+# German words for the event tags of SEWA's transcripts, from P4's public code, where the last one counts [R]
+SYNONYMS = {
+    "<laughter>": ("lachen", "gelächter"),
+    "<slightlaughter>": ("lachen", "gelächter"),
+    "<breathing>": ("atmung",),
+    "<moaning>": ("stöhnen", "seufzen", "gejammer", "gestöhne"),
+    "<contempt>": ("verachtung", "geringschätzung"),
+    "<fumbling>": ("fummelei", "gefummel", "linkisch"),
+    "<clearingthroat>": ("räuspern",),
+    "<coughing>": ("husten",),
+    "<singing>": ("singen", "gesang"),
+    "<disgust>": ("ekeln", "anwidern", "empören", "anekeln"),
+    "<clicking>": ("klicken",),
+}
+
 
 @dataclass(frozen=True)
 class Vectors:
@@ -46,15 +61,17 @@ class Vectors:
         return Vectors(self.words, np.asarray(matrix, dtype=np.float32), self.counts)
 
     def look_up(self, words: Iterable[str], oov: OutOfVocabulary = "zero", seed: int = 1) -> np.ndarray:
-        """Vectors (n, d) of words. A word that is not in the vocabulary is zero or, with `oov` "random" as in P4's
-        public code, uniform in [-1, 1) and the same wherever the word occurs."""
+        """Vectors (n, d) of words. An event tag such as ``<laughter>`` that is not in the vocabulary has the vector of
+        its last synonym that is (`SYNONYMS`). Any other word that is not is zero or, with `oov` "random" as in P4's
+        public code, uniform in [0, 1) and the same wherever the word occurs."""
         words = list(words)
         found = np.zeros((len(words), self.matrix.shape[1]), dtype=np.float32)
         for row, word in zip(found, words, strict=True):
-            if word in self.index:
-                row[:] = self.matrix[self.index[word]]
+            known = [w for w in (*SYNONYMS.get(word, ()), word) if w in self.index]
+            if known:
+                row[:] = self.matrix[self.index[known[-1]]]
             elif oov == "random":
-                row[:] = np.random.default_rng(seed_of(seed, "oov", word)).uniform(-1, 1, len(row))
+                row[:] = np.random.default_rng(seed_of(seed, "oov", word)).uniform(0, 1, len(row))
         return found
 
 

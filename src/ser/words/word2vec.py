@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from ser.words.vectors import Vectors, ordered
 
 
 def train(sentences: Sequence[Sequence[str]], config: Word2Vec) -> Vectors:
-    """Vectors of the words that occur at least ``min_count`` times.
+    """Vectors of the words that occur at least ``min_count`` times, or those of the file ``vectors``.
 
     Equal sentences give equal bytes: there is one worker, and the hash does not change between processes as Python's
     own does. Raises `SerError` when fewer than two words are frequent enough.
     """
+    if config.vectors:
+        return read(Path(config.vectors), config.vector_size)
     from gensim.models import Word2Vec as Gensim
 
     model = Gensim(
@@ -40,6 +43,24 @@ def train(sentences: Sequence[Sequence[str]], config: Word2Vec) -> Vectors:
     model.train(sentences, total_examples=model.corpus_count, epochs=model.epochs)
     counts = np.array([model.wv.get_vecattr(w, "count") for w in model.wv.index_to_key])
     return ordered(model.wv.index_to_key, model.wv.vectors, counts)
+
+
+def read(path: Path, dim: int) -> Vectors:
+    """Ready vectors in the text format of word2vec: a line with the numbers of words and of columns, then a word and
+    its vector per line, the most frequent word first. Raises `SerError` for another file, and for vectors that are not
+    `dim` long.
+    """
+    from gensim.models import KeyedVectors
+
+    try:
+        found = KeyedVectors.load_word2vec_format(str(path), unicode_errors="replace")
+    except (OSError, ValueError, EOFError) as error:
+        hint = "Its first line holds the numbers of words and of columns, each other line a word and its vector"
+        raise SerError(f"not a file of word vectors: {error}", path, hint) from error
+    if found.vector_size != dim:
+        what = f"the vectors have {found.vector_size} columns, not {dim}"
+        raise SerError(what, path, f"Set word2vec.vector_size and speech2vec.dim: {found.vector_size}")
+    return ordered(found.index_to_key, found.vectors, np.arange(len(found), 0, -1))
 
 
 def _hash(text: str) -> int:

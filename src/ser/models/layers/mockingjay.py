@@ -85,14 +85,24 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(config.hidden, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.table: Tensor | None = None  # of positions, as long as the longest input so far; no part of the weights
         self.apply(lambda module: _initialise(module, config.init_std))
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """`lengths`: valid frames, at least 1 each; None: all frames of all utterances are valid."""
-        h = self.dropout(self.norm(self.input(x) + positions(x.shape[1], self.config.hidden, x.device, x.dtype)))
+        h = self.dropout(self.norm(self.input(x) + self._positions(x)))
         for layer in self.layers:
             h = layer(h, lengths)
         return h
+
+    def _positions(self, x: Tensor) -> Tensor:
+        """(T, H). The table is kept: its sines in float64 are slow, above all on a GPU."""
+        if torch.compiler.is_compiling() or torch.compiler.is_exporting():  # which cannot keep what they compute
+            return positions(x.shape[1], self.config.hidden, x.device, x.dtype)
+        kept = self.table
+        if kept is None or len(kept) < x.shape[1] or (kept.device, kept.dtype) != (x.device, x.dtype):
+            kept = self.table = positions(x.shape[1], self.config.hidden, x.device, x.dtype)
+        return kept[: x.shape[1]]
 
 
 class Layer(nn.Module):
