@@ -9,8 +9,9 @@ an old result.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser.core import caching, compute
+from ser.core import caching
 from ser.core.errors import SerError, end_with_parent, warn
 from ser.core.files import claim, file_name, remove, set_aside, write_json
 from ser.core.store import Store
@@ -27,7 +28,7 @@ from ser.corpora import manifest
 from ser.evaluation.metrics import macro_recall
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
-from ser.training import controls, costs, fold, outputs
+from ser.training import cards, controls, costs, fold, outputs, workers
 from ser.training.fold import Data, Job
 from ser.training.result import Result
 
@@ -55,7 +56,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     returns the predictions.
 
     Raises `SerError` for a leak, an unknown label, a missing feature. `execution`: the block `run` of params.yaml, of
-    which jobs and backend are used here; they change no number.
+    which jobs, backend and the backend's own options are used here; they change no number.
     """
     table = manifest.read(files.manifest / "utterances.csv")
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
@@ -66,9 +67,11 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     module = controls.module_of(settings)
     check(settings, module)
     alone = warn_of_one_class_speakers(settings, module, data)
-    device = "cpu" if fold.is_classical(module) else compute.device(settings["device"])
+    execution, modules = dict(execution or {}), (fold.__name__, controls.module_of(settings).__name__)
     folder = files.checkpoints.joinpath(file_name(settings["study"]), file_name(settings["experiment"]))
-    folder /= fingerprint(settings, files, device)
+    wanted = "cpu" if fold.is_classical(module) else settings["device"]
+    device, card = workers.device(wanted, execution, modules, folder)
+    folder /= fingerprint(settings, files, card)
     write_json(folder / "settings.json", settings)
     pairs = [(seed, i) for seed in settings["seeds"] for i in range(len(folds))]
     jobs = [
@@ -76,7 +79,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
         for n, (seed, i) in enumerate(pairs)
     ]
     before = {job.name: _finished(job) for job in jobs}
-    _train([job for job in jobs if before[job.name] is None], len(jobs), dict(execution or {}))
+    _train([job for job in jobs if before[job.name] is None], len(jobs), execution, card)
     found = {job.name: before[job.name] or Result.read(job.result, job.name) for job in jobs}
     rows = outputs.write_predictions(jobs, found, files.predictions)
     outputs.write_curves(list(found.values()), files.curves)
@@ -135,8 +138,10 @@ def _warn_of_encoder(feature: str, encoder: Mapping[str, Any] | None, table: pd.
         warn(f"{what} {', '.join(both)}")
 
 
-def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
-    """The name of the folder of an experiment's finished folds: code, settings, inputs, versions and device."""
+def fingerprint(settings: Mapping[str, Any], files: Files, card: str) -> str:
+    """The name of the folder of an experiment's finished folds: code, settings, inputs, versions and the device's name,
+    which is that of the GPU without the number that it has in its machine.
+    """
     inputs: dict[str, str | bytes | Path] = {f"feature {name}": Store(f).content for name, f in files.features.items()}
     inputs["folds"] = files.folds
     for name in ("utterances.csv", "card.json", "labels.csv"):
@@ -146,7 +151,7 @@ def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
         inputs["pretrained"] = Path(settings["pretrained"])
     numbers = {k: v for k, v in settings.items() if k not in _NO_NUMBERS} | {"first seed": settings["seeds"][0]}
     modules = "ser.training.fold", controls.module_of(settings).__name__
-    return caching.fingerprint(*modules, settings=numbers, inputs=inputs, device=compute.device_name(device))
+    return caching.fingerprint(*modules, settings=numbers, inputs=inputs, device=card)
 
 
 def check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
@@ -184,43 +189,29 @@ def _finished(job: Job) -> Result | None:
         return None
 
 
-def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any]) -> None:
+def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any], card: str) -> None:
     """Trains jobs in worker processes; where other processes share the checkpoints, those that they are not training,
-    and then those that they gave up.
+    and then those that they gave up. `card`: the name of the device.
     """
     if not jobs:
         return
     label, done = str(jobs[0].settings["experiment"]), total - len(jobs)
     if done:
         print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
+    modules = fold.__name__, controls.module_of(jobs[0].settings).__name__
     with tqdm(total=total, initial=done, desc=label, unit="fold", disable=None) as bar:
         for wait in (False, True):
-            for trained in _in_workers([job for job in jobs if not job.result.exists()], wait, execution):
+            left = [job for job in jobs if not job.result.exists()]
+            for trained in workers.each(partial(train, wait=wait, card=card), left, execution, modules):
                 bar.update(trained)
 
 
-def _in_workers(jobs: Sequence[Job], wait: bool, execution: Mapping[str, Any]) -> Iterator[bool]:
-    """`train` of each job, in the order in which they end."""
-    from joblib import Parallel, delayed, parallel_config
-
-    if not jobs:
-        return
-    workers = min(compute.workers(execution, jobs[0].device), len(jobs))
-    if workers == 1:
-        yield from (train(job, wait) for job in jobs)
-        return
-    compute.sweep_shared_memory()
-    backend = execution.get("backend", "loky")
-    options = {"inner_max_num_threads": int(jobs[0].settings["threads"])} if backend == "loky" else {}
-    with parallel_config(backend=backend, n_jobs=workers, **options):
-        yield from Parallel(return_as="generator_unordered")(delayed(train)(job, wait) for job in jobs)
-
-
-def train(job: Job, wait: bool = False) -> bool:
+def train(job: Job, wait: bool = False, card: str = "") -> bool:
     """Trains one job and writes its result, unless another process is doing so; `wait` until it has ended. Returns
-    whether the result is there.
+    whether the result is there. `card`: the name of the GPU that the job must be trained on (empty: any).
     """
     end_with_parent()
+    cards.use(job.device, card)
     with claim(job.result.with_suffix(".claim"), wait) as mine:
         if mine and not job.result.exists():
             watch = costs.Watch(job.device, int(job.settings["threads"]), resumed=job.running.exists())
