@@ -26,6 +26,12 @@ SEEDS = (1, 2, 3)
 SETTINGS = toy.settings("svm", seeds=list(SEEDS))  # twelve jobs
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    """Submitit waits for the result of a job that has ended, because network file systems may show it late."""
+    monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1)
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     """Inputs, and the outputs by loky with two workers."""

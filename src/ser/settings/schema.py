@@ -178,7 +178,8 @@ class Finetuning(Experiment):
 
 @dataclass(frozen=True, kw_only=True)
 class WithFunctionals(Experiment):
-    functionals: str = field()  # names the block <corpus>-<functionals> of features
+    functionals: str = field()  # names the block <corpus>-<functionals> of features: a second one, such as functionals,
+    # or for the variant fusion_ssl the frames of an encoder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -248,7 +248,7 @@ def _client(scheduler: str) -> Any:
         raise SerError("missing file", scheduler, "Start dask scheduler --scheduler-file with this file first")
     try:
         given = {"scheduler_file": scheduler} if scheduler.endswith(".json") else {"address": scheduler}
-        return Client(**given, set_as_default=False)
+        return Client(**given)
     except (OSError, ValueError) as error:
         hint = "Start it with dask scheduler, and write its address into run.scheduler"
         raise SerError(f"no dask scheduler answers: {error}", scheduler, hint) from error
