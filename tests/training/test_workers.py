@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -16,9 +17,12 @@ import pytest
 
 from ser.core import plugins
 from ser.core.errors import SerError
+from ser.core.files import write_text
 from ser.settings.schema import Run, Slurm
 from ser.training import experiment, workers
 from tests import toy
+from tests.conftest import ROOT
+from tests.test_docs import commands
 
 OUTPUTS = ("predictions.csv", "curves.csv", "card.json")
 LOCAL = {"backend": "submitit", "slurm": dataclasses.asdict(Slurm(local=True, array=4))}
@@ -186,6 +190,53 @@ def test_dask_gives_the_bytes_of_loky_also_when_a_worker_is_killed(inputs, tmp_p
     experiment.run(SETTINGS, files, {"backend": "dask", "scheduler": dask.scheduler_address})
     assert killer.killed
     assert contents(files) == wanted
+
+
+def test_the_commands_of_the_page_start_a_cluster_that_gives_the_same_bytes(inputs, tmp_path):
+    lines = [line for line in commands(ROOT / "docs/gpu_and_clusters.md") if line.startswith("dask ")]
+    assert [line.split()[1] for line in lines] == ["scheduler", "worker"]
+    settings, found = {**SETTINGS, "seeds": [1]}, []
+    file, program = tmp_path / "scheduler.json", Path(sys.executable).with_name("dask")
+    running = []
+    try:
+        for line in lines:
+            running.append(subprocess.Popen([program, *line.split()[1:]], cwd=tmp_path, stderr=subprocess.DEVNULL))
+            end = time.monotonic() + 120
+            while not file.exists() and time.monotonic() < end:
+                time.sleep(0.1)
+        for name, execution in (("dask", {"backend": "dask", "scheduler": str(file)}), ("loky", {"jobs": 1})):
+            files = elsewhere(inputs[0], tmp_path / name)
+            experiment.run(settings, files, execution)
+            found.append(contents(files))
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait(30)
+    assert found[0] == found[1]
+
+
+def test_a_job_that_is_interrupted_is_queued_again(tmp_path):
+    """As Slurm does when the time of a job is over, by a signal. The work waits until the job is started again."""
+    import submitit
+
+    executor = submitit.LocalExecutor(tmp_path / "jobs")
+    executor.update_parameters(timeout_min=10)
+    remote = workers.Remote(waits_once, Path.cwd(), ("ser.core.seeds",), workers._code(["ser.core.seeds"]))
+    (job,) = executor.map_array(remote, [tmp_path / "begun"])
+    end = time.monotonic() + 120
+    while not (tmp_path / "begun").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    task = int((tmp_path / "begun").read_text())
+    os.kill(task, signal.SIGUSR2)
+    assert job.result() == "begun again"
+
+
+def waits_once(mark: Path) -> str:
+    if mark.exists():
+        return "begun again"
+    write_text(mark, str(os.getpid()))
+    time.sleep(120)
+    return "not interrupted"
 
 
 def test_the_device_of_other_machines_is_asked_for(tmp_path, dask):
