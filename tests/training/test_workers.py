@@ -255,6 +255,7 @@ def test_dask_workers_with_threads_and_a_missing_scheduler_are_one_line(inputs, 
         pytest.raises(SerError, match="has 2 threads"),
     ):
         experiment.run(SETTINGS, files, {"backend": "dask", "scheduler": cluster.scheduler_address})
+    monkeypatch.setitem(distributed.config["distributed"]["comm"]["timeouts"], "connect", "2s")
     for address in ("tcp://127.0.0.1:9", "nonsense://x", "nowhere.json"):
         with pytest.raises(SerError, match=r"no dask scheduler answers|missing file"):
             experiment.run(SETTINGS, files, {"backend": "dask", "scheduler": address})

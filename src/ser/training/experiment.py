@@ -62,8 +62,9 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     data = Data.read(table, files.manifest, files.features, claims["claims"]["speaker_independent"])
-    for name, path in files.features.items():
-        _warn_of_encoder(name, Store(path).card.get("encoder"), table)
+    heard = {
+        name: warn_of_encoder(name, Store(path).card.get("encoder"), table) for name, path in files.features.items()
+    }
     module = controls.module_of(settings)
     check(settings, module)
     alone = warn_of_one_class_speakers(settings, module, data)
@@ -83,7 +84,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     found = {job.name: before[job.name] or Result.read(job.result, job.name) for job in jobs}
     rows = outputs.write_predictions(jobs, found, files.predictions)
     outputs.write_curves(list(found.values()), files.curves)
-    more = {"one_class_speakers": alone, "beside": beside(jobs)}
+    more = {"one_class_speakers": alone, "beside": beside(jobs), "heard": {k: v for k, v in heard.items() if v}}
     outputs.write_card(jobs, found, claims, files.checkpoints, files.card, more)
     outputs.write_windows(jobs, found, files.card.with_name("windows.csv"))
     outputs.write_dev(jobs, found, files.card.with_name("dev.csv"))
@@ -131,11 +132,13 @@ def beside(jobs: Sequence[Job]) -> dict[str, float]:
     return found
 
 
-def _warn_of_encoder(feature: str, encoder: Mapping[str, Any] | None, table: pd.DataFrame) -> None:
-    """Warns when an encoder was pretrained, without labels, on a corpus that it is tested on now."""
-    if encoder and (both := sorted(set(encoder["pretrained_on"]) & set(table["corpus"]))):
+def warn_of_encoder(feature: str, encoder: Mapping[str, Any] | None, table: pd.DataFrame) -> list[str]:
+    """The corpora that an encoder was pretrained on, without labels, and is tested on now; a warning names them."""
+    both = sorted(set(encoder["pretrained_on"]) & set(table["corpus"])) if encoder else []
+    if encoder and both:
         what = f"the encoder {encoder['bundle']} of feature {feature} was pretrained on the tested corpus"
         warn(f"{what} {', '.join(both)}")
+    return both
 
 
 def fingerprint(settings: Mapping[str, Any], files: Files, card: str) -> str:
