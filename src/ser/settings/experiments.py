@@ -168,6 +168,11 @@ def _check_model(study: Study, item: Experiment, made: Any, where: str) -> None:
     if hasattr(module, "check") and item.control != "majority":
         kinds = {name: study.features[f"{item.corpus}-{name}"].feature for name in feature_names(item)}
         module.check(made, kinds, item.words or None, where)
+    frames = {f"{item.corpus}-{name}": _feature(study, f"{item.corpus}-{name}") for name in feature_names(item)}
+    rates = {key: feature.frame_rate for key, feature in frames.items() if feature.level == "frame"}
+    if len(rates) > 1 and len(set(rates.values())) > 1:  # windows are cut at the same frames of all inputs
+        listed = " and ".join(f"{key} {rate:g}" for key, rate in rates.items())
+        raise SerError(f"the features have different frames per second: {listed}", where, "Change hop of one of them")
 
 
 def _check_continuous(study: Study, item: Experiment, recipe: Training, where: str) -> None:
