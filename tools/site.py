@@ -1,7 +1,7 @@
 """A hook of mkdocs: pages of docs link to files elsewhere in the repository, as README.md, and work on both sides.
 
-In the repository such a link is a path like ``../README.md``. The site gets a copy of every file that is linked so, below
-``repository/``, and the links of all pages lead there.
+In the repository such a link is a path like ``../README.md``. The site gets a copy of every file that is linked so,
+below ``repository/``, and the links of all pages lead there.
 """
 
 from __future__ import annotations

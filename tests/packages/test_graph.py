@@ -17,7 +17,9 @@ from ser.core.tasks import Batch
 from ser.packages import contents, graph
 from ser.packages import model as models
 from ser.settings import check
+from tests.conftest import ROOT
 from tests.packages.conftest import PARAMS
+from tests.test_docs import blocks
 
 NETWORKS = [
     "stem_cnn",
@@ -82,16 +84,19 @@ def test_the_package_says_what_the_graph_takes(package):
     assert "onnx" not in (package("cnns") / contents.ABOUT).read_text()
 
 
-def test_it_runs_where_neither_ser_nor_torch_can_be_imported(package, tmp_path):
-    code = (
-        "import sys; sys.modules['torch'] = sys.modules['ser'] = None\n"
-        "import numpy as np, onnxruntime\n"
-        "session = onnxruntime.InferenceSession('model.onnx')\n"
-        "print(session.run(None, {'logmel': np.ones((1, 200, 20), np.float32)})[0].sum())\n"
-    )
+def test_the_lines_of_the_docs_run_where_neither_ser_nor_torch_can_be_imported(package, tmp_path):
+    (lines,) = [code for _, code in blocks((ROOT / "docs/predict.md").read_text()) if "onnxruntime" in code]
+    assert len([line for line in lines.splitlines() if line]) <= 10
     shutil.copy(package("stem_cnn") / contents.GRAPH, tmp_path)
+    model = models.load(package("stem_cnn"), "cpu")
+    features = model.read(signal(2.0, 0), RATE)
+    np.save(tmp_path / "logmel.npy", features["logmel"])
+    code = f"import sys; sys.modules['torch'] = sys.modules['ser'] = None\n{lines}"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert abs(float(done.stdout) - 1) < 1e-5
+    wanted = model.predict([features], [2.0])[0]
+    label, score = done.stdout.split()
+    assert label == model.contents.outputs[int(wanted.argmax())]
+    assert abs(float(score) - wanted.max()) < 1e-4
 
 
 def test_a_graph_that_differs_is_refused(copy, monkeypatch):
