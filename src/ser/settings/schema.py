@@ -192,9 +192,10 @@ class WithWords(Experiment):
 class Package:
     """A trained experiment as a folder that predicts anywhere."""
 
-    experiment: str
+    experiment: str  # or an ensemble
     on: Literal["folds", "all"] = "folds"  # folds: the models of all folds and seeds, whose scores are averaged. all:
     # one training per seed on all labelled utterances; the numbers in its card are still those of the folds
+    onnx: bool = False  # also write model.onnx, the networks as one graph for onnxruntime; needs the extra onnx
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +241,10 @@ class Study:
     run: Run = Run()
     statistics: Statistics = Statistics()
     report: Report = Report()
+
+    def trained(self, experiment: str) -> list[str]:
+        """The experiments that are trained for an experiment: itself, or the members of an ensemble."""
+        return list(self.ensembles[experiment].members) if experiment in self.ensembles else [experiment]
 
     def formats(self, corpus: str) -> list[str]:
         """The readers of a corpus: one, or those of the members of a joint corpus."""
