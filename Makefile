@@ -6,7 +6,7 @@
 #   make quick   lint, types, the unit tests only
 #   make chaos   random kills, full disks and damaged files in large numbers (about an hour)
 #   make coverage  all tests, and which lines of src they run (docs/testing.md)
-#   make docs    renew the generated page docs/parameters.md
+#   make docs    renew the generated page docs/parameters.md, and build the site of docs into site/
 #   make lock    renew requirements.lock (needs uv)
 #   make clean   remove the environment, checkpoints and caches
 # PYTHON=python3.12 make repro chooses another interpreter.
@@ -36,7 +36,7 @@ coverage: $(READY)
 	@$(ACTIVATE) && $(PYTEST) --durations=10 --cov --cov-report=term:skip-covered
 
 docs: $(READY)
-	@$(ACTIVATE) && python tools/keys.py
+	@$(ACTIVATE) && python tools/keys.py && NO_MKDOCS_2_WARNING=1 mkdocs build && echo "the pages: site/index.html"
 
 lint: $(READY)
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy
@@ -53,7 +53,7 @@ $(READY): requirements.lock pyproject.toml packages/ser_synth/pyproject.toml
 	@touch $(READY)
 
 clean:
-	rm -rf .venv checkpoints dvc_plots .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv checkpoints dvc_plots site .pytest_cache .mypy_cache .ruff_cache
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras \

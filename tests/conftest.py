@@ -14,15 +14,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPORA = ROOT.parent / "shared" / "corpora"
-LONGEST = ("pipeline", "packages", "chaos")  # folders that share a study each; the longest comes first
+# What shares a study comes first. The other files of the pipeline use the study that the first one has made.
+LONGEST = ("pipeline/test_pipeline.py", "packages", "chaos", "pipeline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, so that no process of `pytest -n` is left with them at the end. `--dist loadfile` gives each
     process whole files: what the tests of a file share is made once.
     """
-    folders = [ROOT / "tests" / name for name in LONGEST]
-    items.sort(key=lambda item: next((i for i, f in enumerate(folders) if f in item.path.parents), len(folders)))
+    places = [ROOT / "tests" / name for name in LONGEST]
+    items.sort(key=lambda i: next((n for n, p in enumerate(places) if p in (i.path, *i.path.parents)), len(places)))
 
 
 def _real(name: str) -> Path:

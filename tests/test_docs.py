@@ -19,13 +19,13 @@ import ser
 from ser.cli import parser
 from ser.core import plugins
 from ser.settings import check as checks
-from ser.settings.schema import GROUPS, Experiment, Package
+from ser.settings.schema import GROUPS, Experiment, Package, Run
 from ser.settings.yamlfile import load
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 IN_ROOT = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
-COMMANDS = ("ser", "dvc", "python", "torchrun", "make", "sbatch", "git", "pip", "find")
+COMMANDS = ("ser", "dvc", "python", "torchrun", "make", "sbatch", "dask", "git", "pip", "find")
 NAMED = {  # stage -> blocks of params.yaml that its NAME is a key of
     "download": ("corpora",),
     "corpus": ("corpora",),
@@ -86,6 +86,7 @@ def check(command: str) -> None:
         return check(shlex.join(words[at + 1 :]))
     tool, *rest = words
     checks = {"ser": _ser, "dvc": _dvc, "python": _python, "torchrun": _torchrun, "make": _make, "sbatch": _sbatch}
+    checks["dask"] = _dask
     assert tool in COMMANDS, f"a command nobody checks: {command}"
     if tool in checks:
         checks[tool](rest)
@@ -174,6 +175,11 @@ def _make(words: list[str]) -> None:
 
 def _sbatch(words: list[str]) -> None:
     check(words[words.index("--wrap") + 1])
+
+
+def _dask(words: list[str]) -> None:
+    command = importlib.import_module(f"distributed.cli.dask_{words[0]}").main
+    command.make_context(f"dask {words[0]}", words[1:])
 
 
 @pytest.mark.parametrize("command", ALL)
@@ -266,6 +272,7 @@ def test_yaml_and_python_blocks_are_valid():
         for block, kind in (("experiments", Experiment), ("packages", Package)):
             for name, values in found.get(block, {}).items():
                 plugins.build(kind, values, name)
+        plugins.build(Run, found.get("run", {}), "run")
     for content in python:
         compile(content, "docs", "exec")
 

@@ -20,7 +20,7 @@ unknown key is an error that names the nearest known one. `dvc exp run -S` sets 
 `models.cnns.training.lr=0.002`; a key that the file leaves at its default takes a plus: `+models.cnns.dropout=0.2`."""
 SOURCES = {  # files below src/ser -> heading, with the name of the file
     "settings/schema.py": "The blocks, and experiments",
-    "recipe.py": "`models.<name>.training`, and `training` of an experiment",
+    "core/recipe.py": "`models.<name>.training`, and `training` of an experiment",
     "models/*.py": "`models.{}`",
     "features/*.py": "`features.<corpus>-<name>` with `feature: {}`",
     "protocols/*.py": "`folds.<corpus>-<name>` with `protocol: {}`",
@@ -33,7 +33,10 @@ SOURCES = {  # files below src/ser -> heading, with the name of the file
 def page() -> str:
     found = [HEAD]
     for pattern, heading in SOURCES.items():
-        for path in sorted(Path("src/ser").glob(pattern)):
+        paths = sorted(Path("src/ser").glob(pattern))
+        if not paths:
+            raise FileNotFoundError(f"src/ser/{pattern}, whose keys this page lists")
+        for path in paths:
             text = path.read_text(encoding="utf-8")
             classes = [n for n in ast.parse(text).body if isinstance(n, ast.ClassDef)]
             wanted = [n for n in classes if "*" not in pattern or n.name in ("Config", "Feature")]

@@ -47,6 +47,10 @@ models:
   emotion_autoencoder:
     {profile: text, bank_kernels: 2, bank_channels: 4, hidden: 8, encoder_gru: 4, decoder_gru: 4, dense: [16, 8],
      training: {epochs: 1, batch: 16, window: crops, frames: 128, crop_hop: 64}}
+  mlp: {hidden: 8, training: {epochs: 1, batch: 16, normalise: train}}
+  stem:
+    {channels: [4, 8], pools: [2, 2], dense: 8, hidden: 16, heads: 2, ffn: 32, d: 12, fusion_heads: 2,
+     training: {epochs: 1, batch: 16, window: random_crop, frames: 128, normalise: utterance}}
   clstm: {channels: [2, 3], hidden: 4, dense: 6, training: {epochs: 1, batch: 16, frames: 16}}
   semantic:
     {channels: [2, 3], kernels: [8, 6], pools: [10, 10], attention: 6, dense: 6, hidden: 4,
@@ -60,6 +64,10 @@ experiments:
   cnns: {model: cnns, corpus: emodb, folds: loso, feature: logmel, training: {normalise: train}}
   cnns_mean: {model: cnns, corpus: emodb, folds: loso, feature: logmel, training: {normalise: utterance_mean}}
   fusion_convbert: {model: fusion_convbert, corpus: emodb, folds: loso, feature: logmel}
+  mlp: {model: mlp, corpus: emodb, folds: loso, feature: is10, seeds: [1, 2]}
+  stem_cnn: {model: stem, corpus: emodb, folds: loso, feature: logmel, config: {variant: cnn}}
+  stem_transformer: {model: stem, corpus: emodb, folds: loso, feature: logmel, config: {variant: transformer}}
+  stem_fusion: {model: stem, corpus: emodb, folds: loso, feature: logmel, config: {variant: fusion}}
   clstm: {model: clstm, corpus: emodb, folds: loso, feature: waveform}
   semantic:
     {model: semantic, corpus: sewa, folds: partitions, feature: waveform,
@@ -80,8 +88,16 @@ packages:
   clstm: {experiment: clstm}
   semantic: {experiment: semantic}
   emotion_autoencoder: {experiment: emotion_autoencoder}
+  mlp: {experiment: mlp}
+  stem_cnn: {experiment: stem_cnn, onnx: true}
+  stem_transformer: {experiment: stem_transformer}
+  stem_fusion: {experiment: stem_fusion}
+  ensemble: {experiment: svm_with_networks}
+  ensemble_all: {experiment: svm_with_networks, on: all}
   svm_all: {experiment: svm, on: all}
   cnns_all: {experiment: cnns, on: all}
+ensembles:
+  svm_with_networks: {members: [svm, mlp, cnns]}
 statistics: {draws: 50}
 """
 MODELS = (
@@ -94,6 +110,10 @@ MODELS = (
     "cnns_mean",
     "fusion_convbert",
     "emotion_autoencoder",
+    "mlp",
+    "stem_cnn",
+    "stem_transformer",
+    "stem_fusion",
     "clstm",
     "semantic",
 )

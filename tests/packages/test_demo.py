@@ -76,6 +76,22 @@ def test_the_page_is_whole_and_loads_nothing(served):
         assert shown in page
 
 
+def test_the_page_says_below_which_confidence_it_is_not_sure_and_what_that_means(served, package):
+    import dataclasses
+
+    server = served()
+    coverage = ((0.5, 0.884, 0.6374), (1.0, 0.772, 0.2))
+    server.model.contents = dataclasses.replace(server.model.contents, coverage=coverage)
+    page = " ".join(ask(server, "GET", "/")[2].decode().split())
+    assert 'Below a confidence of 63 % the answer is "Not sure"' in page
+    assert (
+        "50 % reach that confidence, and 88 % of these were classified correctly. Of the whole corpus it was 77 %"
+        in page
+    )
+    server.model.contents = dataclasses.replace(server.model.contents, coverage=())
+    assert "is not calibrated, so what that threshold is worth is not known" in ask(server, "GET", "/")[2].decode()
+
+
 def test_an_answer_is_what_predict_gives(served, package, tmp_path):
     server, signal = served(), tone(3.3)
     status, found = predicted(server, wav(tmp_path, signal))

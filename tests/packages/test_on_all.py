@@ -42,7 +42,7 @@ def test_it_is_the_model_that_was_fitted_to_all_utterances(study, package, monke
     model = svm.Model(svm.Config(C=(0.01,)), loaded.contents.task, seed_of(1, "all") % 2**32)
     model.fit(Examples(ids, speakers, stores, (), labels, groups=speakers), None)
     inputs = Inputs(ids, speakers, stores, ())
-    np.testing.assert_allclose(loaded.members[0].scores(inputs), model.scores(inputs), atol=1e-6)
+    np.testing.assert_allclose(loaded.members["all-seed1"].scores(inputs), model.scores(inputs), atol=1e-6)
 
 
 def test_an_experiment_that_chooses_on_dev_is_refused(tmp_path, monkeypatch):

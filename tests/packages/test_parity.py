@@ -24,7 +24,7 @@ def test_a_fold_predicts_its_test_files_as_in_training(name, study, package, mon
     corpus, loaded = CORPUS.get(name, "emodb"), models.load(package(name), "cpu")
     member = loaded.contents.members[-1]
     fold = member.rpartition("-seed")[0]
-    loaded.members = [loaded.members[-1]]
+    loaded.members = {member: loaded.members[member]}
     loaded.contents = dataclasses.replace(loaded.contents, temperature=None)
     files, signals, seconds = recordings(corpus, fold, f"metrics/demo/predictions/{name}.csv")
     scores = loaded.predict([loaded.read(s, rate) for s, rate in signals], seconds)

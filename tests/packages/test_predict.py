@@ -84,6 +84,16 @@ def test_the_columns_of_a_table_are_kept(package, audio, tmp_path):
         predict.run(str(package("svm")), [str(audio / "t.csv")], tmp_path / "p.csv")
 
 
+def test_a_table_never_replaces_an_input_or_a_folder(package, audio, tmp_path):
+    (audio / "t.csv").write_text("file\na.wav\n")
+    with pytest.raises(SerError, match="would replace this input"):
+        predict.run(str(package("svm")), [str(audio / "t.csv")], audio / "inner" / ".." / "t.csv")
+    assert (audio / "t.csv").read_text() == "file\na.wav\n"
+    with pytest.raises(SerError, match="a folder cannot be the table"):
+        predict.run(str(package("svm")), [str(audio / "t.csv")], audio)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["audio"]
+
+
 def test_a_list_on_stdin_goes_to_stdout(package, audio, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{audio}/a.wav\n\n{audio}/b.flac\n"))
     predict.run(str(package("svm")), ["-"])

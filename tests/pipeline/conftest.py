@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from ser.core.files import claim
+
 ROOT = Path(__file__).resolve().parents[2]
 
 TINY = """
@@ -154,10 +156,18 @@ def new_clone(folder: Path) -> Clone:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The tiny study, run once; tests that change something copy it with `copy_of`."""
-    clone = new_clone(tmp_path_factory.mktemp("a folder with spaces") / ("and a long name " * 5).strip())
-    clone.repro()
-    clone.commit("first run")
+    """The tiny study, run once for all processes of the tests; tests that change something copy it with `copy_of`."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all processes
+    clone, done = Clone(shared / "a folder with spaces" / ("and a long name " * 5).strip()), shared / "finished"
+    with claim(shared / "finished.claim", wait=True):
+        if not done.exists():
+            shutil.rmtree(clone.root, ignore_errors=True)  # of a process that failed
+            new_clone(clone.root)
+            clone.repro()
+            clone.commit("first run")
+            done.touch()
     return clone
 
 

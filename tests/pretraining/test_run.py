@@ -208,21 +208,58 @@ assert not loaded, f"imported without need: {loaded}"
 """
 
 
-def test_two_processes_give_the_curve_of_one_with_twice_the_batch(tones, tmp_path):
-    """The real thing: torchrun and gloo. With a packed store no audio library is imported."""
-    settings = replace(SETTINGS, batch=4, encoder=replace(SMALL, dropout=0.0, attention_dropout=0.0), cache=True)
-    one = _run(settings, tones, tmp_path / "one")
-    (store,) = tmp_path.glob("one/checkpoints/pretraining/features-*")
-    script = tmp_path / "child.py"
-    script.write_text(CHILD.replace("BATCH", "2"))
+KILLED_AT_5 = """
+import os, signal
+from ser.pretraining import encoder
+loss = encoder.Pretraining._loss
+def killed(self, batch):
+    mark = Path(sys.argv[3]) / "killed"
+    if os.environ["RANK"] == "1" and self.loop.progress.step == 5 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return loss(self, batch)
+encoder.Pretraining._loss = killed
+"""
+
+
+def _torchrun(code, tones, store, folder):
+    """Runs a script on two processes of torchrun, which share the machine by gloo."""
+    folder.mkdir(exist_ok=True)
+    script = folder / "child.py"
+    script.write_text(code)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", script]
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    arguments = [str(a) for a in (*command, tones, store, tmp_path / "two")]
-    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=120)
+    arguments = [str(a) for a in (*command, tones, store, folder)]
+    return subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=240)
+
+
+def test_two_processes_of_which_one_is_killed_end_with_the_same_bytes(tones, tmp_path):
+    """The other process ends with it, and the same command continues at the last checkpoint."""
+    _run(replace(SETTINGS, cache=True), tones, tmp_path / "one")  # packs the features
+    (store,) = tmp_path.glob("one/checkpoints/pretraining/features-*")
+    child = CHILD.replace("BATCH", "2")
+    assert _torchrun(child, tones, store, tmp_path / "whole").returncode == 0
+    code = child.replace("pretrain(settings,", KILLED_AT_5 + "pretrain(settings,")
+    killed = _torchrun(code, tones, store, tmp_path / "killed")
+    assert killed.returncode != 0
+    assert (tmp_path / "killed/killed").exists()
+    assert list(tmp_path.glob("killed/checkpoints/pretraining/*/checkpoint.pt"))
+    assert not (tmp_path / "killed/out").exists()
+    done = _torchrun(code, tones, store, tmp_path / "killed")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert _bytes(tmp_path / "killed") == _bytes(tmp_path / "whole")
+
+
+def test_two_processes_give_the_curve_of_one_with_twice_the_batch(tones, tmp_path):
+    """The real thing: torchrun and gloo. With a packed store no audio library is imported."""
+    settings = replace(SETTINGS, batch=4, encoder=replace(SMALL, dropout=0.0, attention_dropout=0.0), cache=True)
+    one = _run(settings, tones, tmp_path / "one")
+    (store,) = tmp_path.glob("one/checkpoints/pretraining/features-*")
+    done = _torchrun(CHILD.replace("BATCH", "2"), tones, store, tmp_path / "two")
     assert done.returncode == 0, done.stderr[-2000:]
     a, b = (pd.read_csv(tmp_path / n / "curve.csv") for n in ("one", "two"))
     pd.testing.assert_frame_equal(a, b, rtol=1e-4)

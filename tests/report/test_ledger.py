@@ -57,6 +57,15 @@ def test_each_way_of_being_another_thing_forbids_the_word(about, reason):
     assert wa_of({"x": result(**about)}).verdict == f"not comparable: {reason}"
 
 
+def test_features_of_an_encoder_that_the_paper_did_not_have_are_named_with_what_it_has_heard():
+    encoder = {"bundle": "WAVLM_LARGE", "sha256": "ab", "pretrained_on": ["librilight", "gigaspeech"]}
+    made = replace(result(), encoders={"wavlm": encoder})
+    expected = "not comparable: features of WAVLM_LARGE, pretrained on librilight and gigaspeech"
+    assert wa_of({"x": made}).verdict == expected
+    random = replace(result(), encoders={"tiny": {"bundle": "TINY", "sha256": "random", "pretrained_on": []}})
+    assert wa_of({"x": random}).verdict.endswith("features of TINY, pretrained on nothing")
+
+
 def test_folds_must_be_as_many_as_the_paper_has():
     key = "autoencoder_emotion_embedding.headline.ae_ee_in.emodb/cv5"
     unknown = "; also the paper does not say what chose its epoch, or whether it counts crops"

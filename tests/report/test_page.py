@@ -337,6 +337,14 @@ def store(layout, emotions, seconds=1.0):
             writer.append(name, tone.astype(np.int16))
 
 
+def test_what_an_encoder_has_heard_is_in_the_notes_and_in_the_ledger(read):
+    encoder = {"bundle": "WAVLM_LARGE", "sha256": "ab" * 32, "pretrained_on": ["librilight", "emodb"]}
+    text = read(encoders={"wavlm": encoder}).text
+    assert f"encoder WAVLM_LARGE (SHA-256 {'ab' * 6}), pretrained on librilight, emodb" in text
+    assert "the encoder WAVLM_LARGE was pretrained on the tested corpus emodb" in text
+    assert "features of WAVLM_LARGE, pretrained on librilight and emodb" in text
+
+
 def test_worst_errors_can_be_heard_where_the_licence_allows(make, emotions):
     layout = make({"emodb": {"licence": "CC0", "shareable": True}})
     assert "no players: the audio was not on the machine where the report was made" in Page(page(layout)).text

@@ -133,6 +133,18 @@ def test_a_fault_is_one_line_with_file_line_key_and_hint(edited, old, new, messa
     assert not [e for e in caught.value.errors if "\n" in str(e)]
 
 
+def test_the_fusion_model_reads_an_encoder_with_as_many_frames_per_second(edited):
+    feature = ("  emodb-is10:", "  emodb-tiny:\n    corpus: emodb\n    feature: ssl\n    pool: none\n  emodb-is10:")
+    head = "  ae_ee_in-emodb-groups:\n    model: {}\n    corpus: emodb\n    folds: groups\n    feature: {}\n"
+    new = head.format("fusion_convbert", "logmel") + "    functionals: tiny\n    config:\n      variant: fusion_ssl\n"
+    read = (head.format("emotion_autoencoder", "logmag") + "    functionals: is10\n", new)
+    assert check.read(edited(feature, read)).all_experiments["ae_ee_in-emodb-groups"].functionals == "tiny"
+    with pytest.raises(SerError, match=r"emodb-logmel 100 and emodb-tiny 50 .*Change hop"):
+        check.read(edited(feature, read, ("hop: 320 # samples", "hop: 160 # samples"), ("      hop: 320\n", "")))
+    with pytest.raises(SerError, match=r"variant fusion_ssl also reads the frames of an encoder"):
+        check.read(edited(feature, (read[0], new.replace("tiny", "is10"))))
+
+
 def test_all_faults_are_reported_at_once(edited):
     path = edited(
         ("scaling: train", "scalling: train"),

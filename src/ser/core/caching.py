@@ -154,7 +154,7 @@ def _imports(file: Path) -> frozenset[tuple[str, ...]]:
     if file.suffix != ".py":
         return frozenset()
     found: set[tuple[str, ...]] = set()
-    for node in _running(_tree(file)):
+    for node in _nested(_tree(file)):
         if isinstance(node, ast.Import):
             found |= {tuple(a.name.split(".")) for a in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -164,12 +164,18 @@ def _imports(file: Path) -> frozenset[tuple[str, ...]]:
     return frozenset(name for name in found if name and name[0] not in sys.stdlib_module_names)
 
 
-def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those under ``if TYPE_CHECKING``, which never run."""
-    for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
-            yield node
-            yield from _running(node)
+def _nested(tree: ast.AST) -> Iterator[ast.AST]:
+    """The tree and its statements at any depth, but those under ``if TYPE_CHECKING``, which never run. Expressions,
+    most of a file's nodes, are not visited.
+    """
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            todo += getattr(node, name, ())
 
 
 def _package(file: Path) -> tuple[str, ...]:
@@ -219,7 +225,7 @@ def _statements(file: Path) -> str:
 
 def _docstring_rows(file: Path, lines: list[str]) -> Iterator[int]:
     """The line numbers of all docstrings that have their lines to themselves."""
-    for node in ast.walk(_tree(file)):
+    for node in _nested(_tree(file)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):

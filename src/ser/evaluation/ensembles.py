@@ -17,6 +17,7 @@ from ser.core.layout import Layout
 from ser.evaluation import predictions
 from ser.evaluation.predictions import SCORE, Predictions
 
+DECIMALS = 5  # of the scores in a predictions file, of which an ensemble is made
 FLOOR = 1e-5  # least score, that of the last digit in a predictions file: one member alone cannot rule a class out
 ABOUT = ["fold", "utterance", "corpus", "speaker", "truth"]
 SEED = 0  # of the rows of an ensemble, which holds all seeds of its members
@@ -42,16 +43,29 @@ def combined(members: Mapping[str, Predictions], name: str) -> pd.DataFrame:
             what, hint = f"{member} and {first} were not tested on the same", "Name experiments on the same folds"
             raise SerError(what, f"ensembles.{name}", hint)
     logs = [table.drop(columns=ABOUT) for table in tables.values()]
+    return about.assign(seed=SEED).join(pd.DataFrame(_normalised(logs), columns=logs[0].columns))
+
+
+def mean(members: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Scores (n, K) of an ensemble from those of its members, each with an array (n, K) per seed; as `combined`."""
+    return _normalised([np.mean([_log(np.round(scores, DECIMALS)) for scores in seeds], axis=0) for seeds in members])
+
+
+def _log(scores: Any) -> Any:
+    return np.log(scores.clip(FLOOR))
+
+
+def _normalised(logs: Sequence[Any]) -> np.ndarray:
+    """(n, K) of each member -> the exponentials of their mean, with the sum 1."""
     scores = np.exp(np.mean(logs, axis=0))  # at least FLOOR, so the sum is not 0
-    scores = scores / scores.sum(1, keepdims=True)
-    return about.assign(seed=SEED).join(pd.DataFrame(scores, columns=logs[0].columns))
+    return np.asarray(scores / scores.sum(1, keepdims=True))
 
 
 def _log_scores(member: str, found: Predictions, name: str) -> pd.DataFrame:
     """One row per fold and utterance: `ABOUT`, and the log score of each class, the mean over seeds."""
     if found.kind != "classification":
         raise SerError(f"{member} has continuous labels, an ensemble needs classes", f"ensembles.{name}")
-    scores = np.log(found.table[[SCORE + c for c in found.classes]].clip(lower=FLOOR))
+    scores = _log(found.table[[SCORE + c for c in found.classes]])
     return found.table[ABOUT].join(scores).groupby(ABOUT, sort=True).mean().reset_index()
 
 

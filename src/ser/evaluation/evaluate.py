@@ -88,7 +88,7 @@ def run(layout: Layout, experiment: str, settings: Mapping[str, Any], draws: int
     extra += notes.of_encoders(card.get("encoders"), set(predictions.table["corpus"]))
     if members := card.get("members"):
         extra.append(notes.of_members(members))
-    more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes"))}
+    more: dict[str, Any] = {"pretraining": notes.pretrained(card.get("notes")), "encoders": card.get("encoders") or {}}
     if trained_on := card.get("trained_on"):
         more["across"] = across(predictions, trained_on, description, draws, confidence)
     if (path := beside.with_name("windows.csv")).exists():

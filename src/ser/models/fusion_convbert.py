@@ -8,6 +8,8 @@ small cross-attention transformer (P1 section 3.4) joins them. Variants (papers.
 ``robust_cnns``      the same with the roles exchanged: queries from the encoder, keys and values from the CNN
 ``bert``             no CNN: three self-attention layers on the output of the encoder
 ``transformer``      as ``bert``, with an encoder that was not pre-trained
+``fusion_ssl``       ours: as ``fusion_convbert``, with the frames of a published self-supervised encoder, its second
+                     feature (`ssl`), in place of Mockingjay. That encoder is not fine-tuned
 
 The CNN alone is the model `cnns`. Deviations, each a parameter or forced by contradictions in the paper (papers.md 4.4
 and 4.8):
@@ -28,6 +30,7 @@ Q and N positions of queries and of keys, K classes.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,10 +47,10 @@ from ser.models.layers.attention import attention
 from ser.models.layers.classifier import Output, cross_entropy, frame_feature, masked_mean
 from ser.models.layers.convolution import ACTIVATIONS, Activation, ConvBranch, check_branch
 
-READS = ("pretrained",)
+READS = ("pretrained", "functionals")
 FIXED_LENGTH = True  # padding takes part in the group norm of the CNN branch, as in `cnns`
 WHERE = "models.fusion_convbert"
-FUSED = ("fusion_convbert", "fusion_b_frozen", "robust_cnns")  # variants with both branches
+FUSED = ("fusion_convbert", "fusion_b_frozen", "robust_cnns", "fusion_ssl")  # variants with both branches
 PROFILES: dict[str, tuple[float, float]] = {  # learning rates of the encoder and of the rest (papers.md 4.5)
     "paper": (2e-3, 2e-3),  # P1: one rate for all models
     "safe": (1e-4, 1e-3),  # ours: for when the rate of the paper stays at chance on dev
@@ -70,8 +73,10 @@ TINY = {  # a Config of test size: the contract tests train it
 class Config:
     """Variant, sizes and learning rates; the sizes of the encoder must be those it was pre-trained with."""
 
-    variant: Literal["fusion_convbert", "fusion_b_frozen", "robust_cnns", "bert", "transformer"] = "fusion_convbert"
-    allow_random: bool = False  # variants other than `transformer` may start from random weights (smoke tests)
+    variant: Literal["fusion_convbert", "fusion_b_frozen", "robust_cnns", "bert", "transformer", "fusion_ssl"] = (
+        "fusion_convbert"
+    )
+    allow_random: bool = False  # variants that fine-tune an encoder may start from random weights (smoke tests)
 
     hidden: int = 768  # H, P1 (papers.md 4.3)
     layers: int = 3  # P1 (papers.md 4.3)
@@ -141,6 +146,16 @@ def fallback(config: Config) -> Config | None:
     return dataclasses.replace(config, profile=config.fallback)
 
 
+def check(config: Config, features: Mapping[str, str], words: str | None, where: str) -> None:
+    """Raises `SerError` unless a variant has the features that it reads; `features`: name -> module of ser.features."""
+    kinds = list(features.values())
+    if config.variant == "fusion_ssl" and (len(kinds) != 2 or kinds[1] != "ssl"):
+        hint = "Move it to with_functionals, where functionals names a feature with feature: ssl and pool: none"
+        raise SerError("variant fusion_ssl also reads the frames of an encoder", where, hint)
+    if config.variant != "fusion_ssl" and len(kinds) != 1:
+        raise SerError(f"variant {config.variant} reads one feature", where, "Set variant: fusion_ssl")
+
+
 class Attention(nn.Module):
     """Multi-head attention, (B, Q, d), (B, N, d), (B, N, d) -> (B, Q, d), scaled by the root of the head's width."""
 
@@ -184,7 +199,7 @@ class FusionLayer(nn.Module):
 
 
 class Model(nn.Module):
-    """(B, T, F) -> (B, K). Raises `SerError` for a task without exactly one frame-level input.
+    """(B, T, F) -> (B, K). Raises `SerError` for a task without exactly one frame-level input, or two of `fusion_ssl`.
 
     ``notes``: what the card of the pre-training says (corpus, steps, hours), for the card of the experiment.
     """
@@ -192,23 +207,15 @@ class Model(nn.Module):
     def __init__(self, config: Config, task: Task) -> None:
         super().__init__()
         self.config = config
-        self.feature = frame_feature(task, "fusion_convbert")
-        self.encoder = mockingjay.Encoder(
-            mockingjay.Config(
-                input=task.inputs[self.feature],
-                hidden=config.hidden,
-                layers=config.layers,
-                heads=config.heads,
-                ffn=config.ffn,
-                dropout=config.dropout,
-                attention_dropout=config.attention_dropout,
-                activation=config.activation,
-            )
-        )
+        self.feature, self.encoded = inputs_of(config, task)
         self.notes: dict[str, Any] = {"pretrained": "no"}
         self.frozen = config.variant == "fusion_b_frozen"
-        self.encoder.requires_grad_(not self.frozen)
-        self.project_frames = nn.Linear(config.hidden, config.d)  # a convolution of kernel 1
+        self.encoder: mockingjay.Encoder | None = None
+        width = task.inputs[self.encoded]
+        if config.variant != "fusion_ssl":
+            self.encoder = _mockingjay(config, width).requires_grad_(not self.frozen)
+            width = config.hidden
+        self.project_frames = nn.Linear(width, config.d)  # a convolution of kernel 1
         self.cnn: ConvBranch | None = None
         if config.variant in FUSED:
             self.cnn = ConvBranch(config.channels, config.pools, config.cnn_activation)
@@ -222,9 +229,9 @@ class Model(nn.Module):
 
         Raises `SerError` when the variant is not pre-trained, and when the sizes differ.
         """
-        if self.config.variant == "transformer":
-            what, hint = "variant transformer is not pre-trained", "Give it no pretrained encoder, or set variant: bert"
-            raise SerError(what, f"{WHERE}.variant", hint)
+        if self.encoder is None or self.config.variant == "transformer":
+            what = f"variant {self.config.variant} is not pre-trained"
+            raise SerError(what, f"{WHERE}.variant", "Give it no pretrained encoder, or set variant: bert")
         theirs, weights = mockingjay.load_encoder(folder)
         own = self.encoder.config
         for name in ("input", "hidden", "layers", "heads", "ffn", "activation"):
@@ -243,7 +250,8 @@ class Model(nn.Module):
 
     def prepare(self, train: Inputs) -> None:
         """Raises `SerError` when the encoder should be pre-trained and is not."""
-        if self.notes["pretrained"] == "no" and not (self.config.variant == "transformer" or self.config.allow_random):
+        fine = self.encoder is None or self.config.variant == "transformer" or self.config.allow_random
+        if self.notes["pretrained"] == "no" and not fine:
             raise SerError(
                 f"variant {self.config.variant} needs a pre-trained encoder",
                 f"{WHERE}.variant",
@@ -253,20 +261,22 @@ class Model(nn.Module):
     def train(self, mode: bool = True) -> Model:
         """A frozen encoder stays in evaluation mode: no dropout."""
         super().train(mode)
-        if self.frozen:
+        if self.frozen and self.encoder is not None:
             self.encoder.eval()
         return self
 
     def forward(self, batch: Batch) -> Output:
-        x, lengths = batch.inputs[self.feature], batch.lengths[self.feature]
-        longest = int(batch.on_host(self.feature).max())  # later frames are padding, which the encoder need not compute
-        frames = self.project_frames(self.encoder(x[:, :longest], lengths))  # (B, T, d)
-        valid = batch.mask(self.feature)[:, :longest]
+        lengths = batch.lengths[self.encoded]
+        longest = int(batch.on_host(self.encoded).max())  # later frames are padding, which the encoder need not compute
+        frames, valid = batch.inputs[self.encoded][:, :longest], batch.mask(self.encoded)[:, :longest]
+        if self.encoder is not None:
+            frames = self.encoder(frames, lengths)  # (B, T, H)
+        frames = self.project_frames(frames)  # (B, T, d)
         if self.cnn is None:
             for layer in self.fusion:
                 frames = layer(frames, frames, frames, lengths, lengths)
             return Output(self.head(masked_mean(frames, valid)))
-        tokens, present = self.tokens(x, lengths)
+        tokens, present = self.tokens(batch.inputs[self.feature], batch.lengths[self.feature])
         if self.config.fusion == "concatenation":
             return Output(self.head(torch.cat([masked_mean(tokens, present), masked_mean(frames, valid)], 1)))
         q, k, v, at_q, at_k = self._roles(frames, valid, tokens, present)
@@ -303,8 +313,35 @@ class Model(nn.Module):
     def parameter_groups(self, training: Training) -> list[dict[str, Any]]:
         """Groups of the optimiser: the encoder, unless it is frozen, and the rest, each with its peak learning rate."""
         encoder, rest = self.config.rates(training.lr)
-        own = {id(p) for p in self.encoder.parameters()}
+        tuned = list(self.encoder.parameters()) if self.encoder is not None else []
+        own = {id(p) for p in tuned}
         groups = [{"params": [p for p in self.parameters() if id(p) not in own], "lr": rest}]
-        if not self.frozen:
-            groups.append({"params": list(self.encoder.parameters()), "lr": encoder})
+        if tuned and not self.frozen:
+            groups.append({"params": tuned, "lr": encoder})
         return groups
+
+
+def inputs_of(config: Config, task: Task) -> tuple[str, str]:
+    """The inputs of the CNN and of the encoder branch: the same one, or of `fusion_ssl` the first and the second."""
+    if config.variant != "fusion_ssl":
+        return (frame_feature(task, "fusion_convbert"),) * 2
+    frames = [name for name, level in task.levels.items() if level == "frame"]
+    if task.kind != "classification" or len(frames) != 2:
+        what = f"variant fusion_ssl classifies by two frame-level features, not {', '.join(frames) or 'none'}"
+        raise SerError(what, f"{WHERE}.variant", "Set pool: none in the feature of feature: ssl")
+    return frames[0], frames[1]
+
+
+def _mockingjay(config: Config, bands: int) -> mockingjay.Encoder:
+    return mockingjay.Encoder(
+        mockingjay.Config(
+            input=bands,
+            hidden=config.hidden,
+            layers=config.layers,
+            heads=config.heads,
+            ffn=config.ffn,
+            dropout=config.dropout,
+            attention_dropout=config.attention_dropout,
+            activation=config.activation,
+        )
+    )

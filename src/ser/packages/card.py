@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,12 @@ OPENSMILE = (
 )
 
 
-def text(contents: Contents, card: Mapping[str, Any], result: Result, predictions: Predictions, corpus: Card) -> str:
-    """The whole of README.md. `card`: that of the experiment; `corpus`: that of the corpus it was trained on."""
+def text(
+    contents: Contents, trained: Sequence[Mapping[str, Any]], result: Result, predictions: Predictions, corpus: Card
+) -> str:
+    """The whole of README.md. `trained`: the cards of the experiments in the package, several of an ensemble;
+    `corpus`: the card of the corpus that they were trained on.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -34,7 +38,7 @@ def text(contents: Contents, card: Mapping[str, Any], result: Result, prediction
         undefined=StrictUndefined,
         autoescape=False,
     )
-    pretrained = next(iter(card["notes"].values())).get("pretrained")
+    pretrained = [next(iter(card["notes"].values())).get("pretrained") for card in trained]
     return environment.get_template("card.md").render(
         metadata=_metadata(contents, result, corpus),
         contents=contents,
@@ -46,7 +50,7 @@ def text(contents: Contents, card: Mapping[str, Any], result: Result, prediction
         spread=_spread(predictions, result),
         notes=result.notes,
         corpus=corpus,
-        pretrained=pretrained if isinstance(pretrained, Mapping) else None,
+        encoders=[encoder for encoder in pretrained if isinstance(encoder, Mapping)],
         licences=_licences(contents, corpus),
         continuous=contents.kind == "continuous",
     )

@@ -119,18 +119,21 @@ def _page(server: Server, nonce: str) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     about = server.model.contents
+    half = next((row for row in about.coverage if row[0] == HALF), None)
     facts = {
         "outputs": about.outputs,
         "kind": about.kind,
         "coverage": about.coverage,
-        "threshold": next((least for share, _, least in about.coverage if share == HALF), HALF),
+        "threshold": half[2] if half else HALF,
         "bytes": BYTES,
         "seconds": LONGEST,
         "size": SIZE,
     }
     folder = Path(__file__).parent / "page"
     environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=True)
-    return environment.get_template("page.html").render(about=about, card=server.card, facts=facts, nonce=nonce)
+    return environment.get_template("page.html").render(
+        about=about, card=server.card, facts=facts, half=half, nonce=nonce
+    )
 
 
 class _Handler(BaseHTTPRequestHandler):

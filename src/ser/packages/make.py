@@ -6,50 +6,96 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ser.core import plugins, weights
 from ser.core.errors import SerError
-from ser.core.files import file_name, read_json, replacing_folder, write_text
+from ser.core.files import digest, file_name, read_json, replacing_folder, write_text
 from ser.core.layout import Layout
-from ser.corpora import joint
+from ser.corpora import Card, joint
 from ser.evaluation import results
 from ser.evaluation.predictions import read
 from ser.packages import card as cards
 from ser.packages import contents
 from ser.packages.contents import Contents, Feature
+from ser.packages.model import fold_of
 
 LAYER_NORM = 1e-12  # layer_norm_eps of ser.models.layers.mockingjay.Config
 
 
 def make(layout: Layout, name: str, settings: Mapping[str, Any]) -> Contents:
-    """Writes the folder of a package; `settings`: ``experiment``, ``on`` (folds, or all: trained here, once per seed,
-    on all labelled utterances), and the ``formats`` of its corpus.
+    """Writes the folder of a package; `settings`: ``experiment``, the ``members`` of an ensemble (none: it is no
+    ensemble), ``on`` (folds, or all: trained here, once per seed, on all labelled utterances), ``onnx`` (whether to
+    write the graph), and the ``formats`` of the corpus.
 
     Raises `SerError` for an experiment that cannot predict new recordings (`refusal`), and when the weights of its
     folds are no longer there.
     """
-    experiment = settings["experiment"]
+    experiment, members, where = settings["experiment"], settings["members"], f"packages.{name}"
+    found = {e: _card(layout, e, where) for e in members or [experiment]}
+    modules = [plugins.load("corpora", reader) for reader in settings["formats"]]
+    corpus = joint.merged(next(iter(found.values()))["corpus"], [module.CARD for module in modules])
+    with replacing_folder(layout.package(name)) as folder:
+        if not members:
+            made = _package(layout, folder, name, found[experiment], settings["on"])
+        else:
+            parts = [_package(layout, folder / file_name(e), e, card, settings["on"]) for e, card in found.items()]
+            for part, card in zip(parts, found.values(), strict=True):
+                _write(layout, folder / file_name(part.name), part, corpus, [card])
+            made = _ensemble(layout, name, experiment, parts)
+        if settings["onnx"]:  # by name: only such a package depends on the code of the networks
+            contents.write(folder, made)
+            made = replace(made, onnx=importlib.import_module("ser.packages.graph").export(folder, f"{where}.onnx"))
+        _write(layout, folder, made, corpus, list(found.values()))
+    return made
+
+
+def _card(layout: Layout, experiment: str, where: str) -> Any:
+    """The card of an experiment that can be packaged."""
     card = read_json(layout.card(experiment))
-    where = f"packages.{name}"
     if what := refusal(card):
         raise SerError(f"experiment {experiment} cannot be packaged: {what}", where)
     _check_encoder(card, where)
-    predictions, result = read(layout.predictions(experiment)), results.read(layout, experiment)
-    on = settings["on"]
+    return card
+
+
+def _package(layout: Layout, folder: Path, name: str, card: Mapping[str, Any], on: Literal["folds", "all"]) -> Contents:
+    """Writes the weights of an experiment into a folder."""
     members = list(card["notes"])
     if on == "all":  # by name: a package of the folds does not depend on the code of the training
         members = importlib.import_module("ser.packages.whole").train(layout, card)
-    with replacing_folder(layout.package(name)) as folder:
-        weights.save_arrays(folder / contents.WEIGHTS, _weights(card, members))
-        made = _contents(layout, name, card, result, contents.digest(folder / contents.WEIGHTS))
-        made = replace(made, members=tuple(members), on=on)
-        contents.write(folder, made)
-        corpus = joint.merged(card["corpus"], [plugins.load("corpora", name).CARD for name in settings["formats"]])
-        write_text(folder / contents.CARD, cards.text(made, card, result, predictions, corpus))
-    return made
+    weights.save_arrays(folder / contents.WEIGHTS, _weights(card, members))
+    made = _contents(layout, name, card, contents.digest(folder / contents.WEIGHTS))
+    return replace(made, members=tuple(members), on=on)
+
+
+def _ensemble(layout: Layout, name: str, experiment: str, parts: Sequence[Contents]) -> Contents:
+    """What an ensemble holds, from the packages of its members."""
+    made = replace(
+        parts[0],
+        name=name,
+        experiment=experiment,
+        fingerprint=digest(*(part.fingerprint for part in parts)),
+        model=contents.ENSEMBLE,
+        features={key: feature for part in parts for key, feature in part.features.items()},
+        config={},
+        training={},
+        members=tuple(dict.fromkeys(fold_of(member) for member in parts[0].members)),
+        digest=contents.together(parts),
+        versions={key: version for part in parts for key, version in part.versions.items()},
+        parts=tuple(part.name for part in parts),
+    )
+    return _calibrated(layout, made)
+
+
+def _write(layout: Layout, folder: Path, made: Contents, corpus: Card, trained: Sequence[Mapping[str, Any]]) -> None:
+    """Writes ``ser.yaml`` and the model card; `trained`: the cards of the experiments in the package."""
+    contents.write(folder, made)
+    predictions = read(layout.evidence(made.experiment)[0])
+    result = results.read(layout, made.experiment)
+    write_text(folder / contents.CARD, cards.text(made, trained, result, predictions, corpus))
 
 
 def refusal(card: Mapping[str, Any]) -> str:
@@ -87,10 +133,9 @@ def _weights(card: Mapping[str, Any], members: Sequence[str]) -> dict[str, np.nd
     return found
 
 
-def _contents(layout: Layout, name: str, card: Mapping[str, Any], result: results.Result, digest: str) -> Contents:
+def _contents(layout: Layout, name: str, card: Mapping[str, Any], digest: str) -> Contents:
     audio = read_json(layout.audio(card["corpus"]) / "card.json")
-    calibrated = result.calibration
-    return Contents(
+    made = Contents(
         name=name,
         study=layout.study,
         experiment=card["experiment"],
@@ -105,11 +150,19 @@ def _contents(layout: Layout, name: str, card: Mapping[str, Any], result: result
         training=dict(card["training"]),
         precision=card["precision"],
         members=tuple(card["notes"]),
-        temperature=calibrated.get("temperature"),
-        coverage=tuple(map(tuple, calibrated["after"]["coverage"])) if "after" in calibrated else (),
+        temperature=None,
+        coverage=(),
         digest=digest,
         versions=dict(card["versions"]),
     )
+    return _calibrated(layout, made)
+
+
+def _calibrated(layout: Layout, made: Contents) -> Contents:
+    """With the calibration that the evaluation found."""
+    found = results.read(layout, made.experiment).calibration
+    coverage = tuple(map(tuple, found["after"]["coverage"])) if "after" in found else ()
+    return replace(made, temperature=found.get("temperature"), coverage=coverage)
 
 
 def _feature(folder: Path) -> Feature:

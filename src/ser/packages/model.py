@@ -13,12 +13,13 @@ import numpy as np
 
 from ser.core import compute, plugins, weights
 from ser.core.errors import SerError
+from ser.core.files import file_name
 from ser.core.recipe import Training
 from ser.core.store import Arrays
 from ser.core.tasks import Inputs
 from ser.corpora import audio
 from ser.corpora.manifest import LABEL_RATE
-from ser.evaluation import calibration
+from ser.evaluation import calibration, ensembles
 from ser.features import extraction
 from ser.packages import contents
 
@@ -36,15 +37,19 @@ class Model:
 
     def __init__(self, folder: str | Path, device: str = "auto") -> None:
         self.contents = about = contents.read(folder)
+        self.parts = [Model(Path(folder) / file_name(part), device) for part in about.parts]
         self.features = {
             name: plugins.build(plugins.load("features", f.feature).Feature, f.values, f"{folder}: {name}")
             for name, f in about.features.items()
         }
+        if self.parts:
+            self._check_parts(folder)
+            return
         self.training = plugins.build(Training, about.training, f"{folder}: training")
         self.classical = hasattr(plugins.load("models", about.model).Model, "fit")
         self.device = "cpu" if self.classical else compute.device(device)
         arrays = weights.load_arrays(Path(folder) / contents.WEIGHTS)
-        self.members = [self._member(_below(arrays, f"{name}/"), folder) for name in about.members]
+        self.members = {name: self._member(_below(arrays, f"{name}/"), folder) for name in about.members}
 
     def __call__(self, signal: Any, rate: int) -> Any:
         """The scores of one signal (N,) or (N, channels) at `rate` Hz, in [-1, 1], or a list of them for a list.
@@ -85,12 +90,31 @@ class Model:
 
     def predict(self, inputs: Sequence[Features], seconds: Sequence[float]) -> np.ndarray | list[np.ndarray]:
         """Calibrated probabilities (n, K), or one array (R, D) per signal: the mean over folds and seeds."""
-        found = [self._scores(member, self._inputs(inputs, seconds)) for member in self.members]
+        found = list(self.each(inputs, seconds).values())
         if self.contents.kind == "continuous":
             return [np.mean(each, axis=0) for each in zip(*found, strict=True)]
         if self.contents.temperature is not None:
             found = [calibration.scaled(scores, self.contents.temperature) for scores in found]
         return np.mean(found, axis=0)
+
+    def each(self, inputs: Sequence[Features], seconds: Sequence[float]) -> dict[str, Any]:
+        """What `predict` averages, before calibration: scores of each fold and seed, of an ensemble of each fold."""
+        if self.parts:
+            found = [part.each(inputs, seconds) for part in self.parts]
+            return {
+                fold: ensembles.mean([[own[name] for name in own if fold_of(name) == fold] for own in found])
+                for fold in self.contents.members
+            }
+        given = self._inputs(inputs, seconds)
+        return {name: self._scores(member, given) for name, member in self.members.items()}
+
+    def _check_parts(self, folder: str | Path) -> None:
+        """Raises `SerError` unless all parts of an ensemble have its classes and its folds."""
+        about = self.contents
+        for part in self.parts:
+            own = part.contents
+            if own.outputs != about.outputs or {fold_of(name) for name in own.members} != set(about.members):
+                raise SerError(f"{own.name} has other classes or folds than the ensemble", folder, contents.AGAIN)
 
     def _inputs(self, inputs: Sequence[Features], seconds: Sequence[float]) -> Inputs:
         ids = tuple(map(str, range(len(inputs))))
@@ -135,6 +159,11 @@ class Model:
 def load(folder: str | Path, device: str = "auto") -> Model:
     """The model of a package: ``ser.load("folder")(signal, rate)``."""
     return Model(folder, device)
+
+
+def fold_of(member: str) -> str:
+    """The fold of a training that is named after its fold and seed."""
+    return member.rpartition("-seed")[0]
 
 
 def _below(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -46,6 +46,8 @@ def run(folder: str, paths: Sequence[str], out: Path | None = None, window: Wind
     Raises `SerError` for a package or a table that cannot be used, and at the end when a recording could not be
     predicted; the predictions of the others are then written.
     """
+    if out is not None:
+        _check_out(out, paths)
     found = recordings.find(paths)
     model = Model(folder)
     columns = _columns(model, found)
@@ -60,6 +62,14 @@ def run(folder: str, paths: Sequence[str], out: Path | None = None, window: Wind
     if failed:
         errors = None if out is None else errors_of(out)
         raise SerError(f"{len(failed)} of {len(found)} recordings could not be predicted", errors)
+
+
+def _check_out(out: Path, paths: Sequence[str]) -> None:
+    """Before hours of work: raises `SerError` for a table that cannot be written, or that would replace an input."""
+    if out.is_dir():
+        raise SerError("a folder cannot be the table of predictions", out, "Name a file, such as --out predictions.csv")
+    if out.resolve() in {Path(path).resolve() for path in paths}:
+        raise SerError("the predictions would replace this input", out, "Name another file with --out")
 
 
 def errors_of(out: Path) -> Path:

@@ -17,7 +17,7 @@ import pandas as pd
 from ser.evaluation import results
 from ser.evaluation.published import LEDGER_KINDS as KINDS
 from ser.evaluation.published import numbers, published
-from ser.evaluation.results import Description, Result, Score
+from ser.evaluation.results import Result, Score
 
 # our protocol, and its number of folds, that is the one of a published column (papers.md 4.7, 5.7, 6.7, 7.5)
 PROTOCOLS: Mapping[str, tuple[str, int | None]] = {
@@ -161,7 +161,7 @@ def _compared(answers: Mapping[str, list[str]]) -> pd.DataFrame:
 def _answer(number: pd.Series, name: str, result: Result, losses: Mapping[str, float]) -> Row:
     about = result.description
     ours = Score(losses.get(LOSSES[number["metric"]])) if number["kind"] == "loss" else _ours(number, result)
-    text = verdict(number["value"], ours, _faults(number, about, bool(result.partitions)), _opened(number, result))
+    text = verdict(number["value"], ours, _faults(number, result), _opened(number, result))
     if number["kind"] in ("class", "confusion", "loss") and ours.value is None:
         text = "not comparable: we keep no such number"
     return _row(
@@ -186,8 +186,9 @@ def _ours(number: pd.Series, result: Result) -> Score:
     return result.scores.get(metric, Score())
 
 
-def _faults(number: pd.Series, about: Description, partitions: bool) -> list[str]:
+def _faults(number: pd.Series, result: Result) -> list[str]:
     """Why an experiment is not the published one; empty where it is."""
+    about = result.description
     name, folds = PROTOCOLS.get(number["protocol"], ("", None))
     partition = PARTITIONS.get(number["protocol"])
     faults = {
@@ -196,13 +197,19 @@ def _faults(number: pd.Series, about: Description, partitions: bool) -> list[str
         "the paper names no corpus": not number["corpus"],
         "another corpus": number["corpus"] and about.corpus != number["corpus"],
         "another protocol": about.protocol != name or (folds is not None and about.folds != folds),
-        "another partition": partition and not partitions and partition not in (about.fold or ""),
+        "another partition": partition and not result.partitions and partition not in (about.fold or ""),
         "selected on test": about.selection == "test_oracle",
         "transductive": about.transductive,
         "a control": about.is_control,
+        **{_heard(encoder): True for encoder in result.encoders.values()},  # no paper here reads a published encoder
         "cited, not the paper's own": number["kind"] == "cited",
     }
     return [what for what, holds in faults.items() if holds]
+
+
+def _heard(encoder: Mapping[str, Any]) -> str:
+    """What the encoder of a feature was pretrained on."""
+    return f"features of {encoder['bundle']}, pretrained on {' and '.join(encoder['pretrained_on']) or 'nothing'}"
 
 
 def _opened(number: pd.Series, result: Result) -> list[str]:

@@ -243,6 +243,8 @@ class _Checks:
             self.plugin("protocols", block.protocol, block.values, where, "protocol")
 
     def pretraining(self) -> None:
+        if not self.study.pretraining:
+            return  # what follows imports torch
         from ser.pretraining.settings import Settings
 
         for name, block in self.study.pretraining.items():

@@ -91,23 +91,39 @@ def task(study: Study, corpus: str) -> str:
 
 
 def check_package(study: Study, names: Names, name: str) -> None:
-    """The experiment of a package exists and can predict new recordings."""
+    """The experiment of a package, or each of an ensemble, exists and can predict new recordings."""
+    where, experiment = f"packages.{name}.experiment", study.packages[name].experiment
+    known = [e for group in GROUPS for e in names[group]] + list(names["ensembles"])
+    plugins.check_name(experiment, known, "experiment of this study", where)
+    if study.packages[name].onnx and experiment in study.ensembles:
+        what = "an ensemble has no graph of its own"
+        raise SerError(what, f"packages.{name}.onnx", "Make a package of each member that is a network")
+    if experiment not in names["ensembles"] or experiment in study.ensembles:
+        for trained in study.trained(experiment):
+            _check_packaged(study, trained, name)
+
+
+def _check_packaged(study: Study, experiment: str, name: str) -> None:
+    """One experiment of a package."""
     from ser.packages.make import refusal
 
-    where, experiment = f"packages.{name}.experiment", study.packages[name].experiment
-    known = [e for group in GROUPS for e in names[group]]
-    plugins.check_name(experiment, known, "experiment of this study", where)
-    item = study.all_experiments.get(experiment)
+    item, package = study.all_experiments.get(experiment), study.packages[name]
     if item is None or item.model not in study.models:
         return  # its own fault is reported
     selection = item.selection or study.defaults.selection
     values: dict[str, Any] = {"control": item.control, "words": item.words, "selection": selection}
     values |= {"config": config(study, item), "training": training(study, item)}
     if what := refusal(values):
-        raise SerError(f"experiment {experiment} cannot be packaged: {what}", where, "Name another experiment")
-    if study.packages[name].on == "all" and selection == "dev":
+        what = f"experiment {experiment} cannot be packaged: {what}"
+        raise SerError(what, f"packages.{name}.experiment", "Name another experiment")
+    if package.on == "all" and selection == "dev":
         what = f"experiment {experiment} chooses its epoch on dev, and a training on all utterances has no dev part"
         raise SerError(what, f"packages.{name}.on", "Set on: folds, or name an experiment with selection: last")
+    if package.onnx:
+        from ser.packages import graph
+
+        if what := graph.refusal(item.model, values["training"]):
+            raise SerError(f"experiment {experiment} has no graph: {what}", f"packages.{name}.onnx", "Set onnx: false")
 
 
 def check_ensemble(study: Study, names: Names, name: str) -> None:
@@ -168,6 +184,11 @@ def _check_model(study: Study, item: Experiment, made: Any, where: str) -> None:
     if hasattr(module, "check") and item.control != "majority":
         kinds = {name: study.features[f"{item.corpus}-{name}"].feature for name in feature_names(item)}
         module.check(made, kinds, item.words or None, where)
+    frames = {f"{item.corpus}-{name}": _feature(study, f"{item.corpus}-{name}") for name in feature_names(item)}
+    rates = {key: feature.frame_rate for key, feature in frames.items() if feature.level == "frame"}
+    if len(rates) > 1 and len(set(rates.values())) > 1:  # windows are cut at the same frames of all inputs
+        listed = " and ".join(f"{key} {rate:g}" for key, rate in rates.items())
+        raise SerError(f"the features have different frames per second: {listed}", where, "Change hop of one of them")
 
 
 def _check_continuous(study: Study, item: Experiment, recipe: Training, where: str) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ser.core import caching, plugins
-from ser.core.files import remove, write_json
+from ser.core.files import digest, remove, write_json
 from ser.core.layout import Layout
 from ser.corpora import JOINT
 from ser.corpora.joint import merged
 from ser.settings import check, experiments
-from ser.settings.schema import Experiment, Study, Words
+from ser.settings.schema import Experiment, Package, Study, Words
 from ser.settings.study import check_graph
 from ser.words.config import SYNTHETIC_TEXTS
 
@@ -60,12 +60,8 @@ def files(study: Study) -> dict[str, dict[str, Any]]:
     for name, item in study.all_experiments.items():
         made[f"train/{name}"] = _train(study, name, item)
     for name, package in study.packages.items():
-        formats = study.formats(study.all_experiments[package.experiment].corpus)
-        made[f"package/{name}"] = {"experiment": package.experiment, "on": package.on, "formats": formats}
-        trained = ["ser.packages.whole", f"ser.models.{study.all_experiments[package.experiment].model}"]
-        made[f"package/{name}"] |= _code(
-            "package", *(f"ser.corpora.{licensed}" for licensed in formats), *(trained if package.on == "all" else ())
-        )
+        trained = {e: digest(made[f"train/{e}"]) for e in study.trained(package.experiment)}
+        made[f"package/{name}"] = _package(study, package) | {"trained": trained}
     return made | {"evaluate": _evaluate(study), "report": _report(study)}
 
 
@@ -154,6 +150,19 @@ def _train(study: Study, name: str, item: Experiment) -> dict[str, Any]:
         "threads": study.run.threads,
         **_code("train", *models),
     }
+
+
+def _package(study: Study, package: Package) -> dict[str, Any]:
+    """The package stage depends on the settings of the trainings as well, since an ensemble has no card of its own."""
+    experiments = [study.all_experiments[e] for e in study.trained(package.experiment)]
+    formats = study.formats(experiments[0].corpus)
+    modules = [f"ser.corpora.{licensed}" for licensed in formats]
+    modules += ["ser.packages.whole"] * (package.on == "all") + ["ser.packages.graph"] * package.onnx
+    if package.on == "all" or package.onnx:
+        modules += sorted({f"ser.models.{e.model}" for e in experiments})
+    members = study.trained(package.experiment) if package.experiment in study.ensembles else []
+    values = {"experiment": package.experiment, "members": members, "on": package.on, "onnx": package.onnx}
+    return {**values, "formats": formats, **_code("package", *modules)}
 
 
 def _evaluate(study: Study) -> dict[str, Any]:

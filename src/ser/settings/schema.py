@@ -19,22 +19,46 @@ def _check_seeds(seeds: tuple[int, ...]) -> None:
 
 
 @dataclass(frozen=True)
+class Slurm:
+    """What `backend: submitit` asks Slurm for. A job is one fold with one seed; all jobs of an experiment are one
+    array."""
+
+    partition: str = ""  # empty: the one that the cluster chooses
+    gres: str = ""  # such as gpu:1, or gpu:a100:1 where there are several kinds of GPU
+    minutes: int = 60  # of one job (ours). One that needs more is queued again and continues at its checkpoint
+    array: int = 16  # jobs that run at a time, at most (ours)
+    cpus: int = 1  # cores of one job; a training uses run.threads of them
+    memory_gb: int = 8  # of one job (ours: several times what a fold of the studies here needs)
+    options: dict[str, str] = field(default_factory=dict)  # more options of sbatch, such as account, qos or constraint
+    local: bool = False  # processes of this machine in place of Slurm's jobs, without a GPU, to try the settings
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "array", "cpus", "memory_gb"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class Run:
     """How the study runs. `device`, `precision` and `threads` change numbers and are part of an experiment's settings;
-    `jobs` and `backend` only change how long it takes."""
+    the other keys only change how long it takes."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA when there is one
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of training; auto: bfloat16 autocast on a GPU
     # that computes in it, float32 elsewhere, rounded to TF32 where a GPU can. Predictions are float32
-    jobs: int = 0  # workers of a stage; 0: one per core. SER_JOBS overrides it
-    backend: str = "loky"  # joblib backend; a cluster engine registers its own
+    jobs: int = 0  # workers of a stage; 0: one per core, or one per GPU. SER_JOBS overrides it
     threads: int = 1  # threads of one worker (ours: 1, so that sums are the same on every machine)
+    backend: Literal["loky", "submitit", "dask"] = "loky"  # who trains the folds: processes of this machine, or others
+    slurm: Slurm = Slurm()  # of backend: submitit
+    scheduler: str = ""  # of backend: dask; its address, such as tcp://head:8786, or its file, such as scheduler.json
 
     def __post_init__(self) -> None:
         if self.jobs < 0:
             raise ValueError(f"jobs must not be negative, got {self.jobs}: 0 is one per core")
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
+        if self.backend == "dask" and not self.scheduler:
+            raise ValueError("backend dask needs the address of its scheduler: set scheduler, such as tcp://head:8786")
 
 
 @dataclass(frozen=True)
@@ -155,7 +179,8 @@ class Finetuning(Experiment):
 
 @dataclass(frozen=True, kw_only=True)
 class WithFunctionals(Experiment):
-    functionals: str = field()  # names the block <corpus>-<functionals> of features
+    functionals: str = field()  # names the block <corpus>-<functionals> of features: a second one, such as functionals,
+    # or for the variant fusion_ssl the frames of an encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,9 +192,10 @@ class WithWords(Experiment):
 class Package:
     """A trained experiment as a folder that predicts anywhere."""
 
-    experiment: str
+    experiment: str  # or an ensemble
     on: Literal["folds", "all"] = "folds"  # folds: the models of all folds and seeds, whose scores are averaged. all:
     # one training per seed on all labelled utterances; the numbers in its card are still those of the folds
+    onnx: bool = False  # also write model.onnx, the networks as one graph for onnxruntime; needs the extra onnx
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +241,10 @@ class Study:
     run: Run = Run()
     statistics: Statistics = Statistics()
     report: Report = Report()
+
+    def trained(self, experiment: str) -> list[str]:
+        """The experiments that are trained for an experiment: itself, or the members of an ensemble."""
+        return list(self.ensembles[experiment].members) if experiment in self.ensembles else [experiment]
 
     def formats(self, corpus: str) -> list[str]:
         """The readers of a corpus: one, or those of the members of a joint corpus."""

@@ -195,9 +195,10 @@ def _filter(data: Any, corpora: set[str], patterns: Sequence[str]) -> None:
     for group in GROUPS:
         _keep(data[group], [n for n, e in data[group].items() if _needs(data, e) <= corpora and _any(n, patterns)])
     left = _experiments(data)
-    _keep(data["packages"], [n for n, p in data["packages"].items() if p["experiment"] in left])
     if "ensembles" in data:
         _keep(data["ensembles"], [n for n, e in data["ensembles"].items() if left.keys() >= set(e["members"])])
+    packaged = {*left, *data.get("ensembles", ())}
+    _keep(data["packages"], [n for n, p in data["packages"].items() if p["experiment"] in packaged])
     used = list(left.values())
     _keep(data["pretraining"], {e.get("pretrained") for e in used})
     _keep(data["words"], {e.get("words") for e in used})

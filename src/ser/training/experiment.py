@@ -9,8 +9,9 @@ an old result.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ser.core import caching, compute
+from ser.core import caching
 from ser.core.errors import SerError, TrainingError, end_with_parent, warn
 from ser.core.files import claim, file_name, read_json, remove, set_aside, write_json
 from ser.core.store import Store
@@ -27,7 +28,7 @@ from ser.corpora import manifest
 from ser.evaluation.metrics import macro_recall
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
-from ser.training import controls, costs, fold, outputs
+from ser.training import cards, controls, costs, fold, outputs, workers
 from ser.training.fold import Data, Job
 from ser.training.result import Result
 
@@ -55,20 +56,23 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     returns the predictions.
 
     Raises `SerError` for a leak, an unknown label, a missing feature. `execution`: the block `run` of params.yaml, of
-    which jobs and backend are used here; they change no number.
+    which jobs, backend and the backend's own options are used here; they change no number.
     """
     table = manifest.read(files.manifest / "utterances.csv")
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     data = Data.read(table, files.manifest, files.features, claims["claims"]["speaker_independent"])
-    for name, path in files.features.items():
-        _warn_of_encoder(name, Store(path).card.get("encoder"), table)
+    heard = {
+        name: warn_of_encoder(name, Store(path).card.get("encoder"), table) for name, path in files.features.items()
+    }
     module = controls.module_of(settings)
     check(settings, module)
     alone = warn_of_one_class_speakers(settings, module, data)
-    device = "cpu" if fold.is_classical(module) else compute.device(settings["device"])
+    execution, modules = dict(execution or {}), (fold.__name__, controls.module_of(settings).__name__)
     folder = files.checkpoints.joinpath(file_name(settings["study"]), file_name(settings["experiment"]))
-    folder /= fingerprint(settings, files, device)
+    wanted = "cpu" if fold.is_classical(module) else settings["device"]
+    device, card = workers.device(wanted, execution, modules, folder)
+    folder /= fingerprint(settings, files, card)
     write_json(folder / "settings.json", settings)
     pairs = [(seed, i) for seed in settings["seeds"] for i in range(len(folds))]
     jobs = [
@@ -76,12 +80,12 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
         for n, (seed, i) in enumerate(pairs)
     ]
     before = {job.name: _finished(job) for job in jobs}
-    _train([job for job in jobs if before[job.name] is None], len(jobs), dict(execution or {}))
+    _train([job for job in jobs if before[job.name] is None], len(jobs), execution, card)
     _stop_for_failures(jobs)
     found = {job.name: before[job.name] or Result.read(job.result, job.name) for job in jobs}
     rows = outputs.write_predictions(jobs, found, files.predictions)
     outputs.write_curves(list(found.values()), files.curves)
-    more = {"one_class_speakers": alone, "beside": beside(jobs)}
+    more = {"one_class_speakers": alone, "beside": beside(jobs), "heard": {k: v for k, v in heard.items() if v}}
     outputs.write_card(jobs, found, claims, files.checkpoints, files.card, more)
     outputs.write_windows(jobs, found, files.card.with_name("windows.csv"))
     outputs.write_dev(jobs, found, files.card.with_name("dev.csv"))
@@ -129,15 +133,19 @@ def beside(jobs: Sequence[Job]) -> dict[str, float]:
     return found
 
 
-def _warn_of_encoder(feature: str, encoder: Mapping[str, Any] | None, table: pd.DataFrame) -> None:
-    """Warns when an encoder was pretrained, without labels, on a corpus that it is tested on now."""
-    if encoder and (both := sorted(set(encoder["pretrained_on"]) & set(table["corpus"]))):
+def warn_of_encoder(feature: str, encoder: Mapping[str, Any] | None, table: pd.DataFrame) -> list[str]:
+    """The corpora that an encoder was pretrained on, without labels, and is tested on now; a warning names them."""
+    both = sorted(set(encoder["pretrained_on"]) & set(table["corpus"])) if encoder else []
+    if encoder and both:
         what = f"the encoder {encoder['bundle']} of feature {feature} was pretrained on the tested corpus"
         warn(f"{what} {', '.join(both)}")
+    return both
 
 
-def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
-    """The name of the folder of an experiment's finished folds: code, settings, inputs, versions and device."""
+def fingerprint(settings: Mapping[str, Any], files: Files, card: str) -> str:
+    """The name of the folder of an experiment's finished folds: code, settings, inputs, versions and the device's name,
+    which is that of the GPU without the number that it has in its machine.
+    """
     inputs: dict[str, str | bytes | Path] = {f"feature {name}": Store(f).content for name, f in files.features.items()}
     inputs["folds"] = files.folds
     for name in ("utterances.csv", "card.json", "labels.csv"):
@@ -147,7 +155,7 @@ def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
         inputs["pretrained"] = Path(settings["pretrained"])
     numbers = {k: v for k, v in settings.items() if k not in _NO_NUMBERS} | {"first seed": settings["seeds"][0]}
     modules = "ser.training.fold", controls.module_of(settings).__name__
-    return caching.fingerprint(*modules, settings=numbers, inputs=inputs, device=compute.device_name(device))
+    return caching.fingerprint(*modules, settings=numbers, inputs=inputs, device=card)
 
 
 def check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
@@ -185,9 +193,9 @@ def _finished(job: Job) -> Result | None:
         return None
 
 
-def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any]) -> None:
+def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any], card: str) -> None:
     """Trains jobs in worker processes; where other processes share the checkpoints, those that they are not training,
-    and then those that they gave up.
+    and then those that they gave up. `card`: the name of the device.
     """
     if not jobs:
         return
@@ -196,10 +204,11 @@ def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any]) -> Non
         print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
     for job in jobs:
         remove(job.failure, job.folder)  # it is tried again
+    modules = fold.__name__, controls.module_of(jobs[0].settings).__name__
     with tqdm(total=total, initial=done, desc=label, unit="fold", disable=None) as bar:
         for wait in (False, True):
             left = [job for job in jobs if not job.result.exists() and not job.failure.exists()]
-            for trained in _in_workers(left, wait, execution):
+            for trained in workers.each(partial(train, wait=wait, card=card), left, execution, modules):
                 bar.update(trained)
 
 
@@ -207,36 +216,17 @@ def _stop_for_failures(jobs: Sequence[Job]) -> None:
     """Raises `SerError` when trainings failed by themselves. All others were trained first, and are kept."""
     failed = [job for job in jobs if job.failure.exists()]
     if failed:
-        what = f"{len(failed)} of {len(jobs)} folds could not be trained, such as {failed[0].name}: "
-        where, hint = (
-            str(jobs[0].settings["experiment"]),
-            f"The others are kept; {read_json(failed[0].failure)['hint']}",
-        )
-        raise SerError(what + read_json(failed[0].failure)["what"], where, hint)
+        first = read_json(failed[0].failure)
+        what = f"{len(failed)} of {len(jobs)} folds could not be trained, such as {failed[0].name}: {first['what']}"
+        raise SerError(what, str(jobs[0].settings["experiment"]), f"The others are kept; {first['hint']}")
 
 
-def _in_workers(jobs: Sequence[Job], wait: bool, execution: Mapping[str, Any]) -> Iterator[bool]:
-    """`train` of each job, in the order in which they end."""
-    from joblib import Parallel, delayed, parallel_config
-
-    if not jobs:
-        return
-    workers = min(compute.workers(execution, jobs[0].device), len(jobs))
-    if workers == 1:
-        yield from (train(job, wait) for job in jobs)
-        return
-    compute.sweep_shared_memory()
-    backend = execution.get("backend", "loky")
-    options = {"inner_max_num_threads": int(jobs[0].settings["threads"])} if backend == "loky" else {}
-    with parallel_config(backend=backend, n_jobs=workers, **options):
-        yield from Parallel(return_as="generator_unordered")(delayed(train)(job, wait) for job in jobs)
-
-
-def train(job: Job, wait: bool = False) -> bool:
+def train(job: Job, wait: bool = False, card: str = "") -> bool:
     """Trains one job and writes its result, unless another process is doing so; `wait` until it has ended. Returns
-    whether the result is there.
+    whether the result is there. `card`: the name of the GPU that the job must be trained on (empty: any).
     """
     end_with_parent()
+    cards.use(job.device, card)
     with claim(job.result.with_suffix(".claim"), wait) as mine:
         if mine and not job.result.exists():
             watch = costs.Watch(job.device, int(job.settings["threads"]), resumed=job.running.exists())

@@ -165,8 +165,8 @@ function decide() {
   const row = FACTS.coverage.filter(([, , confidence]) => confidence >= least).pop();
   $("coverage").textContent = !FACTS.coverage.length
     ? "The confidence of this model is not calibrated: how often it is right at which confidence is not known."
-    : row ? `About ${percent(row[0])} of the corpus that the model was tested on reach it; ${percent(row[1])} of these were classified correctly.`
-    : "Fewer than 10 % of the corpus that the model was tested on reach it.";
+    : row ? `Below it the answer is "Not sure". About ${percent(row[0])} of the corpus that the model was tested on reach it; ${percent(row[1])} of these were classified correctly.`
+    : "Below it the answer is \"Not sure\". Fewer than 10 % of the corpus that the model was tested on reach it.";
   if (!shown) return;
   const best = shown.whole.indexOf(Math.max(...shown.whole));
   const sure = shown.whole[best] >= least;
