@@ -116,7 +116,7 @@ def test_what_cannot_be_exported_is_one_line(copy, monkeypatch):
 
 def test_missing_libraries_are_one_line_with_their_cure(copy, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(SerError, match=r"not installed .*pip install 'ser\[onnx\]'"):
+    with pytest.raises(SerError, match=r"not installed .*pip install --editable '\.\[onnx\]'"):
         graph.export(copy("mlp"), "packages.mlp.onnx")
 
 

@@ -38,7 +38,7 @@ LENGTHS = {1.0: 1, 9.0: 3}
 SCORES = "scores"  # the output
 # Models that hold a loop of Python over the frames: a graph of them would be one for a single length.
 LOOPS = {"clstm": "its ConvLSTM is a loop over the segments, which would fix the graph to one length"}
-MISSING = "Install them with the extra onnx: pip install 'ser[onnx]'"
+MISSING = "Install the extra onnx, in the repository: pip install --editable '.[onnx]'"
 
 
 def refusal(model: str, training: Mapping[str, Any]) -> str:
@@ -62,26 +62,10 @@ def export(folder: Path, where: str) -> Graph:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise SerError("the libraries for ONNX are not installed", where, MISSING) from error
-    model = Model(folder, "cpu")
-    path, network = folder / contents.GRAPH, Network(model).eval()
-    signal = _signal(min(LENGTHS), model.contents.rate)
-    features = model.read(signal, model.contents.rate)
-    inputs = tuple(torch.from_numpy(np.stack([array] * 2)) for array in features.values())
-    about = {"labels": json.dumps(model.contents.outputs), "package": model.contents.name}
+    model, path = Model(folder, "cpu"), folder / contents.GRAPH
     try:
         with _quiet():
-            program = torch.onnx.export(
-                network,
-                inputs,
-                dynamo=True,
-                verbose=False,
-                input_names=list(features),
-                output_names=[SCORES],
-                dynamic_shapes={"inputs": tuple(_dynamic(x) for x in inputs)},
-            )
-            assert program is not None
-            program.model.metadata_props.update(about)
-            program.save(path, external_data=False)
+            _save(model, path)
     except Exception as error:  # the exporter raises errors of all kinds
         what = f"model {model.contents.model} cannot be exported: {_reason(error)}"
         raise SerError(what, where, "Leave the graph out: onnx: false") from error
@@ -91,6 +75,24 @@ def export(folder: Path, where: str) -> Graph:
         for name, f in model.contents.features.items()
     }
     return Graph(shapes, {SCORES: ("batch", len(model.contents.outputs))}, _included(model), contents.digest(path))
+
+
+def _save(model: Model, path: Path) -> None:
+    features = model.read(_signal(min(LENGTHS), model.contents.rate), model.contents.rate)
+    inputs = tuple(torch.from_numpy(np.stack([array] * 2)) for array in features.values())
+    program = torch.onnx.export(
+        Network(model).eval(),
+        inputs,
+        dynamo=True,
+        verbose=False,
+        input_names=list(features),
+        output_names=[SCORES],
+        dynamic_shapes={"inputs": tuple(_dynamic(x) for x in inputs)},
+    )
+    assert program is not None
+    about = {"labels": json.dumps(model.contents.outputs), "package": model.contents.name}
+    program.model.metadata_props.update(about)
+    program.save(path, external_data=False)
 
 
 class Network(nn.Module):
