@@ -23,7 +23,7 @@ def test_a_fold_predicts_its_test_files_as_in_training(name, study, package, mon
     monkeypatch.chdir(study)
     corpus, loaded = CORPUS.get(name, "emodb"), models.load(package(name), "cpu")
     member = loaded.contents.members[-1]
-    fold = member.rpartition("-seed")[0]
+    fold, _, seed = member.rpartition("-seed")
     loaded.members = {member: loaded.members[member]}
     loaded.contents = dataclasses.replace(loaded.contents, temperature=None)
     files, signals, seconds = recordings(corpus, fold, f"metrics/demo/predictions/{name}.csv")
@@ -35,7 +35,8 @@ def test_a_fold_predicts_its_test_files_as_in_training(name, study, package, mon
     for utterance, own in zip(files, scores, strict=True):
         theirs = wanted[order.index(utterance)]
         np.testing.assert_allclose(own, theirs, atol=1e-6)
-        row = written.table[(written.table["utterance"] == utterance) & (written.table["fold"] == fold)]
+        mine = (written.table["fold"] == fold) & (written.table["seed"] == int(seed))
+        row = written.table[mine & (written.table["utterance"] == utterance)]
         mark = [SCORE + c for c in written.classes] or [PREDICTION + d for d in written.dimensions]
         np.testing.assert_allclose(row[mark].to_numpy(), np.atleast_2d(own), atol=0.5e-5 + 1e-6)
 

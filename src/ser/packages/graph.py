@@ -32,11 +32,13 @@ from ser.packages.model import Model
 from ser.training.normalisation import FLOOR, FRAMES_ONLY
 
 TOLERANCE = 1e-4  # largest difference of a score from that of the package
-LENGTHS = (1.0, 9.0)  # s, of the signals that are compared; ours: below and above what most windows hold
+# Seconds of the signals that are compared, and how many recordings a batch has. Ours: below and above what most windows
+# hold, and a batch of one and of several, which an exporter may treat differently.
+LENGTHS = {1.0: 1, 9.0: 3}
 SCORES = "scores"  # the output
 # Models that hold a loop of Python over the frames: a graph of them would be one for a single length.
 LOOPS = {"clstm": "its ConvLSTM is a loop over the segments, which would fix the graph to one length"}
-MISSING = "Install them with the extra onnx: pip install 'ser[onnx]'"
+MISSING = "Install the extra onnx, in the repository: pip install --editable '.[onnx]'"
 
 
 def refusal(model: str, training: Mapping[str, Any]) -> str:
@@ -60,26 +62,10 @@ def export(folder: Path, where: str) -> Graph:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise SerError("the libraries for ONNX are not installed", where, MISSING) from error
-    model = Model(folder, "cpu")
-    path, network = folder / contents.GRAPH, Network(model).eval()
-    signal = _signal(LENGTHS[0], model.contents.rate)
-    features = model.read(signal, model.contents.rate)
-    inputs = tuple(torch.from_numpy(np.stack([array] * 2)) for array in features.values())
-    about = {"labels": json.dumps(model.contents.outputs), "package": model.contents.name}
+    model, path = Model(folder, "cpu"), folder / contents.GRAPH
     try:
         with _quiet():
-            program = torch.onnx.export(
-                network,
-                inputs,
-                dynamo=True,
-                verbose=False,
-                input_names=list(features),
-                output_names=[SCORES],
-                dynamic_shapes={"inputs": tuple(_dynamic(x) for x in inputs)},
-            )
-            assert program is not None
-            program.model.metadata_props.update(about)
-            program.save(path, external_data=False)
+            _save(model, path)
     except Exception as error:  # the exporter raises errors of all kinds
         what = f"model {model.contents.model} cannot be exported: {_reason(error)}"
         raise SerError(what, where, "Leave the graph out: onnx: false") from error
@@ -89,6 +75,24 @@ def export(folder: Path, where: str) -> Graph:
         for name, f in model.contents.features.items()
     }
     return Graph(shapes, {SCORES: ("batch", len(model.contents.outputs))}, _included(model), contents.digest(path))
+
+
+def _save(model: Model, path: Path) -> None:
+    features = model.read(_signal(min(LENGTHS), model.contents.rate), model.contents.rate)
+    inputs = tuple(torch.from_numpy(np.stack([array] * 2)) for array in features.values())
+    program = torch.onnx.export(
+        Network(model).eval(),
+        inputs,
+        dynamo=True,
+        verbose=False,
+        input_names=list(features),
+        output_names=[SCORES],
+        dynamic_shapes={"inputs": tuple(_dynamic(x) for x in inputs)},
+    )
+    assert program is not None
+    about = {"labels": json.dumps(model.contents.outputs), "package": model.contents.name}
+    program.model.metadata_props.update(about)
+    program.save(path, external_data=False)
 
 
 class Network(nn.Module):
@@ -137,7 +141,7 @@ class Network(nn.Module):
             windows = starts.shape[0]
         for name, x in inputs.items():
             if self.levels[name] == "utterance":
-                made[name] = x.repeat_interleave(windows, 0)
+                made[name] = x if starts is None else x[:, None].expand(-1, windows, -1).flatten(0, 1)
             elif starts is None:
                 least = recipe.frames or 0
                 lengths[name] = Lengths(torch.ones_like(x[..., 0], dtype=torch.long).sum(1), x.shape[1])
@@ -193,10 +197,11 @@ def _compare(path: Path, model: Model, where: str) -> None:
     import onnxruntime
 
     session, rate = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]), model.contents.rate
-    for seconds in LENGTHS:
+    for seconds, number in LENGTHS.items():
         features = model.read(_signal(seconds, rate), rate)
-        (found,) = session.run([SCORES], {name: array[None] for name, array in features.items()})
-        difference = float(np.abs(found - model.predict([features], [seconds])).max())
+        batch = [{k: array * np.float32(1 - 0.1 * i) for k, array in features.items()} for i in range(number)]
+        (found,) = session.run([SCORES], {name: np.stack([each[name] for each in batch]) for name in features})
+        difference = float(np.abs(found - model.predict(batch, [seconds] * number)).max())
         if not difference <= TOLERANCE:
             what = f"the scores of {contents.GRAPH} differ from those of the package by {difference:.1e}"
             raise SerError(f"{what}, at most {TOLERANCE:.0e} is allowed", where, "Leave the graph out: onnx: false")
