@@ -139,6 +139,10 @@ def _submitit(work: Remote, tasks: Sequence[Any], slurm: Mapping[str, Any], fold
     """All tasks are one array of jobs. Where some jobs end without a result, the others are waited for first."""
     from submitit.helpers import as_completed
 
+    missing = [command for command in ("sbatch", "srun", "scancel") if shutil.which(command) is None]
+    if missing and not slurm["local"]:
+        hint = "Start the stage on a machine of the cluster, or set run.slurm.local: true to try it on this one"
+        raise SerError(f"there is no Slurm here: no command {missing[0]}", "run.backend: submitit", hint)
     folder.mkdir(parents=True, exist_ok=True)
     logs = Path(tempfile.mkdtemp(prefix="jobs-", dir=folder.absolute()))
     executor, lost = _executor(logs, slurm), []
@@ -162,16 +166,12 @@ def _submitit(work: Remote, tasks: Sequence[Any], slurm: Mapping[str, Any], fold
 
 
 def _executor(logs: Path, slurm: Mapping[str, Any]) -> Any:
-    """Raises `SerError` on a machine without Slurm."""
     import submitit
 
     if slurm["local"]:
         local = submitit.LocalExecutor(logs, max_num_timeout=TIMEOUTS)
         local.update_parameters(timeout_min=slurm["minutes"])
         return local
-    if missing := [command for command in ("sbatch", "srun", "squeue", "scancel") if shutil.which(command) is None]:
-        hint = "Start the stage on a machine of the cluster, or set run.slurm.local: true to try it on this one"
-        raise SerError(f"there is no Slurm here: no command {missing[0]}", "run.backend: submitit", hint)
     executor = submitit.SlurmExecutor(logs, max_num_timeout=TIMEOUTS)
     named = {key: slurm[key] for key in ("partition", "gres") if slurm[key]}
     executor.update_parameters(
@@ -187,15 +187,15 @@ def _executor(logs: Path, slurm: Mapping[str, Any]) -> Any:
 
 
 def _submitted(executor: Any, work: Remote, tasks: Sequence[Any]) -> list[Any]:
+    """The jobs. Raises `SerError` when Slurm does not take them."""
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
         return executor.map_array(work, tasks)
     except (FailedJobError, FailedSubmissionError) as error:
-        what = str(error).strip().splitlines()[-1:] or ["no message"]
-        raise SerError(
-            f"Slurm refuses the jobs: {what[0]}", "run.slurm", "Correct the options of this block"
-        ) from error
+        remove(executor.folder, executor.folder.parent)
+        what = "Slurm refuses the jobs: " + (str(error).strip() or "no message").splitlines()[-1]
+        raise SerError(what, "run.slurm", "Correct the options of this block") from error
 
 
 def _result(job: Any) -> Any:
