@@ -20,7 +20,7 @@ unknown key is an error that names the nearest known one. `dvc exp run -S` sets 
 `models.cnns.training.lr=0.002`; a key that the file leaves at its default takes a plus: `+models.cnns.dropout=0.2`."""
 SOURCES = {  # files below src/ser -> heading, with the name of the file
     "settings/schema.py": "The blocks, and experiments",
-    "recipe.py": "`models.<name>.training`, and `training` of an experiment",
+    "core/recipe.py": "`models.<name>.training`, and `training` of an experiment",
     "models/*.py": "`models.{}`",
     "features/*.py": "`features.<corpus>-<name>` with `feature: {}`",
     "protocols/*.py": "`folds.<corpus>-<name>` with `protocol: {}`",
