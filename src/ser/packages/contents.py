@@ -57,7 +57,7 @@ class Contents:
     features: dict[str, Feature]  # name of the input -> its feature, in the order of the model
     config: dict[str, Any]  # values of the model
     training: dict[str, Any]  # values of its training, of which the windows count here
-    precision: str  # one of ser.settings.schema.Run.precision
+    precision: str  # of the training, as in ser.settings.schema.Run; predictions are float32
     members: tuple[str, ...]  # fold and seed of each part of the weights; of an ensemble the folds
     temperature: float | None  # of the scores of each member; None: not calibrated
     coverage: tuple[tuple[float, float, float], ...]  # share answered, accuracy on it, least confidence

@@ -133,8 +133,7 @@ class Model:
 
         model, constants = member
         inputs = normalised(inputs, self.training.normalise, constants)
-        bfloat16 = compute.bfloat16(self.contents.precision, self.device)
-        return predict(model, inputs, self.training, self.device, bfloat16).values
+        return predict(model, inputs, self.training, self.device).values
 
     def _member(self, arrays: dict[str, np.ndarray], folder: str | Path) -> Any:
         """The model of one fold and seed with its weights; a network with the constants of its normalisation."""

@@ -29,8 +29,7 @@ def table(curves: Mapping[str, pd.DataFrame], costs: Mapping[str, Mapping[str, A
         last = there["evaluation"].max()
         after = [there[there["evaluation"] <= part * last].iloc[-1] for part in PARTS]
         cells = [
-            f"{row['dev_score']:.2f} ({cost.core_minutes({**known, 'seconds': known['seconds'] * part})})"
-            for part, row in zip(PARTS, after, strict=True)
+            f"{row['dev_score']:.2f} ({cost.core_minutes(known, part)})" for part, row in zip(PARTS, after, strict=True)
         ]
         rows.append((name, *cells, f"{there['dev_score'].max():.2f}"))
     header = ("experiment", *(f"{part:.1%} of the training".replace(".0%", "%") for part in PARTS), "best on dev")

@@ -50,7 +50,7 @@ def with_ensembles(
     for name, card in cards.items():
         own = [costs[member] for member in card.get("members") or () if member in costs]
         if own and len(own) == len(card["members"]):
-            seconds = sum(cost["seconds"] * cost.get("threads", 1) for cost in own)
+            seconds = 60 * sum(map(minutes, own))
             whole = {"seconds": seconds, "threads": 1, "folds": sum(cost["folds"] for cost in own)}
             found[name] = whole | {
                 "resumed": any(cost.get("resumed") for cost in own),
@@ -60,15 +60,18 @@ def with_ensembles(
 
 
 def minutes(cost: Mapping[str, Any]) -> float:
-    """The minutes of the training on one core; those of the clock where a GPU did the work."""
-    return float(cost["seconds"]) / 60 * (1 if _on_gpu(cost) else int(cost.get("threads", 1)))
+    """The minutes that one core was busy with the training; those of the clock where a GPU did the work, and with each
+    thread where the busy time is not known."""
+    if _on_gpu(cost):
+        return float(cost["seconds"]) / 60
+    return float(cost.get("cpu_seconds", cost["seconds"] * cost.get("threads", 1))) / 60
 
 
-def core_minutes(cost: Mapping[str, Any]) -> str:
-    """`minutes` in words."""
+def core_minutes(cost: Mapping[str, Any], part: float = 1.0) -> str:
+    """`minutes` of a part of the training, in words."""
     if not cost.get("folds"):
         return "-"
-    value = minutes(cost)
+    value = part * minutes(cost)
     text = f"{value:.1f}" if value < 10 else f"{value:,.0f}"
     return f"{'at least ' if cost.get('resumed') else ''}{text}{' on a GPU' if _on_gpu(cost) else ''}"
 

@@ -33,7 +33,7 @@ class Watch:
     """
 
     def __init__(self, device: str, threads: int, resumed: bool) -> None:
-        self.start, self.device = time.perf_counter(), device
+        self.start, self.busy, self.device = time.perf_counter(), time.process_time(), device
         self.about = {"device": compute.device_name(device), "threads": threads, "resumed": resumed}
         if device != "cpu":
             import torch
@@ -41,9 +41,12 @@ class Watch:
             torch.cuda.reset_peak_memory_stats(device)  # a worker trains one fold after the other
 
     def write(self, path: Path) -> None:
-        """seconds; peak_bytes of this worker process; gpu_bytes, the most memory used on a GPU."""
-        seconds = round(time.perf_counter() - self.start, 2)
-        write_json(path, {"seconds": seconds, "peak_bytes": peak_bytes(), **self._gpu(), **self.about})
+        """seconds of the clock; cpu_seconds, in which this process was busy, however busy the machine was with others;
+        peak_bytes, its memory; gpu_bytes, the most memory used on a GPU.
+        """
+        seconds, busy = time.perf_counter() - self.start, time.process_time() - self.busy
+        times = {"seconds": round(seconds, 2), "cpu_seconds": round(busy, 2)}
+        write_json(path, {**times, "peak_bytes": peak_bytes(), **self._gpu(), **self.about})
 
     def _gpu(self) -> dict[str, int]:
         if self.device == "cpu":
@@ -58,7 +61,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         with reading(path):
             cost = read_json(path)
             kinds = {"seconds": float, "peak_bytes": int, "device": str, "threads": int, "resumed": bool}
-            kinds |= {"gpu_bytes": int} if "gpu_bytes" in cost else {}
+            optional = {"cpu_seconds": float, "gpu_bytes": int}  # 0.1.0 did not write the first
+            kinds |= {key: kind for key, kind in optional.items() if key in cost}
             return {key: kind(cost[key]) for key, kind in kinds.items()}
     except SerError as error:  # no number depends on it
         set_aside(path, error)
@@ -68,7 +72,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 def total(paths: Sequence[Path]) -> dict[str, Any]:
     """The sum of the seconds of all folds and seeds, each on a worker of its own, and the largest memory of any."""
     found = [cost for p in paths if p.exists() and (cost := _read(p))]
-    out = {
+    out: dict[str, Any] = {
         "folds": len(found),
         "seconds": round(sum(c["seconds"] for c in found), 1),
         "peak_bytes": max((c["peak_bytes"] for c in found), default=0),
@@ -76,5 +80,7 @@ def total(paths: Sequence[Path]) -> dict[str, Any]:
         "threads": max((c["threads"] for c in found), default=0),
         "resumed": any(c["resumed"] for c in found),
     }
+    if found and all("cpu_seconds" in c for c in found):
+        out["cpu_seconds"] = round(sum(c["cpu_seconds"] for c in found), 1)
     gpu = [c["gpu_bytes"] for c in found if "gpu_bytes" in c]
     return {**out, **({"gpu_bytes": max(gpu)} if gpu else {})}

@@ -23,7 +23,7 @@ from ser.core.tasks import Batch, Examples, Inputs, Window
 from ser.training import windows
 from ser.training.augmentation import class_weights, softened
 from ser.training.batches import Prepared, ahead, batches, order, prepare
-from ser.training.loop import Loop, Losses, autocast, learning_rate
+from ser.training.loop import Loop, Losses, learning_rate
 from ser.training.scores import Scores, classes, judge, traces
 
 
@@ -172,20 +172,19 @@ class Trainer:
         )
 
 
-def predict(model: Any, inputs: Inputs, training: Training, device: str = "cpu", bfloat16: bool = False) -> Scores:
+def predict(model: Any, inputs: Inputs, training: Training, device: str = "cpu") -> Scores:
     """As `Trainer.predict`, of a model that is trained already and is on `device`."""
     model.eval()
-    outputs = _outputs(model, inputs, batches(inputs, training, device), autocast(device, bfloat16))
+    outputs = _outputs(model, inputs, batches(inputs, training, device))
     return traces(inputs, outputs) if inputs.rows else classes(inputs, outputs, training.window in ("crops", "blocks"))
 
 
 @torch.no_grad()
 def _outputs(
-    model: Any, inputs: Inputs, parts: Iterable[tuple[list[Window], Batch]], context: Any
+    model: Any, inputs: Inputs, parts: Iterable[tuple[list[Window], Batch]]
 ) -> Iterator[tuple[list[Window], np.ndarray]]:
     for items, batch in parts:
-        with context:
-            output = model(batch)
+        output = model(batch)
         found = output.values.float() if inputs.rows else output.logits.double().softmax(1)
         yield items, found.cpu().numpy()
 
