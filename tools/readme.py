@@ -40,8 +40,8 @@ def committed() -> dict[str, dict[str, Result]]:
 
 def chosen(scores: pd.DataFrame) -> pd.DataFrame:
     """At most five systems on real data: of each paper the system that it proposes, which is the one with the highest
-    published number, whatever its protocol; then the best speaker-independent systems, one per model, which used
-    nothing of the test speakers. The best comes first.
+    published number, whatever its protocol; then the best speaker-independent systems of other
+    models, which used nothing of the test speakers. The best comes first.
     """
     own = scores[(scores["data"] == "real") & (scores["kind"] == "classification")]
     own = own[~own["control"].isin(["majority", "shuffled_labels"]) & (own["model"] != "majority")]
@@ -50,8 +50,8 @@ def chosen(scores: pd.DataFrame) -> pd.DataFrame:
     answers = answers.sort_values("printed", ascending=False, kind="stable")
     answers = answers[~answers["paper"].str.partition(".")[0].duplicated()]
     honest = own[(own["speaker_independent"].map(lambda value: value is True)) & ~own["transductive"].astype(bool)]
-    others = honest.drop_duplicates("model")
-    rows = pd.concat([answers, others[~others.index.isin(answers.index)]]).head(ROWS)
+    others = honest[~honest["model"].isin(answers["model"])].drop_duplicates("model")
+    rows = pd.concat([answers, others]).head(ROWS)
     return rows.sort_values("ua", ascending=False, kind="stable")
 
 
