@@ -278,7 +278,7 @@ def test_stages_that_never_ran_have_not_changed(ran):
     assert status.status("demo").splitlines() == ["study demo: 1 of 3 stages would run", "  b: never ran"]
 
 
-def test_an_edit_of_one_model_changes_the_settings_of_its_experiments_alone(place):
+def test_an_edit_of_one_model_changes_the_settings_of_its_experiments_and_packages_alone(place):
     """DVC alone would name the stage `settings` and everything after it."""
     made = files.files(check.read("params.yaml", "demo"))
     files.write(made, "data/demo/settings")
@@ -287,8 +287,8 @@ def test_an_edit_of_one_model_changes_the_settings_of_its_experiments_alone(plac
     assert text.count("    dense: 64\n") == 1, "the CNNs' width"
     Path("params.yaml").write_text(text.replace("    dense: 64\n", "    dense: 65\n"))
     edited = files.files(check.read("params.yaml", "demo"))
-    assert "train@cnns-emodb-speaker_independent" in status._changed_settings("demo", edited)
-    assert {s.split("@")[1] for s in status._changed_settings("demo", edited)} == {"cnns-emodb-speaker_independent"}
+    wanted = {"train@cnns-emodb-speaker_independent", "package@cnns-emodb"}  # of this experiment's weights
+    assert status._changed_settings("demo", edited) == wanted
     Path("params.yaml").write_text(text.replace("draws: 2000", "draws: 1999"))
     assert status._changed_settings("demo", files.files(check.read("params.yaml", "demo"))) == {"evaluate"}
 
