@@ -148,7 +148,8 @@ class Network(nn.Module):
                 made[name] = functional.pad(x, (0, 0, 0, torch.sym_max(least - x.shape[1], 0))) if least else x
             else:
                 made[name], lengths[name] = _cut(x, starts, cast(int, recipe.frames))
-        return Batch(made, cast(Any, lengths), None), windows
+        known = cast(Any, lengths)
+        return Batch(made, known, None, known=known), windows
 
     def _starts(self, T: int) -> Tensor | None:
         """Where the windows start, (W,); None where the whole recording is one. As `ser.training.windows`."""
