@@ -122,7 +122,11 @@ def test_missing_libraries_are_one_line_with_their_cure(copy, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("svm", "svm is no network"), ("clstm", "loop over the segments"), ("semantic", "labels are continuous")],
+    [
+        ("svm", "svm is not a neural network"),
+        ("clstm", "loop over the segments"),
+        ("semantic", "labels are continuous"),
+    ],
 )
 def test_models_without_a_graph_are_refused_before_anything_runs(name, message, tmp_path, monkeypatch):
     text = PARAMS.replace(f"  {name}: {{experiment: {name}}}", f"  {name}: {{experiment: {name}, onnx: true}}")

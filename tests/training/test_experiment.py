@@ -87,7 +87,7 @@ def test_the_card_names_the_encoder_and_a_tested_corpus_that_it_has_heard_is_a_w
     write_json(path, read_json(path) | {"encoder": encoder})
     experiment.run(toy.settings("svm"), where, {"jobs": 1})
     assert read_json(where.card)["encoders"] == {"vectors": encoder}
-    assert read_json(where.card)["heard"] == {"vectors": ["emodb"]}
+    assert read_json(where.card)["pretrained_on_tested"] == {"vectors": ["emodb"]}
     assert (
         "encoder WAV2VEC2_BASE of feature vectors was pretrained on the tested corpus emodb" in capsys.readouterr().err
     )

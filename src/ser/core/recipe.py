@@ -49,7 +49,7 @@ class Training:
     # `chance_margin` at most; None: it goes on. papers.md 4.5 asks that after 2000 steps. A model may then start again
     # in another way, such as P1 with `fallback: safe`.
     chance_after: int | None = None
-    chance_margin: float = 0.05  # ours: a network that gives all utterances of a speaker one class may exceed chance so
+    chance_margin: float = 0.05  # ours: guesses may exceed chance by a few hundredths
     patience: int | None = None  # evaluations without a better dev score before stopping; None: train to the end
     frames: int | None = None  # frames that every input is cut or padded to (P1 4.1: 768); None: the batch's longest
     # What one example is. whole: an utterance, cut to `frames`. crops: a crop at random in training, in prediction the

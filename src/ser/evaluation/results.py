@@ -126,7 +126,7 @@ class Result:
     calibration: Mapping[str, Any] = field(default_factory=dict)  # of class probabilities: `calibration.measure`
     across: list[Across] = field(default_factory=list)  # of a joint corpus: by training and test corpora
     pretraining: Mapping[str, Any] = field(default_factory=dict)  # what the pretrained encoder was trained on
-    encoders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # feature -> encoder, and what it has heard
+    encoders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # feature -> encoder and its corpora
 
     @property
     def headline(self) -> Score:

@@ -102,10 +102,9 @@ class Config:
     fusion_activation: Activation = "swish"  # P1: Swish for everything
 
     profile: Literal["training", "paper", "safe"] = "training"  # of the learning rates; training: training.lr
-    fallback: Literal["none", "safe"] = (
-        "none"  # the profile of a second training where the first one fails: its loss is
-    )
-    # not finite, or dev is at chance after `training.chance_after` steps (papers.md 4.5)
+    # The profile of a second training where the first one fails: its loss is not finite, or dev is at chance after
+    # `training.chance_after` steps (papers.md 4.5).
+    fallback: Literal["none", "safe"] = "none"
     lr_encoder: float | None = None  # instead of that of the profile
     lr_rest: float | None = None  # likewise
 

@@ -45,7 +45,7 @@ def refusal(model: str, training: Mapping[str, Any]) -> str:
     """Why a model has no graph; empty where it may have one. `training`: the values of its training."""
     module = plugins.load("models", model)
     if hasattr(module.Model, "fit"):
-        return f"{model} is no network"
+        return f"{model} is not a neural network"
     if getattr(module, "TASK", "classification") == "continuous" or training.get("window") == "blocks":
         return "its labels are continuous, and are joined from blocks of a recording"
     return LOOPS.get(model, "")

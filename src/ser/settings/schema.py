@@ -44,8 +44,9 @@ class Run:
     the other keys only change how long it takes."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA when there is one
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of training; auto: bfloat16 autocast on a GPU
-    # that computes in it, float32 elsewhere, rounded to TF32 where a GPU can. Predictions are float32
+    # Of the training; predictions are computed in float32. auto: bfloat16 autocast on a GPU that computes in it; on
+    # other GPUs float32, whose matrix products may be rounded to TF32; float32 on a CPU
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     jobs: int = 0  # workers of a stage; 0: one per core, or one per GPU. SER_JOBS overrides it
     threads: int = 1  # threads of one worker (ours: 1, so that sums are the same on every machine)
     backend: Literal["loky", "submitit", "dask"] = "loky"  # who trains the folds: processes of this machine, or others

@@ -28,7 +28,7 @@ from ser.corpora import manifest
 from ser.evaluation.metrics import macro_recall
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
-from ser.training import cards, controls, costs, fold, outputs, workers
+from ser.training import controls, costs, fold, gpus, outputs, workers
 from ser.training.fold import Data, Job
 from ser.training.result import Result
 
@@ -62,17 +62,17 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     data = Data.read(table, files.manifest, files.features, claims["claims"]["speaker_independent"])
-    heard = {
+    tested = {
         name: warn_of_encoder(name, Store(path).card.get("encoder"), table) for name, path in files.features.items()
     }
     module = controls.module_of(settings)
     check(settings, module)
     alone = warn_of_one_class_speakers(settings, module, data)
-    execution, modules = dict(execution or {}), (fold.__name__, controls.module_of(settings).__name__)
+    execution, modules = dict(execution or {}), _modules(settings)
     folder = files.checkpoints.joinpath(file_name(settings["study"]), file_name(settings["experiment"]))
     wanted = "cpu" if fold.is_classical(module) else settings["device"]
-    device, card = workers.device(wanted, execution, modules, folder)
-    folder /= fingerprint(settings, files, card)
+    device, name = workers.device(wanted, execution, modules, folder)
+    folder /= fingerprint(settings, files, name)
     write_json(folder / "settings.json", settings)
     pairs = [(seed, i) for seed in settings["seeds"] for i in range(len(folds))]
     jobs = [
@@ -80,12 +80,13 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
         for n, (seed, i) in enumerate(pairs)
     ]
     before = {job.name: _finished(job) for job in jobs}
-    _train([job for job in jobs if before[job.name] is None], len(jobs), execution, card)
+    _train([job for job in jobs if before[job.name] is None], len(jobs), execution, modules, name)
     _stop_for_failures(jobs)
     found = {job.name: before[job.name] or Result.read(job.result, job.name) for job in jobs}
     rows = outputs.write_predictions(jobs, found, files.predictions)
     outputs.write_curves(list(found.values()), files.curves)
-    more = {"one_class_speakers": alone, "beside": beside(jobs), "heard": {k: v for k, v in heard.items() if v}}
+    more = {"one_class_speakers": alone, "beside": beside(jobs)}
+    more["pretrained_on_tested"] = {name: corpora for name, corpora in tested.items() if corpora}
     outputs.write_card(jobs, found, claims, files.checkpoints, files.card, more)
     outputs.write_windows(jobs, found, files.card.with_name("windows.csv"))
     outputs.write_dev(jobs, found, files.card.with_name("dev.csv"))
@@ -142,7 +143,7 @@ def warn_of_encoder(feature: str, encoder: Mapping[str, Any] | None, table: pd.D
     return both
 
 
-def fingerprint(settings: Mapping[str, Any], files: Files, card: str) -> str:
+def fingerprint(settings: Mapping[str, Any], files: Files, device: str) -> str:
     """The name of the folder of an experiment's finished folds: code, settings, inputs, versions and the device's name,
     which is that of the GPU without the number that it has in its machine.
     """
@@ -154,8 +155,12 @@ def fingerprint(settings: Mapping[str, Any], files: Files, card: str) -> str:
     if settings.get("pretrained"):
         inputs["pretrained"] = Path(settings["pretrained"])
     numbers = {k: v for k, v in settings.items() if k not in _NO_NUMBERS} | {"first seed": settings["seeds"][0]}
-    modules = "ser.training.fold", controls.module_of(settings).__name__
-    return caching.fingerprint(*modules, settings=numbers, inputs=inputs, device=card)
+    return caching.fingerprint(*_modules(settings), settings=numbers, inputs=inputs, device=device)
+
+
+def _modules(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """The modules whose code, with all that they import, trains a fold."""
+    return fold.__name__, controls.module_of(settings).__name__
 
 
 def check(settings: Mapping[str, Any], module: types.ModuleType) -> None:
@@ -193,9 +198,9 @@ def _finished(job: Job) -> Result | None:
         return None
 
 
-def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any], card: str) -> None:
+def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any], modules: Sequence[str], device: str) -> None:
     """Trains jobs in worker processes; where other processes share the checkpoints, those that they are not training,
-    and then those that they gave up. `card`: the name of the device.
+    and then those that they gave up. `modules`: whose code the results depend on; `device`: its name.
     """
     if not jobs:
         return
@@ -204,11 +209,10 @@ def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any], card: 
         print(f"{label}: {done} of {total} folds are already trained and are kept", flush=True)
     for job in jobs:
         remove(job.failure, job.folder)  # it is tried again
-    modules = fold.__name__, controls.module_of(jobs[0].settings).__name__
     with tqdm(total=total, initial=done, desc=label, unit="fold", disable=None) as bar:
         for wait in (False, True):
             left = [job for job in jobs if not job.result.exists() and not job.failure.exists()]
-            for trained in workers.each(partial(train, wait=wait, card=card), left, execution, modules):
+            for trained in workers.each(partial(train, wait=wait, gpu=device), left, execution, modules):
                 bar.update(trained)
 
 
@@ -221,12 +225,12 @@ def _stop_for_failures(jobs: Sequence[Job]) -> None:
         raise SerError(what, str(jobs[0].settings["experiment"]), f"The others are kept; {first['hint']}")
 
 
-def train(job: Job, wait: bool = False, card: str = "") -> bool:
+def train(job: Job, wait: bool = False, gpu: str = "") -> bool:
     """Trains one job and writes its result, unless another process is doing so; `wait` until it has ended. Returns
-    whether the result is there. `card`: the name of the GPU that the job must be trained on (empty: any).
+    whether the result is there. `gpu`: the name of the one that the job must be trained on (empty: any).
     """
     end_with_parent()
-    cards.use(job.device, card)
+    gpus.use(job.device, gpu)
     with claim(job.result.with_suffix(".claim"), wait) as mine:
         if mine and not job.result.exists():
             watch = costs.Watch(job.device, int(job.settings["threads"]), resumed=job.running.exists())

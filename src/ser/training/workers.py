@@ -20,7 +20,7 @@ from typing import Any
 from ser.core import caching, compute
 from ser.core.errors import KEPT, SerError, warn
 from ser.core.files import digest, remove
-from ser.training import cards
+from ser.training import gpus
 from ser.training.fold import Job
 
 PACKAGES = {"submitit": "submitit", "dask": "distributed"}  # backend -> the package that it needs
@@ -68,12 +68,12 @@ def _loky(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any]) -> Iter
 
 
 def number(execution: Mapping[str, Any], device: str) -> int:
-    """Number of worker processes: the one that was asked for, or else one per core or per card."""
+    """Number of worker processes: the one that was asked for, or else one per core or per GPU."""
     workers = compute.workers(execution, device)
     if device != "cuda" or int(os.environ.get("SER_JOBS") or execution.get("jobs", 0)):
         return workers
-    found = cards.names()
-    return len(cards.numbers(found, found[0]))
+    found = gpus.names()
+    return len(gpus.numbers(found, found[0]))
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ def signals(table: pd.DataFrame, root: Path) -> Signal:
 
 def clean(word: str, events: Events = "words") -> str:
     """A word as vocabularies hold it: lower case, without the punctuation around it. ``<laughter>`` is the word
-    "laughter"; with `events` "synonyms" it stays a tag, for `Vectors.look_up`, and ``<filler>`` is no word (papers.md
-    7.3).
+    "laughter"; with `events` "synonyms" it stays a tag, for `Vectors.look_up`, and ``<filler>`` gives an empty string
+    (papers.md 7.3).
     """
     tag = _TAG.fullmatch(word.strip("\"'.,!?;:()[]-")) if events == "synonyms" else None
     if tag:

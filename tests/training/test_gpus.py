@@ -1,4 +1,4 @@
-"""Workers take cards of their own. There is no GPU here: cards are names, and processes are real."""
+"""Workers take GPUs of their own. There is no GPU here: GPUs are names, and processes are real."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pytest
 import torch
 
 from ser.core.errors import SerError
-from ser.training import cards, experiment, workers
+from ser.training import experiment, gpus, workers
 from tests import toy
 
 TAKE = """
 import sys, time
 from pathlib import Path
-from ser.training import cards
-print(cards.taken(tuple(sys.argv[2].split(",")), Path(sys.argv[1])), flush=True)
+from ser.training import gpus
+print(gpus.taken(tuple(sys.argv[2].split(",")), Path(sys.argv[1])), flush=True)
 time.sleep(60)
 """
 
 
 def test_every_card_has_one_worker_before_any_has_two():
-    order = list(islice(cards.places(["0", "2", "5"]), 6))
+    order = list(islice(gpus.places(["0", "2", "5"]), 6))
     assert order == [(0, "0-0"), (1, "2-0"), (2, "5-0"), (0, "0-1"), (1, "2-1"), (2, "5-1")]
 
 
@@ -35,12 +35,12 @@ def test_every_card_has_one_worker_before_any_has_two():
         ("", 2, ["0", "1"]),
         ("2,5", 2, ["2", "5"]),
         ("GPU-8f6b, GPU-11aa", 2, ["GPU-8f6b", "GPU-11aa"]),
-        ("3", 1, ["3"]),  # as Slurm gives a job one card of eight
-        ("0,1", 3, ["0", "1", "2"]),  # names that do not fit the cards are not used
+        ("3", 1, ["3"]),  # as Slurm gives a job one GPU of eight
+        ("0,1", 3, ["0", "1", "2"]),  # names that do not fit the GPUs are not used
     ],
 )
 def test_a_card_is_told_from_the_others_of_the_machine(visible, count, expected):
-    assert cards.identified(visible, count) == expected
+    assert gpus.identified(visible, count) == expected
 
 
 def test_processes_take_free_cards_and_a_new_one_the_card_of_the_dead(tmp_path):
@@ -56,8 +56,8 @@ def test_processes_take_free_cards_and_a_new_one_the_card_of_the_dead(tmp_path):
         running[1].kill()
         running[1].wait()
         assert start("0,1,2") == 1
-        assert start("0,1,2") == 0  # more workers than cards
-        assert start("1,7") == 1  # another process sees two cards, of which one is in use
+        assert start("0,1,2") == 0  # more workers than GPUs
+        assert start("1,7") == 1  # another process sees two GPUs, of which one is in use
     finally:
         for process in running:
             process.kill()
@@ -65,33 +65,33 @@ def test_processes_take_free_cards_and_a_new_one_the_card_of_the_dead(tmp_path):
 
 
 def test_a_process_keeps_its_card(tmp_path):
-    first = cards.taken(("a", "b"), tmp_path)
-    assert [cards.taken(("a", "b"), tmp_path) for _ in range(3)] == [first] * 3 == [0] * 3
+    first = gpus.taken(("a", "b"), tmp_path)
+    assert [gpus.taken(("a", "b"), tmp_path) for _ in range(3)] == [first] * 3 == [0] * 3
 
 
 @pytest.fixture
 def eight(monkeypatch, tmp_path):
-    """Four cards of one kind and two of another; the numbers that were made current."""
+    """Four GPUs of one kind and two of another; the numbers that were made current."""
     names, current = ["A100"] * 4 + ["H100"] * 2, []
     fake = SimpleNamespace(
         device_count=lambda: len(names), get_device_name=lambda n: names[n], set_device=current.append
     )
     monkeypatch.setattr(torch, "cuda", fake)
-    monkeypatch.setattr(cards.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.delenv("SER_JOBS", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     return current
 
 
 def test_a_job_uses_only_cards_of_the_kind_that_is_in_its_fingerprint(eight):
-    cards.use("cpu", "cpu")
+    gpus.use("cpu", "cpu")
     assert eight == []
-    cards.use("cuda", "H100")
+    gpus.use("cuda", "H100")
     assert eight == [4]
-    cards.use("cuda")  # any: as the first one
+    gpus.use("cuda")  # any: as the first one
     assert eight == [4, 0]
-    with pytest.raises(SerError, match=r"cards here are A100, .*, but this experiment is trained on V100 .*run.slurm"):
-        cards.use("cuda", "V100")
+    with pytest.raises(SerError, match=r"GPUs here are A100, .*, but this experiment is trained on V100 .*run.slurm"):
+        gpus.use("cuda", "V100")
 
 
 def test_there_is_one_worker_per_card_unless_another_number_is_asked_for(eight, monkeypatch):
