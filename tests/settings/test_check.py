@@ -199,6 +199,11 @@ WORDS = [
     ),
     ("    word2vec:\n      vector_size: 50", "    word2vec:\n      vector_size: 40", r"not 40 and 50"),
     (
+        "    word2vec:\n      vector_size: 50",
+        "    word2vec:\n      vectors: nowhere.txt\n      vector_size: 50",
+        r"no such file: nowhere.txt \(.*words.sewa.word2vec.vectors\)\. Give a path from the root",
+    ),
+    (
         "corpus: sewa\n    protocol: partitions",
         "corpus: sewa\n    protocol: kfold",
         r"from the train part of sewa",

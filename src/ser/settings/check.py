@@ -264,7 +264,12 @@ class _Checks:
                 with self.faults:
                     self.known("corpora", getattr(block, key), f"words.{name}.{key}")
                     self.single(getattr(block, key), f"words.{name}.{key}")
-            self.build(Config, {"corpus": block.corpus, "target": block.target, **block.values}, f"words.{name}")
+            made = self.build(Config, {"corpus": block.corpus, "target": block.target, **block.values}, f"words.{name}")
+            vectors = made.word2vec.vectors if made is not None else ""
+            with self.faults:
+                if vectors and not Path(vectors).is_file():
+                    where = f"words.{name}.word2vec.vectors"
+                    raise SerError(f"no such file: {vectors}", where, "Give a path from the root of the repository")
 
     def models(self) -> None:
         from ser.core.recipe import Training
