@@ -37,6 +37,7 @@ from ser.models.layers.classifier import cross_entropy, frame_feature, masked_me
 PROFILES = {"lineage": (64, 64, 128, 128), "compact": (16, 32, 64, 128)}
 TINY = {"channels": [2, 3], "hidden": 4, "dense": 6}  # a Config of test size: the contract tests train it
 FIXED_LENGTH = True  # the paper's T: 8 segments for RAVDESS, 16 for IEMOCAP (papers.md 6.1)
+NO_GRAPH = "its ConvLSTM is a loop over the segments, which would fix the graph to one length"
 
 
 @dataclass(frozen=True)

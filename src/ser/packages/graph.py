@@ -36,8 +36,6 @@ TOLERANCE = 1e-4  # largest difference of a score from that of the package
 # hold, and a batch of one and of several, which an exporter may treat differently.
 LENGTHS = {1.0: 1, 9.0: 3}
 SCORES = "scores"  # the output
-# Models that hold a loop of Python over the frames: a graph of them would be one for a single length.
-LOOPS = {"clstm": "its ConvLSTM is a loop over the segments, which would fix the graph to one length"}
 MISSING = "Install the extra onnx, in the repository: pip install --editable '.[onnx]'"
 
 
@@ -48,7 +46,7 @@ def refusal(model: str, training: Mapping[str, Any]) -> str:
         return f"{model} is not a neural network"
     if getattr(module, "TASK", "classification") == "continuous" or training.get("window") == "blocks":
         return "its labels are continuous, and are joined from blocks of a recording"
-    return LOOPS.get(model, "")
+    return str(getattr(module, "NO_GRAPH", ""))
 
 
 def export(folder: Path, where: str) -> Graph:
