@@ -114,7 +114,9 @@ class Convolution(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         k = self.kernel_size[0]
-        return super().forward(functional.pad(x, (k // 2, (k - 1) // 2), mode="reflect"))
+        if k > 1:
+            x = functional.pad(x, (k // 2, (k - 1) // 2), mode="reflect")
+        return super().forward(x)
 
 
 class Block(nn.Module):

@@ -138,9 +138,11 @@ def latents(values: np.ndarray, test: pd.DataFrame, classes: Sequence[str], titl
     utterance, speaker, emotion, in the order of the values.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     perplexity = min(PERPLEXITY, (len(values) - 1) / 3)
-    points = TSNE(init="pca", perplexity=perplexity, random_state=SEED).fit_transform(values)
+    with threadpool_limits(1):  # threads wait for each other at each of a thousand short steps: .3 s became 33 s
+        points = TSNE(init="pca", perplexity=perplexity, random_state=SEED).fit_transform(values)
     figure = _figure(11, 5)
     panels = figure.subplots(1, 2)
     emotions = [e for e in classes if e in set(test["emotion"])]

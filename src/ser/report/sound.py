@@ -30,6 +30,7 @@ class Players:
     refused: Mapping[str, str]  # corpus -> why its audio may not be part of the report
     withheld: Mapping[str, str] = field(default_factory=dict)  # corpus -> why not even pictures of its audio may be
     spent: int = 0
+    full: bool = False  # a clip did not fit
     drawn: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     stores: dict[str, Store | None] = field(default_factory=dict)
@@ -84,13 +85,7 @@ class Players:
     def _source(self, corpus: str, utterance: str) -> str:
         """Data URI of the clip, counted in the budget; empty where there is none."""
         clip = self._clip(corpus, utterance)
-        if clip is None:
-            return ""
-        if self.spent + len(clip) > BUDGET:
-            self.reasons[corpus] = "some utterances have no player: the page would grow too large"
-            return ""
-        self.spent += len(clip)
-        return f"data:audio/mpeg;base64,{base64.b64encode(clip).decode()}"
+        return "" if clip is None else f"data:audio/mpeg;base64,{base64.b64encode(clip).decode()}"
 
     def _store(self, corpus: str) -> Store | None:
         if corpus not in self.stores:
@@ -110,7 +105,13 @@ class Players:
         if store.lengths([utterance])[0] > LONGEST * rate:
             self.reasons[corpus] = f"longer than {LONGEST} s, so without a player"
             return None
-        return encode(store.read(utterance), rate)
+        clip = None if self.full else encode(store.read(utterance), rate)
+        if clip is None or self.spent + len(clip) > BUDGET:
+            self.full = True  # a shorter one might still fit, but to know that, all others would have to be encoded
+            self.reasons[corpus] = "some utterances have no player: the page would grow too large"
+            return None
+        self.spent += len(clip)
+        return clip
 
 
 def encode(signal: object, rate: int) -> bytes:
