@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.core.errors import run_command, warn
-from ser.core.files import read_json
+from ser.core.files import digest, read_json
 from ser.evaluation import spread
 
 SCORES = Path("metrics/demo/scores")
@@ -23,16 +23,31 @@ Scores = Mapping[str, Mapping[str, float | None]]  # of each experiment
 
 
 def digests(lock: str) -> dict[str, tuple[str, str]]:
-    """Experiment -> digests of its settings, code included, and of its predictions, from the text of a lock file."""
+    """Experiment -> digest of the settings, code included, of all stages that lead to it, and that of its predictions,
+    from the text of a lock file.
+    """
     from ruamel.yaml import YAML
 
-    found = {}
-    for name, stage in ((YAML(typ="safe").load(lock) or {}).get("stages") or {}).items():
-        experiment = name.partition("@")[2]
-        named = {item["path"]: item.get("md5", "") for key in ("deps", "outs") for item in stage.get(key, ())}
-        paths = f"data/demo/settings/train/{experiment}.json", f"metrics/demo/predictions/{experiment}.csv"
-        if all(path in named for path in paths):
-            found[experiment] = (named[paths[0]], named[paths[1]])
+    stages = (YAML(typ="safe").load(lock) or {}).get("stages") or {}
+    made = {out["path"]: stage for stage in stages.values() for out in stage.get("outs", ())}
+    predicted = "metrics/demo/predictions/"
+    return {
+        Path(out["path"]).stem: (digest(sorted(_settings(stage, made))), out.get("md5", ""))
+        for stage in stages.values()
+        for out in stage.get("outs", ())
+        if out["path"].startswith(predicted)
+    }
+
+
+def _settings(stage: Mapping[str, Any], made: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The digests of the settings that a stage and those before it read. `made`: path -> the stage that makes it."""
+    found = set()
+    for dep in stage.get("deps", ()):
+        if dep["path"].startswith("data/demo/settings/"):
+            found.add(dep.get("md5", ""))
+        for path in (dep["path"], str(Path(dep["path"]).parent)):  # a stage may read a part of what another one made
+            if path in made:
+                found |= _settings(made[path], made)
     return found
 
 
