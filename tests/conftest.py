@@ -27,7 +27,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     process whole files: what the tests of a file share is made once.
     """
     places = [ROOT / "tests" / name for name in LONGEST]
-    items.sort(key=lambda i: next((n for n, p in enumerate(places) if p in (i.path, *i.path.parents)), len(places)))
+    order = {
+        path: next((n for n, place in enumerate(places) if path.is_relative_to(place)), len(places))
+        for path in {item.path for item in items}
+    }
+    items.sort(key=lambda item: order[item.path])
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
