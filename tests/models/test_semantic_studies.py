@@ -21,7 +21,8 @@ from ser.training.controls import module_of
 from ser.words import config as words
 from tests.conftest import ROOT
 
-STUDIES = [ROOT / "params.yaml", ROOT / "studies" / "semantic" / "params.yaml"]
+NAMES = {ROOT / "params.yaml": "demo", ROOT / "studies" / "semantic" / "params.yaml": "semantic"}
+STUDIES = list(NAMES)
 EXPERIMENTS = ("experiments", "finetuning", "with_functionals", "with_words")
 DIMENSIONS = ("arousal", "valence", "liking")
 STORES = {f"{stream}-{mode}" for stream, modes in STREAMS.items() for mode in modes} | {"turns"}
@@ -61,13 +62,13 @@ def given(files: dict, settings: dict) -> tuple[Task, words.Config | None]:
     return Task("continuous", DIMENSIONS, inputs, dict.fromkeys(inputs, "frame")), block
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", STUDIES, ids=NAMES.values())
 def test_no_row_is_forgotten(path):
     found = {v["experiment"] for k, v in made(path).items() if k.startswith("train/") and v["model"] == "semantic"}
     assert found == set(rows(path))
 
 
-@pytest.mark.parametrize(("path", "name"), ROWS, ids=[f"{path.parent.name}-{name}" for path, name in ROWS])
+@pytest.mark.parametrize(("path", "name"), ROWS, ids=[f"{NAMES[path]}-{name}" for path, name in ROWS])
 def test_a_row_builds_its_model(path, name):
     files, settings = made(path), made(path)[f"train/{name}"]
     config = plugins.build(Config, settings["config"], "models.semantic")
@@ -94,7 +95,7 @@ def test_a_row_builds_its_model(path, name):
 def test_the_paper_study_has_the_rows_of_tables_2_to_4():
     experiments = made(STUDIES[1])["evaluate"]["experiments"]
     tables = {experiments[name]["paper"] for name in rows(STUDIES[1])}
-    rows = ["table_2.word2vec", "table_2.speech2vec", "table_2.aligned_speech2vec"]
-    rows += ["table_2.paralinguistic", "table_3.concatenation", "table_3.disentangled_attention"]
-    assert {f"semantic_ser.{row}.sewa/devel" for row in rows} <= tables
+    expected = ["table_2.word2vec", "table_2.speech2vec", "table_2.aligned_speech2vec"]
+    expected += ["table_2.paralinguistic", "table_3.concatenation", "table_3.disentangled_attention"]
+    assert {f"semantic_ser.{row}.sewa/devel" for row in expected} <= tables
     assert "semantic_ser.table_4.disentangled_attention.sewa/test" in tables
