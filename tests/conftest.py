@@ -5,9 +5,13 @@ how the tests share the cores: one thread per process, and what uses the same st
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from ser.core.files import claim
 
 # before torch is imported: processes with as many threads as there are cores wait for each other most of the time
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,7 +27,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     process whole files: what the tests of a file share is made once.
     """
     places = [ROOT / "tests" / name for name in LONGEST]
-    items.sort(key=lambda i: next((n for n, p in enumerate(places) if p in (i.path, *i.path.parents)), len(places)))
+    order = {
+        path: next((n for n, place in enumerate(places) if path.is_relative_to(place)), len(places))
+        for path in {item.path for item in items}
+    }
+    items.sort(key=lambda item: order[item.path])
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that is made by the first process of the tests that needs it; the others wait, and use it as well."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all processes
+    folder = shared / name
+    done = folder.with_name(f"{folder.name}.done")
+    with claim(folder.with_name(f"{folder.name}.claim"), wait=True):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
 
 
 def _real(name: str) -> Path:

@@ -59,6 +59,13 @@ def test_study_commands_outside_a_repository(place, capsys):
     assert "repository root" in _fails(capsys, "study", "new", "mine", "--corpora", "emodb")
 
 
+def test_faults_of_the_other_commands_are_one_line(place, capsys):
+    assert "a hop needs a window" in _fails(capsys, "predict", "package", "a.wav", "--hop", "1")
+    assert "nowhere" in _fails(capsys, "demo", "nowhere")
+    assert "this name is taken" in _fails(capsys, "new", "model", "cnns")
+    assert "repository root" in _fails(capsys, "study", "start", "mine")
+
+
 def test_link_then_corpora_says_so(place, capsys):
     corpus_trees.tree("emodb", place / "mine")
     cli.main(["link", "emodb", "mine"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,22 +16,31 @@ from ser.features import waveform
 from ser.models.semantic import Config, Model
 from ser.settings import check
 from ser.settings import files as settings_files
+from ser.settings.yamlfile import load
 from ser.training.controls import module_of
 from ser.words import config as words
 from tests.conftest import ROOT
 
-STUDIES = [ROOT / "params.yaml", ROOT / "studies" / "semantic" / "params.yaml"]
+NAMES = {ROOT / "params.yaml": "demo", ROOT / "studies" / "semantic" / "params.yaml": "semantic"}
+STUDIES = list(NAMES)
+EXPERIMENTS = ("experiments", "finetuning", "with_functionals", "with_words")
 DIMENSIONS = ("arousal", "valence", "liking")
 STORES = {f"{stream}-{mode}" for stream, modes in STREAMS.items() for mode in modes} | {"turns"}
 
 
-def rows(path: Path) -> list:
-    files = settings_files.files(check.read(path))
-    found = [v for k, v in files.items() if k.startswith("train/") and v["model"] == "semantic"]
-    return [(files, settings) for settings in found]
+@cache
+def made(path: Path) -> dict:
+    """The files of settings of a study. They take seconds, which every process would need to collect the tests."""
+    return settings_files.files(check.read(path))
 
 
-ROWS = [(row[1]["study"], *row) for path in STUDIES for row in rows(path)]
+def rows(path: Path) -> list[str]:
+    data = load(path)
+    found = {name: row for block in EXPERIMENTS for name, row in (data.get(block) or {}).items()}
+    return [name for name, row in found.items() if row["model"] == "semantic"]
+
+
+ROWS = [(path, name) for path in STUDIES for name in rows(path)]
 
 
 def given(files: dict, settings: dict) -> tuple[Task, words.Config | None]:
@@ -52,8 +62,15 @@ def given(files: dict, settings: dict) -> tuple[Task, words.Config | None]:
     return Task("continuous", DIMENSIONS, inputs, dict.fromkeys(inputs, "frame")), block
 
 
-@pytest.mark.parametrize(("study", "files", "settings"), ROWS, ids=[f"{s}-{r['experiment']}" for s, _, r in ROWS])
-def test_a_row_builds_its_model(study, files, settings):
+@pytest.mark.parametrize("path", STUDIES, ids=NAMES.values())
+def test_no_row_is_forgotten(path):
+    found = {v["experiment"] for k, v in made(path).items() if k.startswith("train/") and v["model"] == "semantic"}
+    assert found == set(rows(path))
+
+
+@pytest.mark.parametrize(("path", "name"), ROWS, ids=[f"{NAMES[path]}-{name}" for path, name in ROWS])
+def test_a_row_builds_its_model(path, name):
+    files, settings = made(path), made(path)[f"train/{name}"]
     config = plugins.build(Config, settings["config"], "models.semantic")
     training = plugins.build(Training, settings["training"], "models.semantic.training")
     assert (training.window, training.frames) == ("blocks", 100)
@@ -62,7 +79,7 @@ def test_a_row_builds_its_model(study, files, settings):
     if block is not None:
         assert Path(settings["words"]["words"]).name == f"{config.stream}-{config.mode}"
         assert config.mode in MODES
-    if settings["control"] == "majority" or study == "demo":
+    if settings["control"] == "majority" or settings["study"] == "demo":
         return
     with torch.device("meta"):  # shapes without numbers: a block of 10 s through the whole network
         meta = Model(config, task).eval()
@@ -76,10 +93,9 @@ def test_a_row_builds_its_model(study, files, settings):
 
 
 def test_the_paper_study_has_the_rows_of_tables_2_to_4():
-    tables = {
-        files["evaluate"]["experiments"][s["experiment"]]["paper"] for study, files, s in ROWS if study == "semantic"
-    }
-    rows = ["table_2.word2vec", "table_2.speech2vec", "table_2.aligned_speech2vec"]
-    rows += ["table_2.paralinguistic", "table_3.concatenation", "table_3.disentangled_attention"]
-    assert {f"semantic_ser.{row}.sewa/devel" for row in rows} <= tables
+    experiments = made(STUDIES[1])["evaluate"]["experiments"]
+    tables = {experiments[name]["paper"] for name in rows(STUDIES[1])}
+    expected = ["table_2.word2vec", "table_2.speech2vec", "table_2.aligned_speech2vec"]
+    expected += ["table_2.paralinguistic", "table_3.concatenation", "table_3.disentangled_attention"]
+    assert {f"semantic_ser.{row}.sewa/devel" for row in expected} <= tables
     assert "semantic_ser.table_4.disentangled_attention.sewa/test" in tables

@@ -11,7 +11,7 @@ import pytest
 
 from ser.core.layout import Layout
 from ser.settings import check, files
-from tests.conftest import ROOT
+from tests.conftest import ROOT, made_once
 
 PARAMS = """
 study: demo
@@ -123,7 +123,7 @@ CORPUS = {"semantic": "sewa"}  # of each experiment; all others: emodb
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the finished study; its paths count from there."""
-    return run(tmp_path_factory.mktemp("study"), PARAMS)
+    return made_once(tmp_path_factory, "packages", lambda folder: run(folder, PARAMS))
 
 
 def run(folder: Path, params: str) -> Path:

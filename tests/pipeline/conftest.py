@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ser.core.files import claim
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT, made_once
 
 TINY = """
 study: demo
@@ -84,7 +82,8 @@ class Clone:
     def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         source = os.pathsep.join(str(self.root / folder) for folder in ("src", "packages/ser_synth/src"))
-        return {**os.environ, "PATH": path, "PYTHONPATH": source, "SER_JOBS": "2"}
+        # one worker, because each further one imports torch, which takes longer than a tiny training
+        return {**os.environ, "PATH": path, "PYTHONPATH": source, "SER_JOBS": "1"}
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -156,19 +155,14 @@ def new_clone(folder: Path) -> Clone:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """The tiny study, run once for all processes of the tests; tests that change something copy it with `copy_of`."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent  # of all processes
-    clone, done = Clone(shared / "a folder with spaces" / ("and a long name " * 5).strip()), shared / "finished"
-    with claim(shared / "finished.claim", wait=True):
-        if not done.exists():
-            shutil.rmtree(clone.root, ignore_errors=True)  # of a process that failed
-            new_clone(clone.root)
-            clone.repro()
-            clone.commit("first run")
-            done.touch()
-    return clone
+    """The finished tiny study; tests that change something copy it with `copy_of`."""
+
+    def make(folder: Path) -> None:
+        clone = new_clone(folder)
+        clone.repro()
+        clone.commit("first run")
+
+    return Clone(made_once(tmp_path_factory, f"a folder with spaces/{('and a long name ' * 5).strip()}", make))
 
 
 @pytest.fixture

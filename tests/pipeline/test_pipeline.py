@@ -24,9 +24,9 @@ pytestmark = pytest.mark.slow
 EXPERIMENTS = ("majority-sewa", "svm-emodb", "cnns-emodb", "paralinguistic-sewa", "fusion-emodb", "aligned-sewa")
 
 
-def _results(clone: Clone) -> dict[str, str]:
-    """Digest of every tracked result, without times, commit and date, which differ from run to run."""
-    files = sorted(p for top in ("metrics", "reports") for p in (clone.root / top).rglob("*") if p.is_file())
+def _results(clone: Clone, *folders: str) -> dict[str, str]:
+    """Digest of every result in these folders, without times, commit and date, which differ from run to run."""
+    files = sorted(p for top in folders for p in (clone.root / top).rglob("*") if p.is_file())
     kept = [p for p in files if p.parent.name != "costs"]
     varying = re.compile(rb'<(p|td|footer|section)( id="training")? class="(cost|provenance)".*?</\1>', re.S)
     return {str(p.relative_to(clone.root)): hashlib.sha256(varying.sub(b"", p.read_bytes())).hexdigest() for p in kept}
@@ -72,13 +72,14 @@ def test_a_comment_reruns_nothing_and_a_statement_what_depends_on_it(finished, c
     file.write_text(file.read_text() + "EDITED = 1\n")
     ran = stages_run(clone.repro().stdout)
     assert ran == ["settings", "train@svm-emodb", "evaluate", "package@svm", "report"], "the card names the code"
+    scores = ("metrics/demo/predictions", "metrics/demo/scores", "reports")
+    assert _results(clone, *scores) == _results(finished, *scores)
 
 
 def test_an_experiment_with_another_value_reruns_what_it_touches(finished, copy_of):
     clone = copy_of(finished)
-    out = clone.run("dvc", "exp", "run", "-n", "wide", "-S", "models.cnns.dense=4").stdout
-    ran = stages_run(out)
-    assert ran == ["settings", "train@cnns-emodb", "evaluate", "report"]
+    out = clone.run("dvc", "exp", "run", "-n", "wide", "-S", "models.cnns.dense=4", "evaluate", "package@svm").stdout
+    assert stages_run(out) == ["settings", "train@cnns-emodb", "evaluate"]
     difference = json.loads(clone.run("dvc", "metrics", "diff", "HEAD", "wide", "--json").stdout)
     assert list(difference) in ([], ["metrics/demo/scores/cnns-emodb.json"])
 
@@ -86,10 +87,8 @@ def test_an_experiment_with_another_value_reruns_what_it_touches(finished, copy_
 def test_a_changed_feature_value_leaves_other_features_alone(finished, copy_of):
     clone = copy_of(finished)
     clone.edit({"features.emodb-logmel.bands": 16})
-    refused = clone.repro(check=False).stderr
-    assert "pretraining libri and feature emodb-logmel differ in bands" in refused
-    clone.edit({"pretraining.libri.features.bands": 16})
-    ran = stages_run(clone.repro().stdout)
+    clone.edit({"pretraining.libri.features.bands": 16})  # must be equal (tests/settings/test_check.py)
+    ran = stages_run(clone.repro("evaluate", "package@svm").stdout)
     assert {"features@emodb-logmel", "train@cnns-emodb", "pretrain@libri", "finetune@fusion-emodb"} <= set(ran)
     assert not [s for s in ran if "svm" in s or "sewa" in s]
 
@@ -97,9 +96,9 @@ def test_a_changed_feature_value_leaves_other_features_alone(finished, copy_of):
 def test_a_changed_value_of_words_reruns_them_and_what_reads_them(finished, copy_of):
     clone = copy_of(finished)
     clone.edit({"words.tiny.alignment.n_refinement": 2})
-    ran = stages_run(clone.repro().stdout)
+    ran = stages_run(clone.repro("evaluate", "package@svm").stdout)
     assert ran[:3] == ["settings", "words@tiny", "train_with_words@aligned-sewa"]
-    assert set(ran[3:]) <= {"evaluate", "report"}
+    assert set(ran[3:]) <= {"evaluate"}
     lock = YAML(typ="safe").load((clone.root / "dvc.lock").read_text())["stages"]
     read = {name: [d["path"] for d in lock[name]["deps"]] for name in ("train@paralinguistic-sewa", ran[2])}
     assert "data/demo/words/tiny" in read[ran[2]]
@@ -148,7 +147,7 @@ def _kill(clone: Clone, stage: str) -> dict[Path, int]:
     process = subprocess.Popen(
         [sys.executable, f"stages/{STAGES[stage]}.py", "demo", name],
         cwd=clone.root,
-        env={**clone.environment, "SER_JOBS": "1"},
+        env=clone.environment,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -167,15 +166,13 @@ def continued(finished, tmp_path_factory):
     clone = Clone(tmp_path_factory.mktemp("killed") / "copy")
     shutil.copytree(finished.root, clone.root, symlinks=True)
     folders = [clone.root / "data/demo" / f for f in ("pretrained/libri", "words/tiny")]
-    before, results = _contents(folders), _results(clone)
+    before, results = _contents(folders), _results(clone, "metrics")
     killed = {stage: _kill(clone, stage) for stage in STAGES}
     (path,) = killed["words@tiny"]
     epoch = checkpoint.load(path)["progress"]["epoch"]
     assert {p.name for p in _contents(folders)} <= {"target.txt"}, "no output is half written"
     output = clone.run("dvc", "repro", "-f", "-s", *reversed(STAGES)).stdout
-    afterwards = _contents(folders)
-    clone.repro()
-    return Continued(killed, epoch, output, clone, (before, afterwards), (results, _results(clone)))
+    return Continued(killed, epoch, output, clone, (before, _contents(folders)), (results, _results(clone, "metrics")))
 
 
 def _contents(folders: list[Path]) -> dict[Path, bytes]:
@@ -205,13 +202,13 @@ def test_speech2vec_is_killed_inside_its_training(continued):
 
 
 def test_one_worker_or_two_no_matter(finished, copy_of):
+    """A classifier and a fine-tuned network, each with several folds. The contract tests compare the workers of all
+    models, and the unit tests those of the other stages.
+    """
     clone = copy_of(finished)
-    wanted = _results(clone)
-    subprocess.run(["rm", "-rf", "checkpoints"], cwd=clone.root, check=True)
-    clone.run("dvc", "repro", "-f", "--glob", "*@*-emodb", SER_JOBS="1")
-    clone.run("dvc", "repro", "-f", "--glob", "train*@*-sewa", SER_JOBS="1")
-    clone.repro()
-    assert _results(clone) == wanted
+    shutil.rmtree(clone.root / "checkpoints")
+    clone.run("dvc", "repro", "-f", "-s", "train@svm-emodb", "finetune@fusion-emodb", SER_JOBS="2")
+    assert _results(clone, "metrics") == _results(finished, "metrics")
 
 
 def test_a_study_of_ones_own(finished, copy_of):

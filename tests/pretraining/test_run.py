@@ -200,7 +200,7 @@ from ser.pretraining.run import pretrain
 from tests.pretraining.speech import SETTINGS, SMALL
 manifest, store, folder = map(Path, sys.argv[1:])
 still = dataclasses.replace(SMALL, dropout=0.0, attention_dropout=0.0)
-settings = dataclasses.replace(SETTINGS, encoder=still, cache=True, batch=BATCH)
+settings = dataclasses.replace(SETTINGS, encoder=still, cache=True, batch=2)
 pretrain(settings, manifest, None, folder / "out", folder / "curve.csv", folder / "checkpoints",
          {"device": "cpu"}, store)
 loaded = {"soundfile", "soxr", "librosa", "torchaudio", "opensmile"} & set(sys.modules)
@@ -237,32 +237,41 @@ def _torchrun(code, tones, store, folder):
     return subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=240)
 
 
-def test_two_processes_of_which_one_is_killed_end_with_the_same_bytes(tones, tmp_path):
-    """The other process ends with it, and the same command continues at the last checkpoint."""
-    _run(replace(SETTINGS, cache=True), tones, tmp_path / "one")  # packs the features
-    (store,) = tmp_path.glob("one/checkpoints/pretraining/features-*")
-    child = CHILD.replace("BATCH", "2")
-    assert _torchrun(child, tones, store, tmp_path / "whole").returncode == 0
-    code = child.replace("pretrain(settings,", KILLED_AT_5 + "pretrain(settings,")
-    killed = _torchrun(code, tones, store, tmp_path / "killed")
-    assert killed.returncode != 0
-    assert (tmp_path / "killed/killed").exists()
-    assert list(tmp_path.glob("killed/checkpoints/pretraining/*/checkpoint.pt"))
-    assert not (tmp_path / "killed/out").exists()
-    done = _torchrun(code, tones, store, tmp_path / "killed")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert _bytes(tmp_path / "killed") == _bytes(tmp_path / "whole")
-
-
-def test_two_processes_give_the_curve_of_one_with_twice_the_batch(tones, tmp_path):
-    """The real thing: torchrun and gloo. With a packed store no audio library is imported."""
+@pytest.fixture(scope="module")
+def two(tones, tmp_path_factory):
+    """The folder of one process with batches of four, which has packed the features; the one of two processes with
+    batches of two; and what these printed.
+    """
+    folder = tmp_path_factory.mktemp("processes")
     settings = replace(SETTINGS, batch=4, encoder=replace(SMALL, dropout=0.0, attention_dropout=0.0), cache=True)
-    one = _run(settings, tones, tmp_path / "one")
-    (store,) = tmp_path.glob("one/checkpoints/pretraining/features-*")
-    done = _torchrun(CHILD.replace("BATCH", "2"), tones, store, tmp_path / "two")
+    _run(settings, tones, folder / "one")
+    done = _torchrun(CHILD, tones, _store(folder / "one"), folder / "two")
     assert done.returncode == 0, done.stderr[-2000:]
-    a, b = (pd.read_csv(tmp_path / n / "curve.csv") for n in ("one", "two"))
+    return folder / "one", folder / "two", done.stdout
+
+
+def _store(folder):
+    (store,) = folder.glob("checkpoints/pretraining/features-*")
+    return store
+
+
+def test_two_processes_of_which_one_is_killed_end_with_the_same_bytes(tones, two, tmp_path):
+    """The other process ends with it, and the same command continues at the last checkpoint."""
+    code = CHILD.replace("pretrain(settings,", KILLED_AT_5 + "pretrain(settings,")
+    killed = _torchrun(code, tones, _store(two[0]), tmp_path)
+    assert killed.returncode != 0
+    assert (tmp_path / "killed").exists()
+    assert list(tmp_path.glob("checkpoints/pretraining/*/checkpoint.pt"))
+    assert not (tmp_path / "out").exists()
+    done = _torchrun(code, tones, _store(two[0]), tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert _bytes(tmp_path) == _bytes(two[1])
+
+
+def test_two_processes_give_the_curve_of_one_with_twice_the_batch(two):
+    """The real thing: torchrun and gloo. With a packed store no audio library is imported."""
+    a, b = (pd.read_csv(folder / "curve.csv") for folder in two[:2])
     pd.testing.assert_frame_equal(a, b, rtol=1e-4)
-    two = json.loads((tmp_path / "two/out/card.json").read_text())
-    assert (two["processes"], two["frames_seen"]) == (2, one["frames_seen"])
-    assert done.stdout.count("dev L1") == 1  # one process reports
+    one, other = (json.loads((folder / "out/card.json").read_text()) for folder in two[:2])
+    assert (other["processes"], other["frames_seen"]) == (2, one["frames_seen"])
+    assert two[2].count("dev L1") == 1  # one process reports

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,14 +35,15 @@ def _in(package, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", skeleton.KINDS)
-def test_a_skeleton_passes_the_contract_tests(package, kind):
-    skeleton.new(kind, "newcomer")
-    tests = f"tests/contracts/test_{skeleton.KINDS[kind]}.py"
-    done = _in(package, "pytest", "-q", "-p", "no:cacheprovider", tests, "-k", "newcomer")
+def test_skeletons_pass_the_contract_tests(package):
+    for kind in skeleton.KINDS:
+        skeleton.new(kind, f"newcomer_{kind}")
+    done = _in(package, "pytest", "-rA", "-p", "no:cacheprovider", "tests/contracts", "-k", "newcomer")
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "passed" in done.stdout or "100%" in done.stdout
-    assert "skipped" not in done.stdout or kind == "corpus"  # which has no words and turns
+    for kind, folder in skeleton.KINDS.items():
+        assert re.search(rf"^PASSED tests/contracts/test_{folder}\.py.*newcomer_{kind}\b", done.stdout, re.M)
+    skipped = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
+    assert all("test_corpora.py" in line for line in skipped), "only the corpus may: it has no words and turns"
 
 
 @pytest.mark.parametrize("kind", skeleton.KINDS)
@@ -54,13 +56,15 @@ def test_a_skeleton_is_clean_code(package, kind):
         assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("kind", [k for k in skeleton.KINDS if k != "corpus"])
-def test_the_block_passes_the_checks(package, kind, tmp_path):
+def test_the_blocks_pass_the_checks(package, tmp_path):
     """With the demo's params.yaml; the corpus would have to be there."""
-    block = YAML(typ="safe").load(skeleton.new(kind, "newcomer").split("\n\n", 1)[1])
     data = load(ROOT / "params.yaml")
-    for key, entries in block.items():
-        data[key].update(entries)
+    for kind in skeleton.KINDS:
+        if kind != "corpus":
+            block = YAML(typ="safe").load(skeleton.new(kind, f"newcomer_{kind}").split("\n\n", 1)[1])
+            for key, entries in block.items():
+                assert not set(data[key]) & set(entries)
+                data[key].update(entries)
     YAML().dump(data, tmp_path / "params.yaml")
     code = "from ser.settings import check; check.read('params.yaml')"
     environment = {**os.environ, "PYTHONPATH": str(package.parent)}
