@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,44 @@ run_command(lambda: write_text(sys.argv[-1], "x" * 5000))
     assert process.stderr.startswith(f"error: File too large ({path}). Make room: finished work is kept")
     assert len(process.stderr.splitlines()) == 1
     assert not os.listdir(tmp_path)
+
+
+def bound_by_permissions() -> list[str]:
+    """What starts a command that permissions bind, which root ignores."""
+    without = "-dac_override,-dac_read_search"
+    command = ["setpriv", f"--inh-caps={without}", f"--bounding-set={without}"] if os.geteuid() == 0 else []
+    if command and (not shutil.which("setpriv") or subprocess.run([*command, "true"], capture_output=True).returncode):
+        pytest.skip("root cannot give up its right to write everywhere here")
+    return command
+
+
+@pytest.mark.parametrize("name", ["new.txt", "old.txt", "a/new/folder/new.txt"])
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, name):
+    locked = tmp_path / "data"
+    locked.mkdir()
+    (locked / "old.txt").write_text("old")
+    locked.chmod(0o555)
+    code = f"{WORK}from ser.core.files import write_text\nrun_command(lambda: write_text(sys.argv[-1], 'x'))"
+    command = [*bound_by_permissions(), sys.executable, "-c", code, f"data/{name}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"error: nothing can be written in this folder: Permission denied ({locked}). Let the"
+    )
+    assert len(done.stderr.splitlines()) == 1
+    assert [(p.name, p.read_text()) for p in locked.iterdir()] == [("old.txt", "old")]
+
+
+def test_a_file_that_cannot_be_read_is_not_said_to_be_in_an_unwritable_folder(tmp_path):
+    path = tmp_path / "data" / "secret.txt"
+    path.parent.mkdir()
+    path.write_text("x")
+    path.chmod(0)
+    path.parent.chmod(0o555)
+    code = f"{WORK}run_command(lambda: open(sys.argv[-1]).read())"
+    command = [*bound_by_permissions(), sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr == f"error: Permission denied ({path}).\n"
 
 
 def test_a_reader_that_ends_early_leaves_no_traceback():

@@ -136,7 +136,7 @@ def run_command(function: Callable[[], object]) -> None:
         if error.filename is None and error.errno not in FULL:  # no file that a user could look at: an error of ours
             raise
         hint = f"Make room: {KEPT}" if error.errno in FULL else None
-        _stop(SerError(error.strerror or type(error).__name__, error.filename, hint))
+        _stop(_unwritable(error) or SerError(error.strerror or type(error).__name__, error.filename, hint))
     except KeyboardInterrupt:
         print(f"stopped; {KEPT}", file=sys.stderr)
         sys.exit(130)
@@ -148,6 +148,22 @@ def run_command(function: Callable[[], object]) -> None:
             raise
         what = "a worker process was killed, most likely because the memory is full"
         _stop(SerError(what, None, f"Use fewer workers, such as SER_JOBS=1: {KEPT}"))
+
+
+def _unwritable(error: OSError) -> SerError | None:
+    """The line about a folder in which nothing can be written, as in a container; None where that is not the fault."""
+    if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not error.filename:
+        return None
+    path = os.path.abspath(os.fsdecode(error.filename))
+    if os.path.exists(path) and not os.access(path, os.R_OK):  # it was read
+        return None
+    folder = path
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    if os.access(folder, os.W_OK) or not os.access(folder, os.X_OK):
+        return None
+    hint = f"Let the user {os.geteuid()} write there, and in a container mount it without read-only: {KEPT}"
+    return SerError(f"nothing can be written in this folder: {error.strerror}", folder, hint)
 
 
 @contextmanager
