@@ -65,6 +65,13 @@ def test_a_speaker_dependent_system_never_answers_beside_independent_ones(study)
     assert "† It uses statistics of the test speakers' audio" in only.remark
 
 
+def test_a_system_whose_epoch_the_test_part_chose_never_answers(study):
+    good, bad = study.experiments["good"], study.experiments["bad-<b>"]
+    (only,) = answers(replace(study, experiments={"good": about(good, selection="test_oracle"), "bad-<b>": bad}))
+    assert only.sentence.startswith("The best speaker-independent system on emodb is bad-<b>: ")
+    assert not answers(replace(study, experiments={"good": about(good, selection="dev, test_oracle")}))
+
+
 def test_a_system_that_uses_the_audio_of_test_speakers_is_named_after_the_best(study):
     good, bad = study.experiments["good"], study.experiments["bad-<b>"]
     (only,) = answers(replace(study, experiments={"good": about(good, transductive=True), "bad-<b>": bad}))

@@ -96,11 +96,15 @@ def test_marks_of_biased_and_transductive_results(result):
         "test (BIASED)",
         "emodb (leave one speaker out, SPEAKER-DEPENDENT)",
     )
+    assert b["experiment"].startswith("b§ ")
     assert c["experiment"].startswith("c‡ ")
     assert "\n† transductive" in text
+    assert "\n§ BIASED" in text
     assert "- transductive: statistics of the test speakers' audio were used, without labels (a)" in text
     assert "- only 6 speakers: the interval is too narrow (all experiments)" in text
-    assert "†" not in report("s", {"c": result(control="shuffled_labels")})
+    plain = report("s", {"c": result(control="shuffled_labels")})
+    assert "†" not in plain
+    assert "§" not in plain
 
 
 def test_continuous_experiments_have_a_table_of_their_own(result):

@@ -9,7 +9,7 @@ from ser.evaluation import results
 from ser.evaluation.compare import Comparison
 from ser.report import ledger
 from ser.report.study import Experiment, Study
-from ser.report.tables import marks_of, plural
+from ser.report.tables import is_biased, marks_of, plural
 
 SETS = {True: "no test speaker in training", False: "test speakers in training too", None: "unknown split"}
 
@@ -39,11 +39,11 @@ def answers(study: Study, tests: Mapping[tuple[str, str], Comparison]) -> list[A
 
 
 def _questions(study: Study) -> list[list[Experiment]]:
-    """The systems that answer one question, the best first: on one corpus, real systems, speaker-independent ones
-    where there are any."""
+    """The systems that answer one question, the best first: on one corpus, real systems whose epoch the test part did
+    not choose, speaker-independent ones where there are any."""
     groups: dict[tuple[object, ...], list[Experiment]] = {}
     for e in study.experiments.values():
-        if e.result.headline.value is not None and not e.about.is_control:
+        if e.result.headline.value is not None and not e.about.is_control and not is_biased(e.about.selection):
             groups.setdefault((e.about.corpus, e.about.kind, e.about.labels), []).append(e)
     made = []
     for own in groups.values():
@@ -59,7 +59,8 @@ def _answer(members: Sequence[Experiment], tests: Mapping[tuple[str, str], Compa
     kind = f"speaker-independent {kind}" if about.speaker_independent else kind
     corpus = f"{about.corpus}{' (SYNTHETIC)' if about.synthetic else ''}"
     score = f"{results.label(about.headline)} {results.text(best.result.headline)}"
-    text = f"The best {kind} on {corpus} is {best.name}{marks_of(about.transductive, about.control)}: {score}"
+    signs = marks_of(about.transductive, about.control, about.selection)
+    text = f"The best {kind} on {corpus} is {best.name}{signs}: {score}"
     return Answer(f"{text}{_against(best, others, tests)}.", _remark(best, others))
 
 

@@ -101,7 +101,7 @@ def _row(result: Result, reason: str) -> Row:
     assert score.value is not None
     cell = published(about.paper)
     printed = cell.numbers.get(about.headline) if cell else None
-    name = about.experiment + marks_of(about.transductive, about.control)
+    name = about.experiment + marks_of(about.transductive, about.control, about.selection)
     return Row(name, score.value, score.low, score.high, about.is_control, printed, reason)
 
 

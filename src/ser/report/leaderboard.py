@@ -13,7 +13,8 @@ from ser.report.tables import marks_of
 KINDS = {True: "speaker-independent", False: "speaker-dependent", None: "unknown split"}
 LEGEND = (
     "Compare rows of one block only, and read the intervals: a difference needs a paired test (ser compare A B).\n"
-    "† statistics of the test speakers' audio were used, without labels. ‡ a control."
+    "† statistics of the test speakers' audio were used, without labels. ‡ a control.\n"
+    "§ BIASED: the test part chose the epoch."
 )
 
 
@@ -43,7 +44,7 @@ def _block(key: tuple[bool, str, str, str], own: list[tuple[str, Result]]) -> st
     rows = [(results.label(about.headline), "experiment", "study", "protocol", "n")]
     for study, result in own:
         d = result.description
-        name = d.experiment + marks_of(d.transductive, d.control)
+        name = d.experiment + marks_of(d.transductive, d.control, d.selection)
         protocol = str(d.protocol or "").replace("_", " ")
         rows.append((results.text(result.headline), name, study, protocol, str(d.utterances)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

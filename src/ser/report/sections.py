@@ -13,7 +13,7 @@ from ser.evaluation.published import PAPERS, published
 from ser.evaluation.results import Description, Result, Score
 from ser.report import cost, ledger
 from ser.report.study import Experiment, Study
-from ser.report.tables import Cell, Table, listed, marks_of, number, plural, slug
+from ser.report.tables import Cell, Table, is_biased, listed, marks_of, number, plural, slug
 
 DRAWS = 2000  # ours: of a comparison in the report; `ser compare` draws more
 SYNTHETIC = "SYNTHETIC"
@@ -91,7 +91,11 @@ def _scores(frame: pd.DataFrame, title: str, kind: str, costs: Mapping[str, Mapp
         chance = f"{1 / len(row['labels']):.2f}" if first == "ua" and row["labels"] else ""  # that of CCC is always 0
         rows.append(
             [
-                Cell(name + marks_of(row["transductive"], row["control"]), _system(row), slug(str(name))),
+                Cell(
+                    name + marks_of(row["transductive"], row["control"], row["selection"]),
+                    _system(row),
+                    slug(str(name)),
+                ),
                 Cell(results.text(_score(row, first))),
                 chance,
                 *(results.text(_score(row, m)) for m in others),
@@ -146,7 +150,7 @@ def _protocol(row: pd.Series) -> Cell:
 
 
 def _selection(value: str | None) -> Cell:
-    biased = value == "test_oracle"
+    biased = is_biased(value)
     return Cell("test (BIASED)" if biased else value or "", kind="text mark" if biased else "text")
 
 

@@ -72,9 +72,15 @@ def slug(text: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in text)
 
 
-def marks_of(transductive: object, control: object) -> str:
+def marks_of(transductive: object, control: object, selection: object) -> str:
     """The signs beside the name of a system, which the legend explains."""
-    return ("†" if transductive else "") + ("‡" if control not in (None, "none") else "")
+    signs = ("†" if transductive else "") + ("‡" if control not in (None, "none") else "")
+    return signs + ("§" if is_biased(selection) else "")
+
+
+def is_biased(selection: object) -> bool:
+    """Whether the test part chose the epoch, of a system or of a member of an ensemble."""
+    return "test_oracle" in str(selection)
 
 
 def listed(names: Iterable[str], everyone: int) -> str:
