@@ -19,7 +19,6 @@ from ser.evaluation import results
 from ser.evaluation.published import published
 from ser.evaluation.results import Result
 from ser.report import budget, cost, forest, holds, ledger, mistakes, sections, write
-from ser.report.tables import is_biased
 
 FOREST = "The results on EMO-DB with their intervals, and what was published"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -46,7 +45,7 @@ def chosen(scores: pd.DataFrame) -> pd.DataFrame:
     """
     own = scores[(scores["data"] == "real") & (scores["kind"] == "classification")]
     own = own[~own["control"].isin(["majority", "shuffled_labels"]) & (own["model"] != "majority")]
-    own = own[~own["selection"].map(is_biased)]
+    own = own[~own["selection"].map(results.is_biased)]
     own = own.sort_values("ua", ascending=False, kind="stable")
     answers = own[own["paper"].map(bool)].assign(printed=lambda rows: rows["paper"].map(_printed))
     answers = answers.sort_values("printed", ascending=False, kind="stable")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ser.core.layout import Layout
-from ser.evaluation import intervals, metrics
+from ser.evaluation import intervals, metrics, notes
 from ser.report import answer, charts, explorer, forest, sections, sound, spectrogram, systems
 from ser.report.study import load
 from tests.evaluation.conftest import classification_table
@@ -173,3 +173,9 @@ def test_a_spectrogram_is_louder_where_the_tone_is():
     assert abs(int(levels.mean(axis=1).argmax()) - 16) <= 1  # 2 kHz of 8 kHz over 64 bands
     assert spectrogram.picture(tone, rate) == spectrogram.picture(tone, rate)
     assert spectrogram.picture(np.zeros(3), rate).startswith("data:image/png;base64,")
+
+
+def test_an_ensemble_with_a_member_whose_epoch_the_test_part_chose_is_biased_too(study):
+    member = about(study.experiments["good"], selection="dev, test_oracle")
+    assert "selected on test: biased upwards" in notes.of_settings(member.about)
+    assert "selected on test: biased upwards" not in notes.of_settings(about(member, selection="dev, last").about)

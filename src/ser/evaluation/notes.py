@@ -53,7 +53,7 @@ def of_settings(about: Description, on_dev: bool = False) -> list[str]:
             CONTROLS.get(str(about.control), f"control: {about.control}"): about.is_control,
             "speaker-dependent: the test speakers are also in training": about.speaker_independent is False,
             "transductive: statistics of the test speakers' audio were used, without labels": about.transductive,
-            "selected on test: biased upwards": about.selection == "test_oracle",
+            "selected on test: biased upwards": about.is_biased,
             "selected on the development part that it is scored on: biased upwards": on_dev
             and about.selection == "dev",
         }

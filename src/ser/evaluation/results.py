@@ -21,6 +21,11 @@ from ser.core.layout import Layout
 SHOWN = 3  # digits in the file for `dvc metrics show`, so that a row stays below 120 characters
 
 
+def is_biased(selection: object) -> bool:
+    """Whether the test part chose the epoch of a system, or that of a member of an ensemble."""
+    return "test_oracle" in str(selection)
+
+
 @dataclass(frozen=True)
 class Score:
     """One metric: its value (mean over seeds), the interval over test speakers, and its spread. None: undefined."""
@@ -69,6 +74,10 @@ class Description:
     @property
     def is_control(self) -> bool:
         return self.control not in (None, "none")
+
+    @property
+    def is_biased(self) -> bool:
+        return is_biased(self.selection)
 
     @property
     def headline(self) -> str:

@@ -91,7 +91,7 @@ def cautions(found: Comparison, abouts: Sequence[Description]) -> list[str]:
         dependent = found.a if independent[0] is False else found.b
         out.append(f"Caution: {dependent} has the test speakers in training, the other has not.")
     for name, about in zip((found.a, found.b), abouts, strict=True):
-        if about.selection == "test_oracle":
+        if about.is_biased:
             out.append(f"Caution: {name} was selected on test.")
         if about.is_control:
             out.append(f"Caution: {name} is a control ({about.control}).")

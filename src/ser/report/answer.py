@@ -9,7 +9,7 @@ from ser.evaluation import results
 from ser.evaluation.compare import Comparison
 from ser.report import ledger
 from ser.report.study import Experiment, Study
-from ser.report.tables import is_biased, marks_of, plural
+from ser.report.tables import marks_of, plural
 
 SETS = {True: "no test speaker in training", False: "test speakers in training too", None: "unknown split"}
 
@@ -43,7 +43,7 @@ def _questions(study: Study) -> list[list[Experiment]]:
     not choose, speaker-independent ones where there are any."""
     groups: dict[tuple[object, ...], list[Experiment]] = {}
     for e in study.experiments.values():
-        if e.result.headline.value is not None and not e.about.is_control and not is_biased(e.about.selection):
+        if e.result.headline.value is not None and not e.about.is_control and not e.about.is_biased:
             groups.setdefault((e.about.corpus, e.about.kind, e.about.labels), []).append(e)
     made = []
     for own in groups.values():

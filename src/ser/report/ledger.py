@@ -198,7 +198,7 @@ def _faults(number: pd.Series, result: Result) -> list[str]:
         "another corpus": number["corpus"] and about.corpus != number["corpus"],
         "another protocol": about.protocol != name or (folds is not None and about.folds != folds),
         "another partition": partition and not result.partitions and partition not in (about.fold or ""),
-        "selected on test": about.selection == "test_oracle",
+        "selected on test": about.is_biased,
         "transductive": about.transductive,
         "a control": about.is_control,
         **{_heard(encoder): True for encoder in result.encoders.values()},  # no paper here reads a published encoder

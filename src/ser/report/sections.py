@@ -13,7 +13,7 @@ from ser.evaluation.published import PAPERS, published
 from ser.evaluation.results import Description, Result, Score
 from ser.report import cost, ledger
 from ser.report.study import Experiment, Study
-from ser.report.tables import Cell, Table, is_biased, listed, marks_of, number, plural, slug
+from ser.report.tables import Cell, Table, listed, marks_of, number, plural, slug
 
 DRAWS = 2000  # ours: of a comparison in the report; `ser compare` draws more
 SYNTHETIC = "SYNTHETIC"
@@ -150,7 +150,7 @@ def _protocol(row: pd.Series) -> Cell:
 
 
 def _selection(value: str | None) -> Cell:
-    biased = is_biased(value)
+    biased = results.is_biased(value)
     return Cell("test (BIASED)" if biased else value or "", kind="text mark" if biased else "text")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ser.evaluation import results
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -75,12 +77,7 @@ def slug(text: str) -> str:
 def marks_of(transductive: object, control: object, selection: object) -> str:
     """The signs beside the name of a system, which the legend explains."""
     signs = ("†" if transductive else "") + ("‡" if control not in (None, "none") else "")
-    return signs + ("§" if is_biased(selection) else "")
-
-
-def is_biased(selection: object) -> bool:
-    """Whether the test part chose the epoch, of a system or of a member of an ensemble."""
-    return "test_oracle" in str(selection)
+    return signs + ("§" if results.is_biased(selection) else "")
 
 
 def listed(names: Iterable[str], everyone: int) -> str:

@@ -24,7 +24,7 @@ from ser.evaluation.results import Result
 from ser.report import across, answer, charts, experiment, explorer, forest, gallery, sections, systems, words
 from ser.report.sound import Players
 from ser.report.study import Study, load
-from ser.report.tables import Table, is_biased
+from ser.report.tables import Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -129,7 +129,7 @@ def summary(
         "interval": next((r.interval for r in found.values() if r.interval), None),
         "transductive": any(a.transductive for a in abouts),
         "control": any(a.is_control for a in abouts),
-        "biased": any(is_biased(a.selection) for a in abouts),
+        "biased": any(a.is_biased for a in abouts),
     }
 
 
