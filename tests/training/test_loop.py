@@ -8,6 +8,7 @@ import torch
 
 from ser.core.errors import SerError
 from ser.training.loop import Loop, learning_rate
+from ser.training.optimiser import Adam
 
 X = torch.arange(12.0).view(6, 2, 1) / 10
 
@@ -31,7 +32,7 @@ def regression(folder=None, *, killed_at=None, seed=0, **options):
         return {"squared": error.square().mean(), "absolute": error.abs().mean()}
 
     options = {"epochs": 4, "checkpoint_every": 4, "path": folder / "checkpoint.pt" if folder else None} | options
-    loop = Loop(model, torch.optim.Adam(model.parameters(), lr=0.01), plan, step, **options)
+    loop = Loop(model, Adam(model.parameters(), 0.01), plan, step, **options)
     return loop
 
 

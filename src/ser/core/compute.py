@@ -140,7 +140,7 @@ def deterministic() -> None:
     # cuBLAS reads this when it starts; without it, it may divide a product in another way each time
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms does the same, and imports the compiler
     # filling new tensors with NaN costs time, and no code here reads a tensor before it is written
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -27,6 +27,7 @@ from ser.pretraining import data
 from ser.pretraining.data import Batch
 from ser.pretraining.settings import Settings
 from ser.training.loop import ALONE, Loop, learning_rate
+from ser.training.optimiser import Adam
 
 SHOWN, SAMPLES = 300, 3  # frames of a sample reconstruction, and their number: what one page shows legibly (ours)
 
@@ -170,13 +171,13 @@ def rate(step: int, settings: Settings) -> float:
     return learning_rate(step, settings.steps, warmup=settings.warmup, schedule="linear")
 
 
-def optimiser(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+def optimiser(model: nn.Module, settings: Settings) -> Adam:
     """AdamW in place of BertAdam; no weight decay on biases and layer norms, which are the one-dimensional weights."""
     groups = [
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in model.parameters() if p.ndim == 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
+    return Adam(groups, settings.lr, settings.betas, settings.eps, decoupled=True)
 
 
 def start(model: Pretrainer, folder: Path, sizes: mockingjay.Config) -> None:

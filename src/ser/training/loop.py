@@ -50,6 +50,7 @@ from ser.core.compute import Processes
 from ser.core.errors import TrainingError
 from ser.core.recipe import Schedule
 from ser.training import checkpoint
+from ser.training.optimiser import Adam
 
 Losses = Tensor | Mapping[str, Tensor]
 ALONE = Processes()
@@ -89,7 +90,8 @@ class Loop:
     Parameters
     ----------
     model, optimiser
-        The network, on its device, and a torch optimiser whose groups have their peak learning rates.
+        The network, on its device, and an optimiser, of torch or `ser.training.optimiser`, whose groups have their
+        peak learning rates.
     plan, step, evaluate
         See the module's docstring.
     every
@@ -131,7 +133,7 @@ class Loop:
     def __init__(
         self,
         model: nn.Module,
-        optimiser: torch.optim.Optimizer,
+        optimiser: torch.optim.Optimizer | Adam,
         plan: Callable[[int, int], Iterable[Any]],
         step: Callable[[Any], Losses | Iterator[Losses]],
         evaluate: Callable[[], Mapping[str, float]] | None = None,

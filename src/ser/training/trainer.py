@@ -24,6 +24,7 @@ from ser.training import windows
 from ser.training.augmentation import class_weights, softened
 from ser.training.batches import Prepared, ahead, batches, order, prepare
 from ser.training.loop import Loop, Losses, learning_rate
+from ser.training.optimiser import Adam
 from ser.training.scores import Scores, classes, judge, traces
 
 
@@ -207,9 +208,9 @@ def rate(training: Training, step: int, total: int, per_epoch: int = 1) -> float
     )
 
 
-def _optimiser(model: Any, training: Training) -> torch.optim.Optimizer:
+def _optimiser(model: Any, training: Training) -> Adam:
     groups: Any = [p for p in model.parameters() if p.requires_grad]
     if hasattr(model, "parameter_groups"):
         groups = model.parameter_groups(training)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimiser]
-    return kind(groups, lr=training.lr, betas=training.betas, weight_decay=training.weight_decay, fused=True)
+    decoupled = training.optimiser == "adamw"
+    return Adam(groups, training.lr, training.betas, weight_decay=training.weight_decay, decoupled=decoupled)
