@@ -7,7 +7,7 @@ the same function as they do, `torch.optim.adam.adam` in its fused form, so it g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ class Adam:
 
     def __init__(
         self,
-        groups: Iterable[Tensor] | Sequence[Mapping[str, Any]],
+        groups: Iterable[Tensor] | Iterable[Mapping[str, Any]],
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -34,11 +34,11 @@ class Adam:
         *,
         decoupled: bool = False,
     ) -> None:
-        groups = list(groups)
-        if groups and isinstance(groups[0], Tensor):
-            groups = [{"params": groups}]
+        given: list[Any] = list(groups)
+        if given and isinstance(given[0], Tensor):
+            given = [{"params": given}]
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        self.param_groups: list[dict[str, Any]] = [{**defaults, **g, "params": list(g["params"])} for g in groups]
+        self.param_groups: list[dict[str, Any]] = [{**defaults, **g, "params": list(g["params"])} for g in given]
         self.decoupled = decoupled
         self.state: dict[Tensor, dict[str, Tensor]] = {}
 
