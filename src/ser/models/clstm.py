@@ -52,6 +52,7 @@ class Config:
     front: int = 0  # ours: channels of a strided convolution before the first block; 0: none, as in the paper
     front_kernel: int = 64  # samples
     front_stride: int = 8  # samples
+    front_pool: int = 1  # ours: outputs of the front layer that are averaged to one position; 1: none
     # ours: statistics pools to mean and standard deviation, over the positions of a segment and over the segments, and
     # drops out both; last: the mean over positions (papers.md 6.3), and the last states of the recurrent layers
     pooling: Literal["last", "statistics"] = "last"
@@ -68,8 +69,8 @@ class Config:
 
     def __post_init__(self) -> None:
         sizes = (*self.sizes, self.kernel, self.pool, self.hidden, self.layers, self.dense)
-        if not self.sizes or min(*sizes, self.front_kernel, self.front_stride) < 1 or self.front < 0:
-            raise ValueError("channels, kernels, pool, stride, hidden, layers and dense must be at least 1")
+        if not self.sizes or min(*sizes, self.front_kernel, self.front_stride, self.front_pool) < 1 or self.front < 0:
+            raise ValueError("channels, kernels, pools, stride, hidden, layers and dense must be at least 1")
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, so that a convolution keeps the positions, not {self.kernel}")
         for name in ("recurrent_dropout", "dropout"):
@@ -168,10 +169,10 @@ class Model(nn.Module):
         self.front: nn.Module | None = None
         if config.front:
             k, width = config.front_kernel, config.front
-            self.front = nn.Sequential(
-                nn.Conv1d(1, width, k, config.front_stride, k // 2), nn.BatchNorm1d(width), nn.ReLU()
-            )
-            positions = (positions + 2 * (k // 2) - k) // config.front_stride + 1
+            convolution = nn.Conv1d(1, width, k, config.front_stride, k // 2)
+            pool = nn.AvgPool1d(config.front_pool)  # of rectified outputs: the energy in the band of each filter
+            self.front = nn.Sequential(convolution, nn.BatchNorm1d(width), nn.ReLU(), pool)
+            positions = ((positions + 2 * (k // 2) - k) // config.front_stride + 1) // config.front_pool
         self.blocks = nn.ModuleList()
         for channels in config.sizes:
             self.blocks.append(block := Block(width, channels, positions, config))
