@@ -6,6 +6,7 @@ Light to import: torch is imported by the functions that need it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import tempfile
@@ -62,13 +63,25 @@ def device(setting: str) -> str:
     """
     if setting == "cpu":
         return "cpu"
-    import torch
+    if _has_driver():  # torch takes seconds to import, in which the workers of a stage could have started
+        import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
+        if torch.cuda.is_available():
+            return "cuda"
     if setting == "cuda":
         raise SerError("there is no CUDA device on this machine", "run.device", "Set run.device: auto or cpu")
     return "cpu"
+
+
+def _has_driver() -> bool:
+    """Whether there is a driver without which torch finds no GPU: that of NVIDIA, or the device file of AMD's."""
+    if Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def device_name(device: str) -> str:
