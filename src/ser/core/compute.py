@@ -63,7 +63,7 @@ def device(setting: str) -> str:
     """
     if setting == "cpu":
         return "cpu"
-    if _has_driver():  # torch takes seconds to import, in which the workers of a stage could have started
+    if has_driver():  # torch takes seconds to import, in which the workers of a stage could have started
         import torch
 
         if torch.cuda.is_available():
@@ -73,7 +73,7 @@ def device(setting: str) -> str:
     return "cpu"
 
 
-def _has_driver() -> bool:
+def has_driver() -> bool:
     """Whether there is a driver without which torch finds no GPU: that of NVIDIA, or the device file of AMD's."""
     if Path("/dev/kfd").exists():
         return True

@@ -22,11 +22,17 @@ HERE: tuple[Literal["length_only", "speaker_only"], ...] = ("length_only", "spea
 STAND_INS = ("majority", *HERE)
 
 
-def module_of(settings: Mapping[str, Any]) -> types.ModuleType:
-    """The module of the experiment's model, or of the control that takes its place."""
+def name_of(settings: Mapping[str, Any]) -> str:
+    """The name of the module of the experiment's model, or of the control that takes its place."""
     if settings["control"] in HERE:
-        return sys.modules[__name__]
-    return plugins.load("models", "majority" if settings["control"] == "majority" else settings["model"])
+        return __name__
+    return f"ser.models.{'majority' if settings['control'] == 'majority' else settings['model']}"
+
+
+def module_of(settings: Mapping[str, Any]) -> types.ModuleType:
+    """That module."""
+    package, _, name = name_of(settings).rpartition(".")
+    return sys.modules[__name__] if package != "ser.models" else plugins.load("models", name)
 
 
 def config_of(settings: Mapping[str, Any], module: types.ModuleType) -> Any:

@@ -28,6 +28,7 @@ from ser.corpora import manifest
 from ser.evaluation.metrics import macro_recall
 from ser.protocols import audit
 from ser.protocols import folds as fold_files
+from ser.protocols.folds import Fold
 from ser.training import controls, costs, fold, gpus, outputs, workers
 from ser.training.fold import Data, Job
 from ser.training.result import Result
@@ -58,8 +59,15 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     Raises `SerError` for a leak, an unknown label, a missing feature. `execution`: the block `run` of params.yaml, of
     which jobs, backend and the backend's own options are used here; they change no number.
     """
-    table = manifest.read(files.manifest / "utterances.csv")
-    folds, claims = fold_files.read(files.folds), fold_files.read_claims(files.folds)
+    folds, execution = fold_files.read(files.folds), dict(execution or {})
+    with workers.helpers(settings, execution, controls.name_of(settings), len(folds) * len(settings["seeds"])):
+        return _run(settings, files, folds, execution)
+
+
+def _run(
+    settings: Mapping[str, Any], files: Files, folds: Sequence[Fold], execution: Mapping[str, Any]
+) -> pd.DataFrame:
+    table, claims = manifest.read(files.manifest / "utterances.csv"), fold_files.read_claims(files.folds)
     audit.audit(folds, table, **claims["claims"], where=str(files.folds))
     data = Data.read(table, files.manifest, files.features, claims["claims"]["speaker_independent"])
     tested = {
@@ -68,7 +76,7 @@ def run(settings: Mapping[str, Any], files: Files, execution: Mapping[str, Any] 
     module = controls.module_of(settings)
     check(settings, module)
     alone = warn_of_one_class_speakers(settings, module, data)
-    execution, modules = dict(execution or {}), _modules(settings)
+    modules = _modules(settings)
     folder = files.checkpoints.joinpath(file_name(settings["study"]), file_name(settings["experiment"]))
     wanted = "cpu" if fold.is_classical(module) else settings["device"]
     device, name = workers.device(wanted, execution, modules, folder)
@@ -212,8 +220,8 @@ def _train(jobs: Sequence[Job], total: int, execution: Mapping[str, Any], module
     with tqdm(total=total, initial=done, desc=label, unit="fold", disable=None) as bar:
         for wait in (False, True):
             left = [job for job in jobs if not job.result.exists() and not job.failure.exists()]
-            for trained in workers.each(partial(train, wait=wait, gpu=device), left, execution, modules):
-                bar.update(trained)
+            for _ in workers.each(partial(train, wait=wait, gpu=device), left, execution, modules):
+                bar.update(total - len(jobs) + sum(job.result.exists() for job in jobs) - bar.n)
 
 
 def _stop_for_failures(jobs: Sequence[Job]) -> None:
@@ -232,7 +240,7 @@ def train(job: Job, wait: bool = False, gpu: str = "") -> bool:
     end_with_parent()
     gpus.use(job.device, gpu)
     with claim(job.result.with_suffix(".claim"), wait) as mine:
-        if mine and not job.result.exists():
+        if mine and not job.result.exists() and not job.failure.exists():
             watch = costs.Watch(job.device, int(job.settings["threads"]), resumed=job.running.exists())
             try:
                 result = fold.train(job)

@@ -7,6 +7,8 @@ function over jobs and may lose any of them: the next call trains those that hav
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -26,6 +28,7 @@ from ser.training.fold import Job
 PACKAGES = {"submitit": "submitit", "dask": "distributed"}  # backend -> the package that it needs
 TIMEOUTS = 20  # ours: how often a job that needs more than its minutes goes back into the queue
 Work = Callable[..., Any]
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read by libraries when they start
 
 
 def each(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any], modules: Sequence[str]) -> Iterator[Any]:
@@ -55,16 +58,55 @@ def _device(setting: str) -> tuple[str, str]:
     return found, compute.device_name(found)
 
 
-def _loky(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any]) -> Iterator[Any]:
-    from joblib import Parallel, delayed, parallel_config
+@contextlib.contextmanager
+def helpers(settings: Mapping[str, Any], execution: Mapping[str, Any], module: str, jobs: int) -> Iterator[None]:
+    """Starts the helpers of `_loky` before this process imports torch, and lets them import `module`, so that all are
+    ready at the same time. Where the device is not known without torch, they start later. An error in the block ends
+    them.
+    """
+    count = min(compute.workers(execution), jobs) - 1
+    known = settings["device"] == "cpu" or not compute.has_driver()
+    if count < 1 or not known or execution.get("backend", "loky") != "loky":
+        yield
+        return
+    executor = _helpers(count, int(settings["threads"]))
+    executor.submit(importlib.import_module, module).add_done_callback(_drop)
+    try:
+        yield
+    except BaseException:
+        executor.shutdown(wait=True, kill_workers=True)
+        raise
 
-    workers = min(number(execution, jobs[0].device), len(jobs))
-    if workers == 1:
+
+def _loky(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any]) -> Iterator[Any]:
+    """This process does its share, from the last job backwards, and helpers theirs, from the first on: a process less
+    has to import torch, and none waits for another's start. `work` must leave alone what another process has claimed.
+    """
+    count = min(number(execution, jobs[0].device), len(jobs)) - 1
+    if not count:
         yield from (work(job) for job in jobs)
         return
-    compute.sweep_shared_memory()
-    with parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=int(jobs[0].settings["threads"])):
-        yield from Parallel(return_as="generator_unordered")(delayed(work)(job) for job in jobs)
+    executor, done = _helpers(count, int(jobs[0].settings["threads"])), False
+    try:
+        waiting = [executor.submit(work, job) for job in jobs]
+        yield from (work(job) for job in reversed(jobs))
+        yield from (future.result() for future in waiting)
+        done = True
+    finally:  # an error of one is the end of all
+        if not done:
+            executor.shutdown(wait=True, kill_workers=True)
+
+
+def _helpers(count: int, threads: int) -> Any:
+    """An executor of that many processes; the same one when it is asked for again."""
+    from joblib.externals.loky import get_reusable_executor
+
+    return get_reusable_executor(max_workers=count, env=dict.fromkeys(_THREADS, str(threads)))
+
+
+def _drop(future: Any) -> None:
+    """An import that failed fails again in this process, which says so."""
+    future.cancelled() or future.exception()
 
 
 def number(execution: Mapping[str, Any], device: str) -> int:
