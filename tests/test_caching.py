@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from ser.words import spaces
 from ser.words.speech2vec import Tokens
 from ser.words.vectors import Vectors
 from tests import toy
+from tests.conftest import ROOT
 from tests.pretraining import speech
 from tests.words import test_make
 
@@ -161,6 +164,15 @@ def test_imports_in_functions_count_and_those_for_type_checkers_do_not(tmp_path)
     names = {caching._name(f) for f in caching.closure(script)}
     assert names == {"script.py", "ser/__init__.py", "ser/core/__init__.py", "ser/core/seeds.py"}
     assert set(caching.versions(script)) >= {"numpy"}
+
+
+def test_the_library_of_every_import_of_ours_is_the_one_that_the_environment_names():
+    named = metadata.packages_distributions()
+    imported = {name[0] for file in (ROOT / "src").rglob("*.py") for name in caching._imports(file)}
+    libraries = imported - set(sys.stdlib_module_names) - set(caching.PROJECT)
+    assert {"torch", "sklearn", "ruamel", "jinja2"} <= libraries
+    for library in libraries:
+        assert set(caching._providers(library)) == set(named.get(library, ())), library
 
 
 def test_settings_inputs_and_device_count(tmp_path):

@@ -25,6 +25,7 @@ from ser.core.files import digest
 
 CHECKPOINTS = Path("checkpoints")  # finished results and running trainings; outside DVC's outputs, which DVC deletes
 PROJECT = ("ser", "ser_synth")  # the packages of this repository
+_RENAMED = {"sklearn": "scikit-learn"}  # a distribution whose import name is another one
 
 
 def fingerprint(
@@ -58,9 +59,8 @@ def code(*modules: str | Path) -> str:
 
 def versions(*modules: str | Path) -> dict[str, str]:
     """Name and version of every installed library that the code of `modules` imports."""
-    distributions = _distributions()
     libraries = {name[0] for file in closure(*modules) for name in _imports(file)} - set(PROJECT)
-    found = {d for name in libraries for d in distributions.get(name, ())}
+    found = {d for name in libraries for d in _providers(name)}
     return {name: _version(name) for name in sorted(found)}
 
 
@@ -237,6 +237,19 @@ def _docstring_rows(file: Path, lines: list[str]) -> Iterator[int]:
 @cache
 def _version(distribution: str) -> str:
     return metadata.version(distribution)
+
+
+@cache
+def _providers(library: str) -> tuple[str, ...]:
+    """The distributions that provide an import name: the one of that name, or else what all installed ones say, which
+    takes about a second to read."""
+    if library in sys.stdlib_module_names:
+        return ()
+    name = _RENAMED.get(library, library)
+    try:
+        return (metadata.distribution(name).name,)
+    except metadata.PackageNotFoundError:
+        return tuple(_distributions().get(library, ()))
 
 
 @cache
