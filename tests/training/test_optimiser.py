@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from ser.training.optimiser import Adam
+from ser.training.optimiser import SGD, Adam
 
 KINDS = {"adam": (torch.optim.Adam, False), "adamw": (torch.optim.AdamW, True)}
 
@@ -41,6 +41,14 @@ def test_it_gives_the_bytes_of_torch(kind):
     assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
 
 
+def test_so_does_gradient_descent():
+    own, other = weights(), weights()
+    for kind, parameters in ((SGD, own), (torch.optim.SGD, other)):
+        optimiser = kind([{"params": parameters[:1], "lr": 0.03}, {"params": parameters[1:]}], lr=0.01)
+        train(optimiser, parameters, 0, 20)
+    assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
+
+
 @pytest.mark.parametrize("continues", ["ours", "theirs"])
 def test_its_state_can_be_continued_by_either(continues):
     whole, own = weights(), weights()
@@ -64,7 +72,7 @@ def test_a_step_does_not_import_the_compiler_of_torch():
     code = """
 import sys, torch
 from ser.core.compute import deterministic
-from ser.training.optimiser import Adam
+from ser.training.optimiser import SGD, Adam
 deterministic()
 p = torch.nn.Parameter(torch.ones(2))
 optimiser = Adam([p], 0.1)

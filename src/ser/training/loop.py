@@ -50,7 +50,7 @@ from ser.core.compute import Processes
 from ser.core.errors import TrainingError
 from ser.core.recipe import Schedule
 from ser.training import checkpoint
-from ser.training.optimiser import Adam
+from ser.training.optimiser import Optimiser
 
 Losses = Tensor | Mapping[str, Tensor]
 ALONE = Processes()
@@ -133,7 +133,7 @@ class Loop:
     def __init__(
         self,
         model: nn.Module,
-        optimiser: torch.optim.Optimizer | Adam,
+        optimiser: torch.optim.Optimizer | Optimiser,
         plan: Callable[[int, int], Iterable[Any]],
         step: Callable[[Any], Losses | Iterator[Losses]],
         evaluate: Callable[[], Mapping[str, float]] | None = None,

@@ -1,8 +1,8 @@
-"""Adam and AdamW without the start of torch's compiler.
+"""Adam, AdamW and SGD without the start of torch's compiler.
 
 The classes of `torch.optim` import torch's compiler to exempt themselves from it. Nothing is compiled here, and the
-import takes 40 % of the time in which a worker starts, which is longer than many a small training. This class calls
-the same function as they do, `torch.optim.adam.adam` in its fused form, so it gives the same bytes.
+import takes 40 % of the time in which a worker starts, which is longer than many a small training. These classes do
+what those do (Adam calls the same function, `torch.optim.adam.adam` in its fused form), so they give the same bytes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,47 @@ from torch.optim.adam import adam
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
-class Adam:
-    """Adam (Kingma, Ba 2015), or with `decoupled` AdamW (Loshchilov, Hutter 2019).
-
-    `groups`: parameters, or groups as of `torch.optim`: dictionaries with ``params`` and values of their own for lr,
-    betas, eps and weight_decay. The state dict has the form of `torch.optim`.
+class Optimiser:
+    """What the optimisers share. `groups`: parameters, or groups as of `torch.optim`: dictionaries with ``params`` and
+    values of their own in place of `defaults`. The state dict has the form of `torch.optim`.
     """
+
+    def __init__(self, groups: Iterable[Tensor] | Iterable[Mapping[str, Any]], **defaults: Any) -> None:
+        given: list[Any] = list(groups)
+        if given and isinstance(given[0], Tensor):
+            given = [{"params": given}]
+        self.param_groups: list[dict[str, Any]] = [{**defaults, **g, "params": list(g["params"])} for g in given]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients; `set_to_none` is always true."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    def step(self) -> None:
+        """Moves the parameters that have a gradient."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Groups and moments, with numbers in place of parameters."""
+        numbers = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
+        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
+        return {"state": {numbers[p]: state for p, state in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continues from a state dict of the same groups."""
+        for group, other in zip(self.param_groups, saved["param_groups"], strict=True):
+            group |= {**other, "params": group["params"]}
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        self.state = {
+            parameters[i]: {name: value.to(parameters[i].device) for name, value in state.items()}
+            for i, state in saved["state"].items()
+        }
+
+
+class Adam(Optimiser):
+    """Adam (Kingma, Ba 2015), or with `decoupled` AdamW (Loshchilov, Hutter 2019)."""
 
     def __init__(
         self,
@@ -34,23 +69,11 @@ class Adam:
         *,
         decoupled: bool = False,
     ) -> None:
-        given: list[Any] = list(groups)
-        if given and isinstance(given[0], Tensor):
-            given = [{"params": given}]
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        self.param_groups: list[dict[str, Any]] = [{**defaults, **g, "params": list(g["params"])} for g in given]
+        super().__init__(groups, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
         self.decoupled = decoupled
-        self.state: dict[Tensor, dict[str, Tensor]] = {}
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets the gradients; `set_to_none` is always true."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
-        """Moves the parameters that have a gradient."""
         for group in self.param_groups:
             moving = [p for p in group["params"] if p.grad is not None]
             states = [self.state.setdefault(p, {}) for p in moving]
@@ -78,18 +101,16 @@ class Adam:
                 decoupled_weight_decay=self.decoupled,
             )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Groups and moments, with numbers in place of parameters."""
-        numbers = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
-        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
-        return {"state": {numbers[p]: state for p, state in self.state.items()}, "param_groups": groups}
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continues from a state dict of the same groups."""
-        for group, other in zip(self.param_groups, saved["param_groups"], strict=True):
-            group |= {**other, "params": group["params"]}
-        parameters = [p for group in self.param_groups for p in group["params"]]
-        self.state = {
-            parameters[i]: {name: value.to(parameters[i].device) for name, value in state.items()}
-            for i, state in saved["state"].items()
-        }
+class SGD(Optimiser):
+    """Stochastic gradient descent without momentum."""
+
+    def __init__(self, groups: Iterable[Tensor] | Iterable[Mapping[str, Any]], lr: float) -> None:
+        super().__init__(groups, lr=lr)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.add_(p.grad, alpha=-group["lr"])

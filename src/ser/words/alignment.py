@@ -27,6 +27,7 @@ from ser.core.errors import SerError
 from ser.core.files import read_json, write_json
 from ser.core.seeds import seed_everything, seed_of
 from ser.training import checkpoint
+from ser.training.optimiser import SGD
 from ser.words.config import Alignment
 from ser.words.vectors import Vectors, load_arrays, save_arrays, unit
 
@@ -161,7 +162,7 @@ class Adversaries:
         self.w = torch.eye(x.shape[1], device=x.device)
         self.best = self.w.clone()
         self.discriminator = discriminator(x.shape[1], config).to(x.device)
-        self.optimiser = torch.optim.SGD(self.discriminator.parameters(), lr=config.lr)
+        self.optimiser = SGD(self.discriminator.parameters(), config.lr)
         self.progress = Progress(lr=config.lr)
         speech, text = 1 - config.dis_smooth, config.dis_smooth
         labels = [speech] * config.batch_size + [text] * config.batch_size

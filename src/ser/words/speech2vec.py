@@ -35,6 +35,7 @@ from ser.core.errors import SerError
 from ser.core.files import read_json, write_json
 from ser.core.seeds import seed_everything, seed_of
 from ser.training.loop import Loop
+from ser.training.optimiser import SGD, Adam
 from ser.words import vectors
 from ser.words.config import Speech2Vec
 
@@ -213,7 +214,7 @@ def train(
     def step(pairs: np.ndarray) -> Tensor:
         return error_of(model, tokens, pairs, device) / (len(pairs) * config.frames * config.coefficients)
 
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[config.optimiser]
+    kind: Any = {"sgd": SGD, "adam": Adam}[config.optimiser]
     loop = Loop(
         model,
         kind(model.parameters(), lr=config.lr),
