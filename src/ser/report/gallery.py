@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,18 @@ class Picture:
     title: str
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is still to be drawn, by this or another process."""
+
+    make: Callable[[], Any]
+    path: Path
+    options: Mapping[str, Any] = field(default_factory=dict)  # of `figures.save`
+
+    def __call__(self) -> None:
+        figures.save(self.make(), self.path, **self.options)
+
+
 @dataclass
 class Gallery:
     """Pictures for the page by experiment, pretraining or set of word vectors, and sentences on what is missing."""
@@ -29,10 +43,15 @@ class Gallery:
     pretraining: dict[str, list[Picture]] = field(default_factory=dict)
     words: dict[str, list[Picture]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)  # by experiment, pretraining/<name> or words/<name>
+    drawings: list[Drawing] = field(default_factory=list)
+
+    def add(self, make: Callable[..., Any], *arguments: Any, path: Path, **options: Any) -> Path:
+        self.drawings.append(Drawing(partial(make, *arguments), path, options))
+        return path
 
 
-def draw(study: Study) -> Gallery:
-    """Draws everything that predictions and arrays allow.
+def draw(study: Study, jobs: int = 1) -> Gallery:
+    """Draws everything that predictions and arrays allow, with so many processes.
 
     Files: ``ua.png``, ``ccc.png``, ``confusion-<experiment>.png``, ``traces-<experiment>.png``,
     ``latents-<experiment>.png``, ``reconstructions-<experiment>.png``, ``pretraining-<name>.png`` and
@@ -42,19 +61,27 @@ def draw(study: Study) -> Gallery:
     for metric in ("ua", "ccc"):
         scored = [r for r in study.results.values() if metric in r.scores and r.scores[metric].value is not None]
         if scored:
-            figures.save(figures.scores(study.name, scored, metric), folder / f"{metric}.png")
+            found.add(figures.scores, study.name, scored, metric, path=folder / f"{metric}.png")
     for name, e in study.experiments.items():
         title = name + figures.mark(e.result)
         if e.predictions.kind == "classification":
-            figures.save(figures.confusion(e.predictions, title), folder / f"confusion-{name}.png")
+            found.add(figures.confusion, e.predictions, title, path=folder / f"confusion-{name}.png")
         elif e.scored is not None:
-            drawn = figures.save(figures.traces(e.scored, title), folder / f"traces-{name}.png")
+            drawn = found.add(figures.traces, e.scored, title, path=folder / f"traces-{name}.png")
             found.experiments[name] = [Picture(drawn, f"{title}: traces")]
         if e.card.get("artefacts"):
             _artefacts(study, e, title, found)
     _pretraining(study, found)
     _words(study, found)
+    _draw(found.drawings, jobs)
     return found
+
+
+def _draw(drawings: Sequence[Drawing], jobs: int) -> None:
+    from joblib import Parallel, delayed
+
+    if drawings:  # the last ones take longest
+        Parallel(n_jobs=min(jobs, len(drawings)), batch_size=1)(delayed(drawing)() for drawing in drawings[::-1])
 
 
 def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
@@ -72,13 +99,15 @@ def _artefacts(study: Study, e: Experiment, title: str, found: Gallery) -> None:
     test, own = tested(study, e, arrays), found.experiments.setdefault(e.name, [])
     folder, classes = study.layout.report, e.predictions.classes
     if len(arrays["latents"]) >= 3:
-        figure = figures.latents(arrays["latents"], test, classes, title)
-        own.append(Picture(figures.save(figure, folder / f"latents-{e.name}.png"), f"{title}: latents"))
+        drawn = found.add(
+            figures.latents, arrays["latents"], test, classes, title, path=folder / f"latents-{e.name}.png"
+        )
+        own.append(Picture(drawn, f"{title}: latents"))
     if reason := study.withheld(e.about.corpus, bool(e.about.synthetic)):
         found.missing[e.name] = f"No reconstructions: {reason}."
         return
-    figure = figures.reconstructions(arrays, test, classes, title)
-    drawn = figures.save(figure, folder / f"reconstructions-{e.name}.png", 90, COLOURS)
+    path = folder / f"reconstructions-{e.name}.png"
+    drawn = found.add(figures.reconstructions, arrays, test, classes, title, path=path, dpi=90, colours=COLOURS)
     own.append(Picture(drawn, f"{title}: reconstructions"))
 
 
@@ -110,7 +139,7 @@ def _pretraining(study: Study, found: Gallery) -> None:
             found.missing[f"pretraining/{name}"] = f"No sample reconstructions: {reason}."
         elif arrays := _arrays(path):
             target = study.layout.report / f"pretraining-{name}.png"
-            drawn = figures.save(figures.pretraining(arrays, title), target, 80, COLOURS)
+            drawn = found.add(figures.pretraining, arrays, title, path=target, dpi=80, colours=COLOURS)
             found.pretraining[name] = [Picture(drawn, title)]
         else:
             found.missing[f"pretraining/{name}"] = (
@@ -126,7 +155,7 @@ def _words(study: Study, found: Gallery) -> None:
         if reason := _withheld(study, folder / "diagnostics.json"):
             found.missing[f"words/{name}"] = f"No figure of the words: {reason}."
         elif arrays := _arrays(path):
-            drawn = figures.save(figures.spaces(arrays, title), study.layout.report / f"words-{name}.png", 80)
+            drawn = found.add(figures.spaces, arrays, title, path=study.layout.report / f"words-{name}.png", dpi=80)
             found.words[name] = [Picture(drawn, title)]
         else:
             found.missing[f"words/{name}"] = (

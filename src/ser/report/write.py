@@ -34,14 +34,15 @@ ELSEWHERE = ("by speaker", "ECE", "published")  # beginnings of columns of score
 LIBRARIES = ("torch", "numpy", "scikit-learn", "librosa", "opensmile", "gensim")
 
 
-def write(layout: Layout) -> Path:
-    """Writes the report of a study that has run into its folder; returns the path of the HTML file.
+def write(layout: Layout, jobs: int = 1) -> Path:
+    """Writes the report of a study that has run into its folder; returns the path of the HTML file. `jobs`: processes
+    that draw.
 
     Equal inputs give equal bytes, but for the provenance and the costs in report.html. Raises `SerError` naming what is
     missing or faulty.
     """
     study = load(layout)
-    drawn = gallery.draw(study)
+    drawn = gallery.draw(study, jobs)
     found = contents(study, drawn)
     write_text(layout.report / "ledger.md", render("ledger.md", found))
     write_text(layout.report / "report.md", render("report.md", found))
