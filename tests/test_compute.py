@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -27,6 +28,37 @@ def test_shared_memory_of_dead_processes_is_swept(tmp_path, monkeypatch):
     left = {p.name for p in tmp_path.iterdir()}
     assert f"joblib_memmapping_folder_{dead.pid}_ab_cd" not in left
     assert len(left) == 4
+
+
+def test_a_machine_without_a_driver_has_no_gpu_and_torch_is_not_asked(monkeypatch):
+    monkeypatch.setattr(compute, "has_driver", lambda: False)
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it would fail
+    assert compute.device("auto") == compute.device("cpu") == "cpu"
+    with pytest.raises(SerError, match="no CUDA device"):
+        compute.device("cuda")
+
+
+def test_with_a_driver_torch_decides(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(compute, "has_driver", lambda: True)
+    for found, wanted in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda found=found: found)
+        assert compute.device("auto") == wanted
+
+
+def test_the_driver_is_that_of_nvidia_or_amd(monkeypatch):
+    monkeypatch.setattr(compute.Path, "exists", lambda path: False)
+    for raised, wanted in ((None, True), (OSError, False)):
+        monkeypatch.setattr(compute.ctypes, "CDLL", lambda name, raised=raised: raise_if(raised))
+        assert compute.has_driver() is wanted
+    monkeypatch.setattr(compute.Path, "exists", lambda path: str(path) == "/dev/kfd")
+    assert compute.has_driver()
+
+
+def raise_if(error: type[Exception] | None) -> None:
+    if error:
+        raise error
 
 
 @pytest.fixture

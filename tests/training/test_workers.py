@@ -17,7 +17,7 @@ import pytest
 
 from ser.core import plugins
 from ser.core.errors import SerError
-from ser.core.files import write_text
+from ser.core.files import claim, write_text
 from ser.settings.schema import Run, Slurm
 from ser.training import experiment, workers
 from tests import toy
@@ -65,13 +65,63 @@ class Killer(threading.Thread):
     def run(self) -> None:
         end = time.monotonic() + 600
         while not self.killed and time.monotonic() < end:
-            for claim in self.checkpoints.glob(f"*/*/*/{self.job}.claim"):
-                words = claim.read_text().split()
+            for path in self.checkpoints.glob(f"*/*/*/{self.job}.claim"):
+                words = path.read_text().split()
                 if len(words) > 1 and int(words[1]) != os.getpid():
                     self.killed = int(words[1])
                     os.kill(self.killed, signal.SIGKILL)
                     return
             time.sleep(0.002)
+
+
+@dataclasses.dataclass(frozen=True)
+class Slow:
+    """A job that takes a moment; its file says which process did it."""
+
+    path: Path
+    settings: dict
+    device: str = "cpu"
+
+    def __call__(self) -> None:
+        with claim(self.path.with_suffix(".claim")) as mine:
+            if mine and not self.path.exists():
+                time.sleep(0.2)
+                write_text(self.path, str(os.getpid()))
+
+
+def do(job: Slow) -> None:
+    job()
+
+
+def test_this_process_and_its_helpers_share_the_jobs(tmp_path):
+    jobs = [Slow(tmp_path / str(i), {"threads": 1}) for i in range(40)]
+    assert len(list(workers.each(do, jobs, {"jobs": 2}, ()))) == 80  # each asked for every job
+    pids = [job.path.read_text() for job in jobs]
+    assert set(pids) > {str(os.getpid())}
+    assert len(set(pids)) == 2
+    assert pids == sorted(pids, key=str(os.getpid()).__eq__)  # this process began at the end
+
+
+def test_helpers_end_with_an_error_of_the_stage():
+    seen = []
+
+    def stage():
+        with workers.helpers({"device": "cpu", "threads": 1}, {"jobs": 2}, "ser.models.majority", 4):
+            seen.extend(workers._helpers(1, 1)._processes.values())
+            assert seen[0].is_alive()
+            raise SerError("wrong", None, None)
+
+    with pytest.raises(SerError):
+        stage()
+    assert not seen[0].is_alive()
+
+
+def test_no_helper_starts_for_one_worker_or_one_job(monkeypatch):
+    monkeypatch.setattr(workers, "_helpers", lambda *_: pytest.fail("a helper was started"))
+    settings = {"device": "auto", "threads": 1}
+    for execution, jobs in (({"jobs": 1}, 4), ({"jobs": 2}, 1), ({"jobs": 2, "backend": "submitit"}, 4)):
+        with workers.helpers(settings, execution, "ser.models.majority", jobs):
+            pass
 
 
 @pytest.mark.slow
