@@ -102,6 +102,17 @@ def test_this_process_and_its_helpers_share_the_jobs(tmp_path):
     assert pids == sorted(pids, key=str(os.getpid()).__eq__)  # this process began at the end
 
 
+def test_a_killed_helper_is_replaced(inputs, tmp_path, capsys):
+    files = elsewhere(inputs[0], tmp_path)
+    killer = Killer(files.checkpoints, "speaker-03-seed1")  # the first: helpers begin there
+    killer.start()
+    experiment.run(SETTINGS, files, {"jobs": 2})
+    killer.join()
+    assert killer.killed
+    assert contents(files) == inputs[1]
+    assert "a worker process was killed" in capsys.readouterr().err
+
+
 def test_helpers_end_with_an_error_of_the_stage():
     seen = []
 

@@ -15,6 +15,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,14 @@ def helpers(settings: Mapping[str, Any], execution: Mapping[str, Any], module: s
         yield
         return
     executor = _helpers(count, int(settings["threads"]))
-    executor.submit(importlib.import_module, module).add_done_callback(_drop)
+    ready = executor.submit(importlib.import_module, module)
     try:
         yield
     except BaseException:
-        executor.shutdown(wait=True, kill_workers=True)
+        _kill(executor)
         raise
+    if not ready.done():  # there was nothing to do
+        _kill(executor)
 
 
 def _loky(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any]) -> Iterator[Any]:
@@ -88,13 +91,21 @@ def _loky(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any]) -> Iter
         return
     executor, done = _helpers(count, int(jobs[0].settings["threads"])), False
     try:
-        waiting = [executor.submit(work, job) for job in jobs]
+        others = [executor.submit(_all, work, tuple(jobs)) for _ in range(count)]
         yield from (work(job) for job in reversed(jobs))
-        yield from (future.result() for future in waiting)
+        for other in others:
+            try:
+                yield from other.result()
+            except BrokenExecutor:  # the caller asks again for what is missing
+                warn("a worker process was killed, perhaps for lack of memory", str(jobs[0].folder))
         done = True
-    finally:  # an error of one is the end of all
-        if not done:
-            executor.shutdown(wait=True, kill_workers=True)
+    finally:
+        if not done:  # an error of one is the end of all
+            _kill(executor)
+
+
+def _all(work: Work, jobs: Sequence[Job]) -> list[Any]:
+    return [work(job) for job in jobs]
 
 
 def _helpers(count: int, threads: int) -> Any:
@@ -104,9 +115,11 @@ def _helpers(count: int, threads: int) -> Any:
     return get_reusable_executor(max_workers=count, env=dict.fromkeys(_THREADS, str(threads)))
 
 
-def _drop(future: Any) -> None:
-    """An import that failed fails again in this process, which says so."""
-    future.cancelled() or future.exception()
+def _kill(executor: Any) -> None:
+    """Ends the helpers at once. The executor's own way prints a traceback when a task has just been given to it."""
+    for process in list((executor._processes or {}).values()):
+        process.terminate()
+    executor.shutdown(wait=True)
 
 
 def number(execution: Mapping[str, Any], device: str) -> int:
