@@ -71,7 +71,7 @@ def helpers(settings: Mapping[str, Any], execution: Mapping[str, Any], module: s
         yield
         return
     executor = _helpers(count, int(settings["threads"]))
-    ready = executor.submit(importlib.import_module, module)
+    ready = executor.submit(_import, module)
     try:
         yield
     except BaseException:
@@ -102,6 +102,11 @@ def _loky(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any]) -> Iter
     finally:
         if not done:  # an error of one is the end of all
             _kill(executor)
+
+
+def _import(module: str) -> None:
+    """In a helper; the module itself cannot be sent back."""
+    importlib.import_module(module)
 
 
 def _all(work: Work, jobs: Sequence[Job]) -> list[Any]:
