@@ -14,11 +14,14 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from ser.core import caching, compute
 from ser.core.errors import KEPT, SerError, warn
@@ -110,6 +113,7 @@ def _import(module: str) -> None:
 
 
 def _all(work: Work, jobs: Sequence[Job]) -> list[Any]:
+    tqdm.set_lock(threading.RLock())  # its own lock for processes would be left behind by a helper that is ended
     return [work(job) for job in jobs]
 
 
