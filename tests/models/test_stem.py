@@ -113,3 +113,18 @@ def test_statistics_of_frames_separate_the_classes_of_the_toy(config, tmp_path):
     files = replace(where, features={"frames": tmp_path / "frames"})
     rows = run(toy.settings("statistics", config, features=["frames"]), files, {"jobs": 1})
     assert (rows["truth"] == rows["prediction"]).mean() > 0.8
+
+
+def test_the_front_may_average_its_outputs():
+    """Each position is the mean of so many outputs of the same layer without averaging; what is left over is dropped."""
+    torch.manual_seed(0)
+    plain, pooled = (
+        clstm.Model(clstm.Config(channels=(4,), front=5, front_pool=pool), task(2000)).eval() for pool in (1, 8)
+    )
+    pooled.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 1, 2000)
+    assert plain.front is not None
+    assert pooled.front is not None
+    wanted = plain.front(x)[:, :, :248].unflatten(2, (31, 8)).mean(3)
+    torch.testing.assert_close(pooled.front(x), wanted)
+    assert pooled.blocks[0].positions == 31 // 4
