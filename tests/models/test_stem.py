@@ -116,7 +116,7 @@ def test_statistics_of_frames_separate_the_classes_of_the_toy(config, tmp_path):
 
 
 def test_the_front_may_average_its_outputs():
-    """Each position is the mean of so many outputs of the same layer without averaging; what is left over is dropped."""
+    """Each position is the mean of so many outputs of the layer without averaging; what is left over is dropped."""
     torch.manual_seed(0)
     plain, pooled = (
         clstm.Model(clstm.Config(channels=(4,), front=5, front_pool=pool), task(2000)).eval() for pool in (1, 8)
