@@ -32,6 +32,8 @@ from ser.training.fold import Job
 PACKAGES = {"submitit": "submitit", "dask": "distributed"}  # backend -> the package that it needs
 TIMEOUTS = 20  # ours: how often a job that needs more than its minutes goes back into the queue
 Work = Callable[..., Any]
+_EXECUTORS: dict[tuple[int, int], Any] = {}  # by the number of helpers and of threads
+_IDLE = 10  # seconds, as joblib: a helper without work ends
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # read by libraries when they start
 
 
@@ -118,10 +120,16 @@ def _all(work: Work, jobs: Sequence[Job]) -> list[Any]:
 
 
 def _helpers(count: int, threads: int) -> Any:
-    """An executor of that many processes; the same one when it is asked for again."""
-    from joblib.externals.loky import get_reusable_executor
+    """An executor of that many processes; the same one when it is asked for again. It is not the one of joblib, which
+    would take it for its own.
+    """
+    from joblib.externals.loky import ProcessPoolExecutor
 
-    return get_reusable_executor(max_workers=count, env=dict.fromkeys(_THREADS, str(threads)))
+    executor = _EXECUTORS.get((count, threads))
+    if executor is None or executor._flags.broken or executor._flags.shutdown:
+        environment = dict.fromkeys(_THREADS, str(threads))
+        executor = _EXECUTORS[count, threads] = ProcessPoolExecutor(count, timeout=_IDLE, env=environment)
+    return executor
 
 
 def _kill(executor: Any) -> None:
