@@ -75,10 +75,10 @@ from ser.core.compute import deterministic
 from ser.training.optimiser import SGD, Adam
 deterministic()
 p = torch.nn.Parameter(torch.ones(2))
-optimiser = Adam([p], 0.1)
-p.sum().backward()
-torch.nn.utils.clip_grad_norm_([p], 1.0)
-optimiser.step()
+for optimiser in (Adam([p], 0.1), SGD([p], 0.1)):
+    p.sum().backward()
+    torch.nn.utils.clip_grad_norm_([p], 1.0)
+    optimiser.step()
 assert torch.are_deterministic_algorithms_enabled()
 sys.exit("torch._dynamo" in sys.modules)
 """

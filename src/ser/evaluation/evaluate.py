@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ser.core import compute
 from ser.core.errors import end_with_parent
 from ser.core.files import read_csv, read_json, remove
 from ser.core.layout import Layout
@@ -59,6 +60,7 @@ def run_study(layout: Layout, settings: Mapping[str, Any], jobs: int = 1) -> pd.
         joblib.delayed(run)(layout, name, {"study": settings["study"], **own}, draws, confidence)
         for name, own in experiments.items()
     ]
+    compute.sweep_shared_memory()
     found: list[Result] = joblib.Parallel(n_jobs=min(jobs, max(len(calls), 1)))(calls)
     for folder in (layout.metrics / "scores", layout.metrics / "details"):
         for path in folder.glob("*.json"):

@@ -46,12 +46,13 @@ class Gallery:
     drawings: list[Drawing] = field(default_factory=list)
 
     def add(self, make: Callable[..., Any], *arguments: Any, path: Path, **options: Any) -> Path:
+        """Notes a figure that `make` draws from its arguments, with the options of `figures.save`; returns its path."""
         self.drawings.append(Drawing(partial(make, *arguments), path, options))
         return path
 
 
 def draw(study: Study, jobs: int = 1) -> Gallery:
-    """Draws everything that predictions and arrays allow, with so many processes.
+    """Draws everything that predictions and arrays allow. `jobs`: processes that draw.
 
     Files: ``ua.png``, ``ccc.png``, ``confusion-<experiment>.png``, ``traces-<experiment>.png``,
     ``latents-<experiment>.png``, ``reconstructions-<experiment>.png``, ``pretraining-<name>.png`` and

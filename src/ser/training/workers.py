@@ -24,7 +24,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ser.core import caching, compute
-from ser.core.errors import KEPT, SerError, warn
+from ser.core.errors import KEPT, SerError, end_with_parent, warn
 from ser.core.files import digest, remove
 from ser.training import gpus
 from ser.training.fold import Job
@@ -102,7 +102,8 @@ def _loky(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any]) -> Iter
             try:
                 yield from other.result()
             except BrokenExecutor:  # the caller asks again for what is missing
-                warn("a worker process was killed, perhaps for lack of memory", str(jobs[0].folder))
+                hint = "If it is killed again, use fewer workers, such as SER_JOBS=1"
+                warn("a worker process was killed, perhaps for lack of memory", jobs[0].folder, hint)
         done = True
     finally:
         if not done:  # an error of one is the end of all
@@ -111,6 +112,7 @@ def _loky(work: Work, jobs: Sequence[Job], execution: Mapping[str, Any]) -> Iter
 
 def _import(module: str) -> None:
     """In a helper; the module itself cannot be sent back."""
+    end_with_parent()
     importlib.import_module(module)
 
 
@@ -120,16 +122,17 @@ def _all(work: Work, jobs: Sequence[Job]) -> list[Any]:
 
 
 def _helpers(count: int, threads: int) -> Any:
-    """An executor of that many processes; the same one when it is asked for again. It is not the one of joblib, which
-    would take it for its own.
+    """An executor of that many processes or, where one has been started already, of more. It is not the one that joblib
+    keeps, because joblib would take it for its own.
     """
     from joblib.externals.loky import ProcessPoolExecutor
 
-    executor = _EXECUTORS.get((count, threads))
-    if executor is None or executor._flags.broken or executor._flags.shutdown:
-        environment = dict.fromkeys(_THREADS, str(threads))
-        executor = _EXECUTORS[count, threads] = ProcessPoolExecutor(count, timeout=_IDLE, env=environment)
-    return executor
+    for (processes, own_threads), executor in _EXECUTORS.items():
+        if processes >= count and own_threads == threads and not (executor._flags.broken or executor._flags.shutdown):
+            return executor
+    environment = dict.fromkeys(_THREADS, str(threads))
+    _EXECUTORS[count, threads] = ProcessPoolExecutor(count, timeout=_IDLE, env=environment)
+    return _EXECUTORS[count, threads]
 
 
 def _kill(executor: Any) -> None:
