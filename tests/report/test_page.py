@@ -329,6 +329,21 @@ def test_arrays_of_the_first_fold_become_figures(make, emotions):
     assert test["emotion"].tolist() == truth.loc[names].tolist()
 
 
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_pictures_of_an_encoder_say_that_its_speech_was_synthetic(make, synthetic):
+    layout = make()
+    write_json(layout.pretrained("speech") / "card.json", {"corpus": "speech", "synthetic": synthetic})
+    frames = np.zeros((1, 4, 3))
+    arrays = {"original": frames, "masked": frames, "predicted": frames, "hidden": np.zeros((1, 4))}
+    np.savez(layout.pretrained("speech") / "samples.npz", **arrays, lengths=np.array([4]), frame_rate=np.array(50.0))
+    study = replace(
+        load(layout), pretraining=(layout.about_pretraining("speech"),), corpora={"speech": {"shareable": True}}
+    )
+    (picture,) = gallery.draw(study).pretraining["speech"]
+    assert picture.path.is_file()
+    assert ("SYNTHETIC" in picture.title) is synthetic
+
+
 def store(layout, emotions, seconds=1.0):
     ids = sorted(set(emotions["utterance"]))
     with Writer(layout.audio("emodb"), None, "int16", {"rate": 8000}) as writer:

@@ -259,7 +259,12 @@ def save(figure: Figure, path: str | Path, dpi: int = 100, colours: int | None =
 
 
 def mark(result: Result) -> str:
-    return " (SYNTHETIC data)" if result.description.synthetic else ""
+    return marked(bool(result.description.synthetic))
+
+
+def marked(synthetic: bool) -> str:
+    """What a title says of synthetic data."""
+    return " (SYNTHETIC data)" if synthetic else ""
 
 
 def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:

@@ -135,8 +135,9 @@ def _pretraining(study: Study, found: Gallery) -> None:
     for folder in study.pretraining:
         name = folder.name
         path = study.layout.pretrained(name) / "samples.npz"
-        title = f"Pretraining {name}: sample reconstructions"
-        if reason := _withheld(study, path.with_name("card.json")):
+        card = path.with_name("card.json")
+        title = f"Pretraining {name}{_mark(card)}: sample reconstructions"
+        if reason := _withheld(study, card):
             found.missing[f"pretraining/{name}"] = f"No sample reconstructions: {reason}."
         elif arrays := _arrays(path):
             target = study.layout.report / f"pretraining-{name}.png"
@@ -152,8 +153,9 @@ def _words(study: Study, found: Gallery) -> None:
     for folder in study.words:
         name = folder.name
         path = study.layout.words(name) / "spaces.npz"
-        title = f"{name}: words of text and of speech before and after alignment, in one projection"
-        if reason := _withheld(study, folder / "diagnostics.json"):
+        card = folder / "diagnostics.json"
+        title = f"{name}{_mark(card)}: words of text and of speech before and after alignment, in one projection"
+        if reason := _withheld(study, card):
             found.missing[f"words/{name}"] = f"No figure of the words: {reason}."
         elif arrays := _arrays(path):
             drawn = found.add(figures.spaces, arrays, title, path=study.layout.report / f"words-{name}.png", dpi=80)
@@ -164,9 +166,17 @@ def _words(study: Study, found: Gallery) -> None:
             )
 
 
+def _mark(card: Path) -> str:
+    return figures.marked(bool(_about(card).get("synthetic")))
+
+
+def _about(card: Path) -> Mapping[str, Any]:
+    return read_json(card) if card.exists() else {}
+
+
 def _withheld(study: Study, card: Path) -> str:
     """Why what was made of the corpus of a card is not shown, if it is not."""
-    about = read_json(card) if card.exists() else {}
+    about = _about(card)
     return study.withheld(about["corpus"], bool(about.get("synthetic"))) if "corpus" in about else ""
 
 
