@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ser.core.errors import SerError
 from ser.core.tasks import Batch, Task
 from ser.models import clstm, stem
 from ser.models import statistics as floor
@@ -128,3 +129,9 @@ def test_the_front_may_average_its_outputs():
     wanted = plain.front(x)[:, :, :248].unflatten(2, (31, 8)).mean(3)
     torch.testing.assert_close(pooled.front(x), wanted)
     assert pooled.blocks[0].positions == 31 // 4
+
+
+def test_a_front_that_leaves_nothing_is_refused():
+    config = clstm.Config(channels=(4,), front=5, front_pool=252)  # of 251 positions
+    with pytest.raises(SerError, match=r"no position of a segment of 2000 samples \(models.clstm.front_pool\)"):
+        clstm.Model(config, task(2000))

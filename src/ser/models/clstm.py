@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from ser.core.errors import SerError
 from ser.core.tasks import Batch, Task
 from ser.models.layers.classifier import cross_entropy, frame_feature, masked_mean, masked_statistics, statistics
 
@@ -158,7 +159,9 @@ class Output(NamedTuple):
 
 
 class Model(nn.Module):
-    """(B, T, L) -> (B, K). Raises `SerError` when the task has not exactly one frame-level input."""
+    """(B, T, L) -> (B, K). Raises `SerError` when the task has not exactly one frame-level input, and when the front
+    layer leaves nothing of a segment.
+    """
 
     centers: Tensor  # (K, E)
 
@@ -172,7 +175,11 @@ class Model(nn.Module):
             convolution = nn.Conv1d(1, width, k, config.front_stride, k // 2)
             pool = nn.AvgPool1d(config.front_pool)  # of rectified outputs: the energy in the band of each filter
             self.front = nn.Sequential(convolution, nn.BatchNorm1d(width), nn.ReLU(), pool)
-            positions = ((positions + 2 * (k // 2) - k) // config.front_stride + 1) // config.front_pool
+            samples, positions = positions, (positions + 2 * (k // 2) - k) // config.front_stride + 1
+            positions //= config.front_pool
+            if positions < 1:
+                what = f"the front layer leaves no position of a segment of {samples} samples"
+                raise SerError(what, "models.clstm.front_pool", "Lower it")
         self.blocks = nn.ModuleList()
         for channels in config.sizes:
             self.blocks.append(block := Block(width, channels, positions, config))
